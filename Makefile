@@ -1,0 +1,35 @@
+# make demo   the whole way on the bundled robot videos, results in outputs/demo
+# make test   the tests
+# make check  lint, types and tests: what CI runs
+# Each creates what it needs in .venv. The torch of constraints.txt is a CPU build where there is no GPU; to use your
+# own environment instead: make demo PYTHON=/path/to/python INSTALLED=yes
+
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+PYTHON := $(VENV)/bin/python
+BASE_PYTHON ?= python3
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check install
+demo: $(INSTALLED)
+	$(PYTHON) -m rfm demo
+
+test: $(INSTALLED)
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+check: $(INSTALLED)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+install: $(INSTALLED)
+
+# torch comes first and by itself: a range that another package asks for would bring several GB of CUDA
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(BASE_PYTHON) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+yes:

@@ -1,0 +1,1 @@
+"""RFM-VQA: vision-language reward models for robots, trained on static question-answering datasets."""

@@ -1,0 +1,56 @@
+"""How a model's inputs are made from rows: what a checkpoint must remember besides weights and tokenizer.
+
+Saved as `rfm_config.json` beside every checkpoint. Whoever predicts with the checkpoint shows it frames of the same size,
+resized by the same filter, in the same conversation; another format version is refused rather than guessed at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rfm.batch.conversation import FORMAT_VERSION
+from rfm.errors import DataError
+
+FILE_NAME = "rfm_config.json"
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """Frame size (null: that of the files, within the model's budget), resize filter and image or video mode."""
+
+    resized_height: int | None = None
+    resized_width: int | None = None
+    resize_filter: str = "box"
+    use_multi_image: bool = False
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if (self.resized_height is None) != (self.resized_width is None):
+            raise DataError(
+                "`data.resized_height` and `data.resized_width` must both be given or both be null, but are"
+                f" {self.resized_height} and {self.resized_width}"
+            )
+        if self.format_version != FORMAT_VERSION:
+            raise DataError(
+                f"`format_version` of the checkpoint must be {FORMAT_VERSION}, but is {self.format_version}: it was trained"
+                " with another conversation format; use the version of rfm-vqa it was trained with, or train again"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write `rfm_config.json` into a checkpoint folder."""
+        (folder / FILE_NAME).write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> InputFormat | None:
+        """Read `rfm_config.json` of a checkpoint folder; None where there is none (a stock model)."""
+        path = folder / FILE_NAME
+        if not path.is_file():
+            return None
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if unknown := set(values) - known:
+            raise DataError(f"`{path}` must hold only {sorted(known)}, but also holds {sorted(unknown)}")
+        return cls(**values)

@@ -1,0 +1,111 @@
+"""From uint8 frames to the patches of Qwen3-VL and Qwen2.5-VL.
+
+In: frames uint8 (t, h, w, 3) whose sides are multiples of `patch_size * merge_size`.
+Out: patches (gt*gh*gw, 3*tp*p*p) with the grid (gt, gh, gw), in the order of the stock processors: temporal patch, then
+blocks of merge x merge patches row by row, inside a patch channel, time, row, column.
+
+Patches stay uint8 until they are on the model's device: a quarter of the bytes between processes and a tenth of the time
+of float patches, and `normalise` gives bit for bit what the stock processors compute (they fuse rescaling with
+normalising: (x - 255 mean) / (255 std) in float32).
+
+Where we deviate: a single frame is repeated (the stock processor raises), and small clips are not raised to a minimum
+number of pixels: enlarging adds tokens, not information. Shrinking to the budget follows the stock arithmetic: the budget is
+one of the whole clip for Qwen3-VL and one of each frame for Qwen2.5-VL.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from rfm.errors import ConfigError, DataError
+
+Family = Literal["qwen3_vl", "qwen2_5_vl"]
+Grid = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class VisionSpec:
+    """What a model family and its preprocessing files say about frames."""
+
+    family: Family
+    patch_size: int
+    merge_size: int
+    temporal_patch_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    max_video_pixels: int
+    """Of a whole clip for Qwen3-VL, of a frame for Qwen2.5-VL."""
+    max_image_pixels: int
+    tokens_per_second: float = 1.0
+    """Steps of the temporal position per second; Qwen2.5-VL only."""
+
+    @property
+    def side(self) -> int:
+        """The side, in pixels, of the square that becomes one visual token."""
+        return self.patch_size * self.merge_size
+
+    def tokens(self, grid: Grid) -> int:
+        """How many visual tokens a grid of patches becomes."""
+        return grid[0] * grid[1] * grid[2] // self.merge_size**2
+
+
+def check_size(height: int, width: int, spec: VisionSpec) -> None:
+    """Raise `ConfigError` unless both sides of a frame are multiples of the side of a visual token."""
+    for name, value in (("data.resized_height", height), ("data.resized_width", width)):
+        if value <= 0 or value % spec.side:
+            raise ConfigError(
+                f"`{name}` must be a positive multiple of {spec.side} (patch {spec.patch_size} x merge {spec.merge_size} of"
+                f" {spec.family}), but is {value}; the next larger one is {(max(value, 0) // spec.side + 1) * spec.side}"
+            )
+
+
+def target_size(frames: int, height: int, width: int, spec: VisionSpec, *, as_images: bool = False) -> tuple[int, int]:
+    """Return the size that frames of (height, width) are resized to when no size was asked for: the nearest multiples of
+    a token's side, shrunk to the budget of pixels with the aspect ratio kept.
+    """
+    rows, columns = (max(spec.side, round(value / spec.side) * spec.side) for value in (height, width))
+    whole_clip = spec.family == "qwen3_vl" and not as_images
+    budget = spec.max_image_pixels if as_images else spec.max_video_pixels
+    padded = math.ceil(frames / spec.temporal_patch_size) * spec.temporal_patch_size if whole_clip else 1
+    if padded * rows * columns <= budget:
+        return rows, columns
+    shrink = math.sqrt(padded * height * width / budget)
+    rows, columns = (max(spec.side, math.floor(v / shrink / spec.side) * spec.side) for v in (height, width))
+    return rows, columns
+
+
+def patchify(frames: UInt8[np.ndarray, "t h w 3"], spec: VisionSpec) -> tuple[UInt8[np.ndarray, "n d"], Grid]:
+    """Cut a clip into patches; the last frame is repeated up to whole temporal patches."""
+    count, height, width, channels = frames.shape
+    if channels != 3 or count == 0 or height % spec.side or width % spec.side:
+        raise DataError(
+            f"`frames` must be (t > 0, h, w, 3) with sides that are multiples of {spec.side}, but is {frames.shape}"
+        )
+    missing = -count % spec.temporal_patch_size
+    if missing:
+        frames = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+    patch, merge, time = spec.patch_size, spec.merge_size, spec.temporal_patch_size
+    grid = (len(frames) // time, height // patch, width // patch)
+    blocks = frames.reshape(grid[0], time, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3)
+    ordered = blocks.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
+    return ordered.reshape(grid[0] * grid[1] * grid[2], 3 * time * patch * patch), grid
+
+
+def patchify_images(frames: UInt8[np.ndarray, "t h w 3"], spec: VisionSpec) -> tuple[UInt8[np.ndarray, "n d"], list[Grid]]:
+    """Cut each frame into the patches of a still image, which fills its temporal patch with copies of itself."""
+    patches, (count, rows, columns) = patchify(np.repeat(frames, spec.temporal_patch_size, axis=0), spec)
+    return patches, [(1, rows, columns)] * count
+
+
+def normalise(patches: UInt8[torch.Tensor, "n d"], spec: VisionSpec) -> Float[torch.Tensor, "n d"]:
+    """Normalise uint8 patches in float32, on the device where they are."""
+    by_channel = patches.view(len(patches), 3, -1).float()
+    mean = torch.tensor(spec.mean, device=patches.device).mul(255.0).view(1, 3, 1)
+    std = torch.tensor(spec.std, device=patches.device).mul(255.0).view(1, 3, 1)
+    return by_channel.sub_(mean).div_(std).view(len(patches), -1)

@@ -1,0 +1,99 @@
+"""The command `rfm`, and what the scripts of the specification call.
+
+A command's modules are imported when it runs, so `rfm generate` starts without torch. Errors that the user can act on
+are printed as one message with exit status 1; anything else keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rfm.console import console, set_up_logging
+from rfm.errors import RfmError
+from rfm.options import parse_options
+
+
+class Command(NamedTuple):
+    """Where a command's options and function are, as `module:name`, and what it does."""
+
+    options: str
+    function: str
+    summary: str
+
+
+COMMANDS: dict[tuple[str, ...], Command] = {
+    ("ingest", "videos"): Command(
+        "rfm.ingest.commands:IngestVideosOptions",
+        "rfm.ingest.commands:ingest_videos_command",
+        "videos and a manifest -> trajectory dataset",
+    ),
+    ("ingest", "metaworld"): Command(
+        "rfm.ingest.commands:IngestMetaworldOptions",
+        "rfm.ingest.commands:ingest_metaworld_command",
+        "simulate and film MetaWorld episodes",
+    ),
+    ("generate",): Command(
+        "rfm.vqa.generate:GenerateOptions", "rfm.vqa.generate:generate", "trajectory datasets -> VQA dataset"
+    ),
+    ("train",): Command("rfm.training.options:TrainOptions", "rfm.training.run:train", "fine-tune a Qwen-VL model"),
+    ("evaluate",): Command(
+        "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"
+    ),
+    ("check-collator",): Command(
+        "rfm.batch.check:CheckOptions", "rfm.batch.check:check_collator", "verify what the model is shown and learns"
+    ),
+    ("demo",): Command("rfm.demo:DemoOptions", "rfm.demo:run", "the whole way on the bundled robot videos"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `rfm COMMAND …`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for name in sorted(COMMANDS, key=len, reverse=True):
+        if tuple(words[: len(name)]) == name:
+            sys.exit(run_command(name, words[len(name) :], program=f"rfm {' '.join(name)}"))
+    asked_for_help = words[:1] in ([], ["-h"], ["--help"])
+    stream = sys.stdout if asked_for_help else sys.stderr
+    if not asked_for_help:
+        stream.write(f"rfm: no command {' '.join(words[:2])!r}\n\n")
+    stream.write(_overview())
+    sys.exit(0 if asked_for_help else 2)
+
+
+def run_script(name: str) -> None:
+    """Run one command as a script of its own, with the script's arguments."""
+    sys.exit(run_command((name,), sys.argv[1:], program=None))
+
+
+def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | None) -> int:
+    """Run a command and return its exit status."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    set_up_logging()
+    command = COMMANDS[name]
+    try:
+        options = parse_options(_load(command.options), program or os.path.basename(sys.argv[0]), arguments)  # noqa: PTH119
+        result = _load(command.function)(options)
+    except RfmError as error:
+        console().print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console().print("interrupted; the same command goes on where it can", style="bold red")
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _load(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _overview() -> str:
+    width = max(len(" ".join(name)) for name in COMMANDS)
+    lines = [f"  rfm {' '.join(name):<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return (
+        "Vision-language reward models for robots.\n\n" + "\n".join(lines) + "\n\nrfm COMMAND --help lists its flags.\n"
+    )

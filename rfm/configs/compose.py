@@ -1,0 +1,105 @@
+"""Compose `config.yaml` and `key=value` overrides into an `ExperimentConfig` with Hydra.
+
+Faults come out as one ConfigError: an unknown key with the nearest valid one, a value with the type it should have,
+a configuration that does not exist with those that do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rfm.configs.experiment_configs import ExperimentConfig, validate
+from rfm.errors import ConfigError
+
+CONFIG_FOLDER = Path(__file__).parent
+
+
+def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Compose and validate a configuration.
+
+    Args:
+        config_name: a YAML file in `rfm/configs` without its ending, or the path of a YAML file.
+        overrides: `key=value` in Hydra's grammar, e.g. `data.max_frames=8`.
+
+    Raises:
+        ConfigError: no such configuration, unknown key, wrong type, or value out of range.
+
+    """
+    folder, name = _locate(config_name)
+    for override in overrides:
+        _check_key(override)
+    ConfigStore.instance().store(name="base_config", node=ExperimentConfig)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+            composed = compose(config_name=name, overrides=list(overrides))
+        return validate(_as_dataclass(composed))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error, config_name)) from error
+
+
+def as_dict(config: ExperimentConfig) -> dict[str, Any]:
+    """Return the configuration as plain dicts and lists, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def _locate(config_name: str) -> tuple[Path, str]:
+    path = Path(config_name)
+    if path.suffix in (".yaml", ".yml"):
+        candidate = path if path.is_file() else CONFIG_FOLDER / path.name
+    else:
+        candidate = CONFIG_FOLDER / f"{config_name}.yaml"
+    if not candidate.is_file():
+        known = ", ".join(sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml")))
+        raise ConfigError(
+            f"`config_name` must name a configuration in rfm/configs ({known}) or a YAML file, "
+            f"but {config_name!r} is neither"
+        )
+    return candidate.resolve().parent, candidate.stem
+
+
+def _check_key(override: str) -> None:
+    key, separator, _ = override.partition("=")
+    if not separator:
+        raise ConfigError(f"`config_overrides` must be key=value, but one is {override!r}")
+    key = key.lstrip("+~")
+    valid = sorted(_leaf_keys(ExperimentConfig()))
+    if key in valid:
+        return
+    nearest = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)[0]
+    raise ConfigError(f"`config_overrides` must name a known key, but {key!r} is none; the nearest is {nearest!r}")
+
+
+def _leaf_keys(node: Any, prefix: str = "") -> Iterator[str]:
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _leaf_keys(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def _as_dataclass(composed: DictConfig) -> ExperimentConfig:
+    merged = OmegaConf.merge(OmegaConf.structured(ExperimentConfig), composed)
+    return cast(ExperimentConfig, OmegaConf.to_object(merged))
+
+
+def _explain(error: Exception, config_name: str) -> str:
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    if cause is not None and str(cause) not in text:
+        text = f"{text}: {' '.join(str(cause).split())}"
+    if "base_config" in text and "load" in text:
+        return f"Could not load 'base_config' for configuration {config_name!r}: {text}"
+    return f"configuration {config_name!r} can't be used: {text}"

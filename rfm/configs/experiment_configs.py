@@ -1,0 +1,115 @@
+"""The schema of the configuration: every key that `--config_overrides` takes, its type, its default, its meaning.
+
+Hydra merges `config.yaml` and the overrides into these dataclasses, so an unknown key or a value of the wrong type is
+refused before any work starts. `validate` then checks what types cannot say and reports all faults at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rfm.errors import ConfigError
+
+PROGRESS_PRED_TYPES = ("absolute_wrt_total_frames", "absolute_first_frame", "relative_first_frame")
+RESIZE_FILTERS = ("box", "bilinear", "bicubic", "lanczos")
+
+
+@dataclass
+class DataConfig:
+    """Which trajectories questions are drawn from, how they are drawn, and how frames reach the model."""
+
+    datasets_root: str | None = None
+    """Folder that holds the trajectory datasets; null: $RFM_PROCESSED_DATASETS_PATH, else the bundled videos."""
+    train_datasets: list[str] = field(default_factory=lambda: ["metaworld_train"])
+    """Dataset keys (folders below the root) that training questions are drawn from."""
+    eval_datasets: list[str] = field(default_factory=lambda: ["metaworld_eval"])
+    """Dataset keys that held-out questions are drawn from (`--partition eval`)."""
+    max_frames: int = 16
+    """Frames shown per clip, at most."""
+    min_frames_per_trajectory: int = 5
+    """Trajectories with fewer frames are left out."""
+    sample_type_ratio: list[float] = field(default_factory=lambda: [0.7, 0.3, 0.0])
+    """Shares of preference, progress and similarity questions."""
+    preference_strategy_ratio: Any = None
+    """[rewind, suboptimal, different_task, reverse_progress], or a mapping by strategy name; null: equal shares."""
+    progress_strategy_ratio: Any = None
+    """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping; null: equal shares."""
+    similarity_strategy_ratio: Any = None
+    """[rewind, suboptimal, paired_human_robot], or a mapping; null: equal shares."""
+    progress_pred_type: str = "absolute_wrt_total_frames"
+    """How time gives progress where none is recorded; see docs/generation.md."""
+    discrete_progress: bool = False
+    """Ask for a score from 1 to 5 instead of 0 to 100."""
+    min_progress_gap: float = 0.2
+    """The ends of two clips of one episode differ by at least this much progress (0 to 1)."""
+    partial_success_threshold: float = 0.2
+    """Two episodes compared by partial success differ by at least this much (0 to 1)."""
+    traj_same_source_prob: float = 0.5
+    """Probability that a wrong instruction comes from the video's own data source."""
+    dataset_success_cutoff_file: str | None = None
+    """CSV of `data_source,share`: the share of an episode's time at which its task is done."""
+    resized_height: int | None = None
+    """Height in pixels at which frames enter the model; null: as stored."""
+    resized_width: int | None = None
+    """Width in pixels at which frames enter the model; null: as stored."""
+    resize_filter: str = "box"
+    """Filter of that reduction."""
+    seed: int = 42
+    """Seed of the questions; `--seed` sets it."""
+
+
+@dataclass
+class ExperimentConfig:
+    """The whole configuration."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+def validate(config: ExperimentConfig) -> ExperimentConfig:
+    """Return `config`, or raise one ConfigError that lists every fault of its values."""
+    data = config.data
+    faults = [*_range_faults(data), *_ratio_faults(data), *_choice_faults(data)]
+    if (data.resized_height is None) != (data.resized_width is None):
+        faults.append("`data.resized_height` and `data.resized_width` must be given together")
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return config
+
+
+def _range_faults(data: DataConfig) -> list[str]:
+    bounds: dict[str, tuple[float, float]] = {
+        "max_frames": (2, 4096),
+        "min_frames_per_trajectory": (1, 1_000_000),
+        "min_progress_gap": (0.01, 1.0),
+        "partial_success_threshold": (0.01, 1.0),
+        "traj_same_source_prob": (0.0, 1.0),
+        "seed": (0, 2**63 - 1),
+        "resized_height": (1, 16384),
+        "resized_width": (1, 16384),
+    }
+    return [
+        f"`data.{name}` must lie between {low:g} and {high:g}, but is {getattr(data, name)}"
+        for name, (low, high) in bounds.items()
+        if getattr(data, name) is not None and not low <= getattr(data, name) <= high
+    ]
+
+
+def _ratio_faults(data: DataConfig) -> list[str]:
+    ratio = list(data.sample_type_ratio)
+    if len(ratio) != 3 or any(not 0 <= share < float("inf") for share in ratio):
+        return [
+            f"`data.sample_type_ratio` must be three shares >= 0 (preference, progress, similarity), but is {ratio}"
+        ]
+    if sum(ratio) == 0:
+        return ["`data.sample_type_ratio` must have a share above 0, but is all zeros; try [0.7,0.3,0.0]"]
+    return []
+
+
+def _choice_faults(data: DataConfig) -> list[str]:
+    choices = {"progress_pred_type": PROGRESS_PRED_TYPES, "resize_filter": RESIZE_FILTERS}
+    return [
+        f"`data.{name}` must be one of {', '.join(valid)}, but is {getattr(data, name)!r}"
+        for name, valid in choices.items()
+        if getattr(data, name) not in valid
+    ]

@@ -1,0 +1,137 @@
+"""Frames of a video file, decoded with PyAV (mp4, webm, mov, gif and whatever else FFmpeg reads).
+
+A clip is decoded from its start; frames not asked for are decoded but not converted to RGB. Evenly spaced frames need
+the frame count: the container's own is tried first, and if decoding shows it to be wrong or there is none, a pass that
+only counts comes before a second one. Memory holds the chosen frames, not the video. About 1 ms a frame of 240 x 320.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from jaxtyping import Int, Int64, UInt8
+
+from rfm.errors import DataError
+from rfm.frames.npz import check_indices
+from rfm.frames.resize import resize_frames
+
+
+@dataclass(frozen=True)
+class Video:
+    """Frames chosen from a video, which had `total` frames at `fps` frames a second."""
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    indices: Int64[np.ndarray, "t"]
+    """The place of each chosen frame in the video."""
+    total: int
+    fps: float
+
+
+def read_video(path: Path, max_frames: int | None = None) -> tuple[UInt8[np.ndarray, "t h w 3"], float]:
+    """All frames, or `max_frames` evenly spaced ones with the first and the last, and the video's frames a second."""
+    video = decode_video(path, max_frames)
+    return video.frames, video.fps
+
+
+def decode_video(
+    path: Path, max_frames: int | None = None, height: int | None = None, width: int | None = None
+) -> Video:
+    """As `read_video`, with the frames' places; resized one by one while decoding if a size is given."""
+    size = None if height is None or width is None else (height, width)
+    if max_frames is None:
+        frames, total, fps = _decode(path, None, size)
+        return Video(frames, np.arange(total), total, fps)
+    guess = _declared_count(path) or _count_frames(path)
+    frames, total, fps = _decode(path, evenly_spaced(guess, max_frames), size)
+    if total != guess:
+        frames, total, fps = _decode(path, evenly_spaced(total, max_frames), size)
+    return Video(frames, evenly_spaced(total, max_frames), total, fps)
+
+
+def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
+    """The frames at `indices`, in that order; repeated ones are converted once."""
+    wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+    distinct, place = np.unique(wanted, return_inverse=True)
+    frames, total, _ = _decode(path, distinct, None, to_end=False)
+    check_indices(wanted, total, path)
+    return frames[place]
+
+
+def evenly_spaced(count: int, most: int) -> Int64[np.ndarray, "t"]:
+    """All of `count` places, or `most` of them: the first, the last, and between them the nearest to equal steps."""
+    if count <= most:
+        return np.arange(count)
+    if most == 1:
+        return np.array([count - 1])  # the state that was reached
+    steps = most - 1
+    return (2 * np.arange(most) * (count - 1) + steps) // (2 * steps)
+
+
+def _decode(
+    path: Path, chosen: Int64[np.ndarray, "k"] | None, size: tuple[int, int] | None, to_end: bool = True
+) -> tuple[UInt8[np.ndarray, "t h w 3"], int, float]:
+    """The chosen frames (all if None), the number of frames decoded, and frames a second (0 where unknown)."""
+    wanted = None if chosen is None else set(chosen.tolist())
+    last = None if to_end or not wanted else max(wanted)
+    frames: list[UInt8[np.ndarray, "h w 3"]] = []
+    total = 0
+    with _opened(path) as (container, stream):
+        for frame in container.decode(stream):
+            if wanted is None or total in wanted:
+                frames.append(_sized(_upright(frame), size))
+            total += 1
+            if last is not None and total > last:
+                break
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+    return _stacked(frames, total, path), total, fps
+
+
+def _stacked(frames: list[UInt8[np.ndarray, "h w 3"]], total: int, path: Path) -> UInt8[np.ndarray, "t h w 3"]:
+    if not total:
+        raise DataError(f"video {path} must have at least one frame, but has none")
+    if len({frame.shape for frame in frames}) > 1:
+        raise DataError(f"video {path} must have frames of one size, but their size changes on the way")
+    return np.stack(frames) if frames else np.empty((0, 1, 1, 3), np.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its first video stream; whatever FFmpeg finds wrong within the block is a DataError."""
+    if not path.is_file():
+        raise DataError(f"video {path} must exist, but does not")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(f"video {path} must have a video stream, but has none")
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"  # one video a worker: threads of its own gain nothing on small frames
+            yield container, stream
+    except av.FFmpegError as error:
+        raise DataError(f"video {path} must be readable, but decoding it gives: {error.strerror}") from error
+
+
+def _declared_count(path: Path) -> int:
+    with _opened(path) as (_, stream):
+        return int(stream.frames)
+
+
+def _count_frames(path: Path) -> int:
+    with _opened(path) as (container, stream):
+        return sum(1 for _ in container.decode(stream))
+
+
+def _upright(frame: Any) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB, turned as the video's metadata ask (telephones store portrait clips lying on their side)."""
+    pixels: UInt8[np.ndarray, "h w 3"] = frame.to_ndarray(format="rgb24")
+    quarter_turns = round(frame.rotation / 90)  # counterclockwise, as rot90 counts
+    return np.rot90(pixels, quarter_turns) if quarter_turns else pixels
+
+
+def _sized(frame: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "h w 3"]:
+    return frame if size is None else resize_frames(frame[np.newaxis], *size)[0]

@@ -1,0 +1,1 @@
+"""Greedy answers of a checkpoint to the questions of a dataset."""

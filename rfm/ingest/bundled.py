@@ -1,0 +1,60 @@
+"""The robot videos that come with the repository, ready to use: ingested once into the user's cache.
+
+The cache is named by a hash of the manifest, so other videos make another one, and gets its name only when it is
+complete. A second process waits for the first; one that was killed leaves an unfinished folder that the next one goes
+on with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import rfm
+from rfm.errors import ConfigError, DataError
+from rfm.ingest.videos import ingest_videos
+from rfm.trajectories.staging import exclusive
+
+NAME = "metaworld_mini"
+LAYOUT = b"1"
+"""Changes when the same videos are to be ingested differently."""
+
+
+def bundled_root() -> Path:
+    """The datasets root of the bundled videos; the first call takes some seconds, with a progress bar."""
+    videos = Path(rfm.__file__).resolve().parents[1] / "data" / NAME
+    manifest = videos / "manifest.jsonl"
+    if not manifest.is_file():
+        raise ConfigError(
+            f"the bundled videos must lie in {videos}, but are not there (a package installed from a wheel has none): "
+            "clone the repository, or set `data.datasets_root` or RFM_PROCESSED_DATASETS_PATH to datasets of your own"
+        )
+    root = cache_folder() / f"{NAME}-{hashlib.sha256(LAYOUT + manifest.read_bytes()).hexdigest()[:12]}"
+    if not root.is_dir():
+        _fill(videos, root)
+    return root
+
+
+def cache_folder() -> Path:
+    """`$RFM_CACHE`, else `$XDG_CACHE_HOME/rfm`, else `~/.cache/rfm`."""
+    if chosen := os.environ.get("RFM_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "rfm"
+
+
+def _fill(videos: Path, root: Path) -> None:
+    partial = root.with_name(f"{root.name}.unfinished")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the cache {root.parent} must be writable, but is not ({error}): set RFM_CACHE") from error
+    with exclusive(root.parent, wait=True):
+        if root.is_dir():  # another process filled it while this one waited
+            return
+        summary = ingest_videos(videos, partial, overwrite=True)
+        if summary.rejected:
+            first = summary.rejected[0]
+            raise DataError(f"all bundled videos must be readable, but {len(summary.rejected)} are not: {first.reason}")
+        partial.rename(root)

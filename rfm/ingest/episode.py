@@ -1,0 +1,65 @@
+"""What an adapter hands to the pipeline: episodes with their labels, and sources that read frames when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from rfm.errors import ConfigError
+from rfm.frames.npz import FORMS
+from rfm.frames.video import Video
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """How frames are chosen and kept, and how the work is done."""
+
+    max_frames: int = 64
+    height: int | None = None
+    width: int | None = None
+    form: str = "stored"
+    overwrite: bool = False
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        faults = [f"`{name}` must be at least 1, but is {value}" for name, value in self._sizes() if value < 1]
+        if (self.height is None) != (self.width is None):
+            faults.append("`height` and `width` must be given together, but only one is")
+        if self.form not in FORMS:
+            faults.append(f"`form` must be one of {', '.join(FORMS)}, but is `{self.form}`")
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
+        for name in ("max_frames", "height", "width", "num_workers"):
+            value = getattr(self, name)
+            if value is not None:
+                yield name, value
+
+
+class FrameSource(Protocol):
+    """Where an episode's frames come from; pickled for worker processes."""
+
+    def read(self, options: IngestOptions) -> Video:
+        """The chosen frames, `evenly_spaced`; DataError if they can't be read."""
+
+    def identity(self) -> str:
+        """Changes when the frames do."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A trajectory to be ingested; `progress` has one value a frame of the source, before frames are chosen."""
+
+    id: str
+    task: str
+    data_source: str
+    source: FrameSource
+    quality_label: str | None = None
+    is_robot: bool = True
+    partial_success: float | None = None
+    task_id: str | None = None
+    progress: tuple[float, ...] | None = None
+    scene_id: str | None = None
+    split: str | None = None

@@ -1,0 +1,229 @@
+"""The list of videos that a user writes: `manifest.jsonl` (one object a line) or `manifest.csv`.
+
+`path` (relative to the folder of the videos) and `task` are required. Also read: `id` (default: the path without its
+suffix), `data_source` (default: the folder's name), `task_id`, `quality_label`, `is_robot`, `partial_success`,
+`progress` (a number in [0, 1] for each frame of the video; in CSV as a JSON list), `scene_id`, `split`. Empty means
+unknown. All faults of a manifest are found before any video is opened, and reported together.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rfm.errors import ConfigError, DataError
+from rfm.trajectories.record import canonical_quality
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("manifest.jsonl", "manifest.csv")
+EXTRAS = ("num_frames", "fps", "seed", "policy")
+"""Columns that are often there and never needed; any other unknown one is reported."""
+
+_MOST_FAULTS = 20
+_TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One video of the manifest, with every value checked but the length of `progress`."""
+
+    path: str
+    task: str
+    id: str
+    data_source: str
+    quality_label: str | None
+    is_robot: bool
+    partial_success: float | None
+    task_id: str | None
+    progress: tuple[float, ...] | None
+    scene_id: str | None
+    split: str | None
+
+
+def find_manifest(folder: Path, manifest: Path | None) -> Path:
+    """The manifest given, or the one in the folder."""
+    if not folder.is_dir():
+        raise ConfigError(f"the folder of videos must exist, but {folder} is not a folder")
+    candidates = [manifest] if manifest is not None else [folder / name for name in NAMES]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    looked = " or ".join(str(path) for path in candidates)
+    raise ConfigError(
+        f"the videos must be listed in a manifest, but there is no {looked}: write one line a video with `path` "
+        f"(relative to the folder) and `task`; optional: {', '.join(_OPTIONAL)}"
+    )
+
+
+def read_manifest(manifest: Path, folder: Path) -> list[ManifestRow]:
+    """The rows, checked; DataError lists what is wrong in all of them."""
+    faults: list[str] = []
+    entries = list(_entries(manifest, faults))
+    rows = [_row(entry, f"line {line}", folder, faults) for line, entry in entries]
+    _check_ids([(line, row.id) for (line, _), row in zip(entries, rows, strict=True)], faults)
+    if not entries and not faults:
+        faults.append("it must list at least one video, but is empty")
+    if faults:
+        more = f"\n  and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
+        listed = "\n  ".join(faults[:_MOST_FAULTS])
+        raise DataError(f"{manifest} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  {listed}{more}")
+    _report_unknown(manifest, {name for _, entry in entries for name in entry})
+    return _with_ids(rows)
+
+
+def _entries(manifest: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, columns) of each row; values are JSON values, or text from CSV."""
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{manifest} must be UTF-8 text, but is not: {error.reason} at byte {error.start}") from error
+    yield from _csv_entries(text, faults) if manifest.suffix.lower() == ".csv" else _json_entries(text, faults)
+
+
+def _json_entries(text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError as error:
+            faults.append(f"line {number} must be a JSON object, but is not: {error}")
+            continue
+        if isinstance(entry, dict):
+            yield number, entry
+        else:
+            faults.append(f"line {number} must be a JSON object, but is {type(entry).__name__}")
+
+
+def _csv_entries(text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
+    missing = [name for name in ("path", "task") if name not in (reader.fieldnames or ())]
+    if missing:
+        faults.append(f"the first line must name the columns path and task, but lacks {', '.join(missing)}")
+        return
+    for entry in reader:
+        if entry.pop("", None):
+            faults.append(f"line {reader.line_num} must have {len(reader.fieldnames or ())} columns, but has more")
+        yield reader.line_num, entry
+
+
+def _row(entry: dict[str, Any], place: str, folder: Path, faults: list[str]) -> ManifestRow:
+    values: dict[str, Any] = {"data_source": folder.resolve().name, "is_robot": True}
+    for name, convert in _COLUMNS.items():
+        value = entry.get(name)
+        if _empty(value):
+            values.setdefault(name, None)
+            continue
+        try:
+            values[name] = convert(value)
+        except DataError as error:
+            faults.append(f"{place}: {error}")
+            values[name] = None
+        except (ValueError, TypeError):
+            faults.append(f"{place}: `{name}` must be {_MEANING[convert]}, but is `{value}`")
+            values[name] = None
+    _check_required(entry, values, place, folder, faults)
+    return ManifestRow(**values)
+
+
+def _check_required(entry: dict[str, Any], values: dict[str, Any], place: str, folder: Path, faults: list[str]) -> None:
+    faults.extend(f"{place}: `{name}` must be set, but is not" for name in ("path", "task") if _empty(entry.get(name)))
+    if values["path"] and not (folder / values["path"]).is_file():
+        faults.append(f"{place}: `path` must name a file in {folder}, but `{values['path']}` is not there")
+
+
+def _check_ids(ids: list[tuple[int, str | None]], faults: list[str]) -> None:
+    first: dict[str, int] = {}
+    for line, identity in ids:
+        if identity is not None and first.setdefault(identity, line) != line:
+            faults.append(
+                f"line {line}: `id` must differ in every line, but `{identity}` is in line {first[identity]} too"
+            )
+
+
+def _with_ids(rows: list[ManifestRow]) -> list[ManifestRow]:
+    """Rows without an id get one from their path, numbered where two paths give the same."""
+    taken = {row.id for row in rows if row.id is not None}
+    complete = []
+    for row in rows:
+        identity = row.id
+        if identity is None:
+            base = re.sub(r"[^A-Za-z0-9._-]+", "_", str(PurePosixPath(row.path).with_suffix(""))).strip("_") or "video"
+            identity, number = base, 1
+            while identity in taken:
+                number += 1
+                identity = f"{base}_{number}"
+            taken.add(identity)
+        complete.append(replace(row, id=identity))
+    return complete
+
+
+def _report_unknown(manifest: Path, names: set[str]) -> None:
+    unknown = sorted(names - set(_COLUMNS) - set(EXTRAS))
+    if unknown:
+        logger.warning("%s: unknown columns are left out: %s", manifest, ", ".join(unknown))
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (bool, list, dict)):
+        raise TypeError
+    return str(value).strip()
+
+
+def _flag(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in (*_TRUE, *_FALSE):
+        raise ValueError
+    return text in _TRUE
+
+
+def _fraction(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not 0.0 <= number <= 1.0:
+        raise ValueError
+    return number
+
+
+def _fractions(value: Any) -> tuple[float, ...] | None:
+    listed = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(listed, list):
+        raise TypeError
+    return tuple(_fraction(item) for item in listed) or None
+
+
+def _quality(value: Any) -> str | None:
+    return canonical_quality(str(value), "the manifest")
+
+
+_COLUMNS: dict[str, Callable[[Any], Any]] = {
+    "path": _text,
+    "task": _text,
+    "id": _text,
+    "data_source": _text,
+    "quality_label": _quality,
+    "is_robot": _flag,
+    "partial_success": _fraction,
+    "task_id": _text,
+    "progress": _fractions,
+    "scene_id": _text,
+    "split": _text,
+}
+_OPTIONAL = tuple(name for name in _COLUMNS if name not in ("path", "task"))
+_MEANING: dict[Callable[[Any], Any], str] = {
+    _text: "text",
+    _flag: "true or false",
+    _fraction: "a number in [0, 1]",
+    _fractions: "a list of numbers in [0, 1]",
+}

@@ -1,0 +1,98 @@
+"""The files of a bundle: `videos/<id>.mp4`, `manifest.jsonl`, `states.npz`, `generation.json`.
+
+`states.npz` (no pickles) holds, stacked over episodes in the manifest's order: `id` [n]; `task` [n]; `qpos` [n, 32, q]
+padded with NaN to the longest, of which `num_qpos` [n] count; `mocap_pos` [n, 32, 3]; `object` [n, 32, 3],
+`goal` [n, 3], `axes` [n, 3] and `threshold` [n], from which progress follows; `success` [n, 32]; `step` [n, 32], the
+simulator step of each frame. While a bundle is being made, each finished episode waits in `parts/`. Every file appears
+by renaming, so that nothing is ever half there, and a part only after its video.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rfm.errors import DataError
+
+Row = dict[str, Any]
+"""One line of the manifest."""
+Arrays = Mapping[str, Any]
+"""Named numpy arrays."""
+
+MANIFEST, STATES, SETTINGS, PARTS, VIDEOS = "manifest.jsonl", "states.npz", "generation.json", "parts", "videos"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write a compressed .npz whole or not at all."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    partial.replace(path)
+
+
+def claim(output: Path, settings: Mapping[str, Any]) -> None:
+    """Make the folder this generation's, or check that it already is. Raises DataError where it is another's."""
+    (output / VIDEOS).mkdir(parents=True, exist_ok=True)
+    path, wanted = output / SETTINGS, json.dumps(settings, indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != wanted:
+        found = " ".join(path.read_text(encoding="utf-8").split())
+        raise DataError(
+            f"`output` must be a new folder or one begun with the same settings, but {path} holds {found} instead of"
+            f" {' '.join(wanted.split())}; choose another folder or delete this one"
+        )
+    write_text(path, wanted)
+    for leftover in output.rglob("*.partial"):  # of a run that was killed
+        leftover.unlink()
+
+
+def part_path(output: Path, episode_id: str) -> Path:
+    """Where a finished episode waits for the others."""
+    return output / PARTS / f"{episode_id}.npz"
+
+
+def write_part(output: Path, row: Row, arrays: Arrays) -> None:
+    """Keep a finished episode; its video must be there already."""
+    (output / PARTS).mkdir(exist_ok=True)
+    write_arrays(part_path(output, row["id"]), {**arrays, "row": np.array(json.dumps(row))})
+
+
+def _read_part(path: Path) -> tuple[Row, dict[str, np.ndarray]]:
+    with np.load(path, allow_pickle=False) as part:
+        arrays = {name: part[name] for name in part.files}
+    return json.loads(str(arrays.pop("row"))), arrays
+
+
+def close(output: Path, episode_ids: Sequence[str]) -> list[Row]:
+    """Gather the parts into `states.npz` and `manifest.jsonl` (last: it marks a complete bundle), then drop them."""
+    parts = [_read_part(part_path(output, episode_id)) for episode_id in episode_ids]
+    rows = [row for row, _ in parts]
+    write_arrays(output / STATES, {"id": np.array(episode_ids), **_stack([arrays for _, arrays in parts])})
+    write_text(output / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
+    for path in (output / PARTS).iterdir():
+        path.unlink()
+    (output / PARTS).rmdir()
+    return rows
+
+
+def _stack(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    """Arrays stacked by name; `qpos` padded with NaN, since scenes have different numbers of joints."""
+    most = max(part["qpos"].shape[1] for part in parts)
+    padded = [np.pad(p["qpos"], ((0, 0), (0, most - p["qpos"].shape[1])), constant_values=np.nan) for p in parts]
+    stacked = {name: np.stack([part[name] for part in parts]) for name in parts[0] if name != "qpos"}
+    return {**stacked, "qpos": np.stack(padded), "num_qpos": np.array([p["qpos"].shape[1] for p in parts])}
+
+
+def read_manifest(output: Path) -> list[Row]:
+    """The rows of a complete bundle."""
+    lines = (output / MANIFEST).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,266 @@
+"""From episodes of any source to processed datasets: the part that all adapters share.
+
+In: `Episode`s; their frames are read when their turn comes, maybe in another process. Out: one .npz an episode and one
+dataset a `data_source`. Frames come first, the rows last, and only then does a dataset count as complete. Until then
+`unfinished.json` in its folder holds a hash of options and sources: a run that was killed goes on where it stopped when
+the hash is the same, and starts over when it is not. The bytes depend on episodes and options alone, not on workers or
+interruptions. Episodes whose frames can't be read go to `rejected.jsonl` with the reason; the others are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from rfm.errors import ConfigError, DataError
+from rfm.frames.npz import npz_frames_shape, write_npz
+from rfm.frames.video import evenly_spaced
+from rfm.ingest.episode import Episode, IngestOptions
+from rfm.trajectories.record import Trajectory, dataset_folder
+from rfm.trajectories.staging import exclusive, remove_leftovers, staged_file
+from rfm.trajectories.store import PROCESSED, write_processed_dataset
+
+logger = logging.getLogger(__name__)
+
+UNFINISHED = "unfinished.json"
+REJECTED = "rejected.jsonl"
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 120
+_MOST_LISTED = 10
+
+
+class Rejection(NamedTuple):
+    """An episode left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What an ingest did. `rejected` is empty if every episode came in."""
+
+    output: Path
+    keys: tuple[str, ...]
+    """The dataset keys written."""
+    num_trajectories: int
+    num_frames: int
+    rejected: tuple[Rejection, ...]
+
+    def __str__(self) -> str:
+        listed = "".join(f"\n  {rejection.id}: {rejection.reason}" for rejection in self.rejected[:_MOST_LISTED])
+        return (
+            f"{self.num_trajectories} trajectories with {self.num_frames} frames in {', '.join(self.keys) or 'no dataset'} "
+            f"under {self.output}; {len(self.rejected)} rejected{listed}"
+        )
+
+
+class _Outcome(NamedTuple):
+    """The stored frames' shape and the source's frame count, or the reason why there are none."""
+
+    shape: tuple[int, int, int, int] | None
+    total: int
+    reason: str = ""
+
+
+class _Job(NamedTuple):
+    episode: Episode
+    path: Path
+    options: IngestOptions
+
+
+def ingest(episodes: Sequence[Episode], output: Path, options: IngestOptions) -> IngestSummary:
+    """Write the episodes' datasets under `output`; see the module for what is left where.
+
+    Raises ConfigError, before any work, where a dataset is complete already and `overwrite` is not set.
+    """
+    groups = _group(episodes)
+    trajectories: list[Trajectory] = []
+    rejected: list[Rejection] = []
+    with ExitStack() as stack:
+        for name in groups:
+            (output / name).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(exclusive(output / name, wait=False))
+            if not options.overwrite:
+                _check_vacant(output / name)
+        for name, members in groups.items():
+            _prepare(output / name, _fingerprint(members, options))
+        outcomes = _outcomes([_Job(member, output / _frames_path(member), options) for member in episodes], options)
+        by_id = {episode.id: outcome for episode, outcome in zip(episodes, outcomes, strict=True)}
+        for name, members in groups.items():
+            rows, failed = _rows(members, by_id, options)
+            _finish(output / name, rows, failed)
+            trajectories += rows
+            rejected += failed
+        for name in groups:
+            (output / name / UNFINISHED).unlink()
+    keys = tuple(dict.fromkeys(row.data_source for row in trajectories))
+    return IngestSummary(output, keys, len(trajectories), sum(row.num_frames for row in trajectories), tuple(rejected))
+
+
+def _group(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
+    """Episodes by dataset folder, in order of appearance."""
+    groups: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        members = groups.setdefault(dataset_folder(episode.data_source), [])
+        if members and members[0].data_source != episode.data_source:
+            raise ConfigError(
+                f"each `data_source` must have a folder of its own, but `{members[0].data_source}` and "
+                f"`{episode.data_source}` share `{dataset_folder(episode.data_source)}`: rename one"
+            )
+        members.append(episode)
+    repeated = [name for name, count in Counter(episode.id for episode in episodes).items() if count > 1]
+    if repeated:
+        raise DataError(f"`id` must differ in every episode of an ingest, but `{repeated[0]}` repeats")
+    return groups
+
+
+def _frames_path(episode: Episode) -> str:
+    """The .npz relative to the root; an id that is no safe file name is made one, and marked with its hash."""
+    name = _UNSAFE.sub("_", episode.id)[:_LONGEST_NAME]
+    if name != episode.id:
+        name = f"{name}-{hashlib.sha256(episode.id.encode()).hexdigest()[:10]}"
+    return f"{dataset_folder(episode.data_source)}/frames/trajectory_{name}.npz"
+
+
+def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
+    digest = hashlib.sha256(repr((options.max_frames, options.height, options.width, options.form)).encode())
+    for episode in episodes:
+        count = None if episode.progress is None else len(episode.progress)
+        digest.update(repr((episode.id, count, episode.source.identity())).encode())
+    return digest.hexdigest()
+
+
+def _check_vacant(folder: Path) -> None:
+    """The folder may hold nothing or an unfinished run."""
+    if (folder / UNFINISHED).is_file():
+        return
+    for name in (PROCESSED, "frames"):
+        if (folder / name).exists():
+            raise ConfigError(
+                f"{folder} must be free for a new dataset, but holds `{name}`: use --overwrite to replace it"
+            )
+
+
+def _prepare(folder: Path, fingerprint: str) -> None:
+    """Keep the frames of an unfinished run of the same sources and options; clear away anything else."""
+    marker = folder / UNFINISHED
+    frames = folder / "frames"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == _marker_text(fingerprint):
+        frames.mkdir(exist_ok=True)
+        remove_leftovers(frames)
+        logger.info("going on with the unfinished ingest in %s", folder)
+    else:
+        for name in (PROCESSED, "frames"):  # the marker comes last: it vouches for what lies in `frames`
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        frames.mkdir()
+        with staged_file(marker) as staged:
+            staged.write_text(_marker_text(fingerprint), encoding="utf-8")
+    remove_leftovers(folder)
+
+
+def _marker_text(fingerprint: str) -> str:
+    return json.dumps({"sources_and_options": fingerprint}) + "\n"
+
+
+def _outcomes(jobs: Sequence[_Job], options: IngestOptions) -> list[_Outcome]:
+    """One outcome a job, in order, with a progress bar."""
+    columns = (TextColumn("Ingesting"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
+    with ExitStack() as stack:
+        if options.num_workers == 1:
+            results: Iterable[_Outcome] = map(_run, jobs)
+        else:
+            context = multiprocessing.get_context("spawn")  # a forked process may inherit locks held by threads
+            pool = stack.enter_context(ProcessPoolExecutor(options.num_workers, mp_context=context))
+            results = pool.map(_run, jobs, chunksize=4)
+        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        return list(bar.track(results, total=len(jobs)))
+
+
+def _run(job: _Job) -> _Outcome:
+    """Write the episode's .npz unless it is there already."""
+    progress = job.episode.progress
+    if job.path.is_file() and job.path.stat().st_size:
+        shape = npz_frames_shape(job.path)
+        return _Outcome(shape, shape[0] if progress is None else len(progress))
+    try:
+        video = job.episode.source.read(job.options)
+        if progress is not None and len(progress) != video.total:
+            raise DataError(
+                f"`progress` must have one value a frame of the video ({video.total}), but has {len(progress)}"
+            )
+    except DataError as error:
+        return _Outcome(None, 0, str(error))
+    write_npz(job.path, video.frames, job.options.form)
+    count, height, width, channels = video.frames.shape
+    return _Outcome((count, height, width, channels), video.total)
+
+
+def _rows(
+    episodes: Sequence[Episode], by_id: dict[str, _Outcome], options: IngestOptions
+) -> tuple[list[Trajectory], list[Rejection]]:
+    rows, rejected = [], []
+    for episode in episodes:
+        outcome = by_id[episode.id]
+        if outcome.shape is None:
+            rejected.append(Rejection(episode.id, outcome.reason))
+        else:
+            rows.append(_trajectory(episode, outcome.shape, outcome.total, options))
+    return rows, rejected
+
+
+def _trajectory(episode: Episode, shape: tuple[int, int, int, int], total: int, options: IngestOptions) -> Trajectory:
+    progress = episode.progress
+    if progress is not None:
+        progress = tuple(progress[index] for index in evenly_spaced(total, options.max_frames).tolist())
+    return Trajectory(
+        id=episode.id,
+        task=episode.task,
+        data_source=episode.data_source,
+        frames=_frames_path(episode),
+        frames_shape=shape,
+        num_frames=shape[0],
+        quality_label=episode.quality_label,
+        is_robot=episode.is_robot,
+        partial_success=episode.partial_success,
+        task_id=episode.task_id,
+        progress=progress,
+        scene_id=episode.scene_id,
+        split=episode.split,
+    )
+
+
+def _finish(folder: Path, rows: Sequence[Trajectory], rejected: Sequence[Rejection]) -> None:
+    """The rejections, then the rows; a dataset without a single row is not written."""
+    (folder / REJECTED).unlink(missing_ok=True)
+    if rejected:
+        lines = [json.dumps(rejection._asdict(), ensure_ascii=False) for rejection in rejected]
+        (folder / REJECTED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        logger.warning("%d episodes rejected, see %s", len(rejected), folder / REJECTED)
+    if rows:
+        write_processed_dataset(folder, rows)
+
+
+class _RateColumn(ProgressColumn):
+    """Finished episodes a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "-/s")

@@ -1,0 +1,1 @@
+"""Qwen-VL models: loading, the `tiny` preset, freezing, adapters, quantization, attention."""

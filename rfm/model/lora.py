@@ -1,0 +1,54 @@
+"""LoRA adapters on the language model, and on the vision tower unless it is frozen; the projector trains in full.
+
+In: a stock model on which nothing is adapted yet. Out: a peft model. Names are matched against the modules that the model
+really has: targets that match nothing are an error and never a silent no-op (`q_proj` alone matches nothing in the tower).
+Source: LoRA (arXiv:2106.09685); all linear layers as in QLoRA (arXiv:2305.14314), section 4.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from peft import LoraConfig, get_peft_model
+
+from rfm.errors import ConfigError
+from rfm.model.freeze import inner_model, projector_names
+
+LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
+TOWER = r"model\.visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(linear_fc[12]|gate_proj|up_proj|down_proj))"
+
+
+def add_lora(model: Any, *, rank: int, alpha: int, tower: bool) -> Any:
+    """Return the model with adapters of `rank` on the language model and, with `tower`, on the vision tower."""
+    targets = target_modules(model, tower=tower)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=0.0,
+        target_modules=targets,
+        modules_to_save=projector_names(model),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def target_modules(model: Any, *, tower: bool) -> list[str]:
+    """Return the full names of the layers to adapt; raises `ConfigError` where a block has none."""
+    names = [name for name, _ in model.named_modules()]
+    inner = inner_model(model)
+    targets = _matches(names, LANGUAGE, "language_model.layers", len(inner.language_model.layers))
+    if tower:
+        targets += _matches(names, TOWER, "visual.blocks", len(inner.visual.blocks))
+    return targets
+
+
+def _matches(names: list[str], pattern: str, part: str, blocks: int) -> list[str]:
+    found = [name for name in names if re.fullmatch(pattern, name)]
+    without = [index for index in range(blocks) if not any(f"model.{part}.{index}." in name for name in found)]
+    if without:
+        raise ConfigError(
+            f"`lora_rank` must find layers to adapt in every block of `model.{part}`, but block {without[0]} of {blocks} has"
+            f" none that matches {pattern}; pass --lora_rank 0 for full fine-tuning"
+        )
+    return found

@@ -1,0 +1,45 @@
+"""4-bit weights (NF4) through bitsandbytes for the language model; the vision tower and the output head stay as they are.
+
+Source: QLoRA (arXiv:2305.14314), section 3: NF4 with double quantization. The skip list must say `model.visual`: plain
+`visual` is ignored without a word. On a CPU every inner size must be a multiple of 64.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from rfm.errors import ConfigError, MissingExtraError
+
+SKIPPED = ["model.visual", "lm_head"]
+
+
+def nf4(model_name: str, dtype: torch.dtype) -> Any:
+    """Return the transformers configuration that loads a model in 4 bits and computes in `dtype`."""
+    if model_name == "tiny":
+        raise ConfigError("`quantization` must not be given with the model `tiny`, which is drawn and not loaded; drop --quantization")
+    if find_spec("bitsandbytes") is None:
+        raise MissingExtraError(
+            "`quantization` needs bitsandbytes, which is not installed; pip install 'rfm-vqa[quantization]' or drop --quantization"
+        )
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=SKIPPED,
+    )
+
+
+def check_quantized(model: Any) -> None:
+    """Raise `ConfigError` unless language layers became 4-bit and the tower did not."""
+    four_bit = [name for name, module in model.named_modules() if type(module).__name__ == "Linear4bit"]
+    if not any(".language_model." in name for name in four_bit) or any(".visual." in name for name in four_bit):
+        raise ConfigError(
+            f"`quantization` must turn the language model and not the tower into 4 bits, but {len(four_bit)} layers are 4-bit:"
+            f" {', '.join(four_bit[:3]) or 'none'}"
+        )

@@ -1,0 +1,77 @@
+"""A byte-level BPE tokenizer of at most 500 words that splits text as Qwen's does.
+
+In: texts to learn merges from. Out: the stock `Qwen2Tokenizer` with a small vocabulary, so that pre-tokenisation (each digit
+apart, the space before a digit apart), normalisation and saved files are those of the real one. `ANS` is one word
+whatever the texts say: "ANS: 100" is `ANS`, `:`, a space, `1`, `0`, `0`.
+
+Bytes, control tokens and merges share the 500 words: a small table trains fast, at the price of prompts about half as
+long again as under Qwen's 151,643 words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import AddedToken, Qwen2Tokenizer
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+VOCABULARY = 500
+
+CONTROL_TOKENS = (
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
+    "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+    "<|image_pad|>", "<|video_pad|>",
+)  # fmt: skip
+"""Qwen's, in Qwen's order."""
+
+ANSWER_MERGES = [["A", "N"], ["AN", "S"]]
+
+BUILT_IN_TEXTS = (
+    "system\nYou are a helpful assistant.",
+    "user\n",
+    "assistant\n",
+    "<0.2 seconds>",
+    "<1.2 seconds>",
+    "Reference video:",
+    "Given these two robot videos, which one makes the most progress towards solving the task, Video 1 or 2?"
+    " Format your answer as: ANS: 1/2\n\nTask: push the button",
+    "Given the task, assign an integer-valued progress score from 0 to 100 for the robot in the video in the format:"
+    " ANS: score\n\nTask: open the drawer",
+)
+
+
+def build_tokenizer(texts: Iterable[str] = ()) -> Any:
+    """Train on the built-in texts and on `texts`; the result is a function of the texts alone."""
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = normalizers.NFC()
+    trained.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    # "AN" and "ANS" are put in front of what is learnt, so two words less are left to learn
+    room = VOCABULARY - len(CONTROL_TOKENS) - len(ANSWER_MERGES)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=room, initial_alphabet=alphabet, show_progress=False)
+    trained.train_from_iterator([*BUILT_IN_TEXTS, *texts], trainer)
+    merges = ANSWER_MERGES + [m for m in json.loads(trained.to_str())["model"]["merges"] if m not in ANSWER_MERGES]
+    words = list(dict.fromkeys([*alphabet, *("".join(merge) for merge in merges)]))
+    return _qwen_tokenizer({word: index for index, word in enumerate(words)}, merges)
+
+
+def _qwen_tokenizer(vocabulary: dict[str, int], merges: list[list[str]]) -> Any:
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=[(left, right) for left, right in merges],
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token=None,
+        padding_side="left",
+        model_max_length=8192,
+    )
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL_TOKENS])
+    return tokenizer

@@ -1,0 +1,91 @@
+"""Clips: which frames of a trajectory are shown, and in which order.
+
+A clip is a path through an episode, sampled evenly with first and last frame included. Whole blocks of clips are
+arrays: a row's indices fill its first `count` columns, the rest is -1.
+
+Shape legend: m rows, K the most frames a clip shows (`data.max_frames`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+_EPSILON = 1e-9  # lifts x.5 that came out as x.4999… so that values one apart always round to different frames
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A block of clips: trajectory number, shown frames (0-based) and how many of the K columns are used."""
+
+    trajectory: Int64[np.ndarray, " m"]
+    indices: Int64[np.ndarray, "m K"]
+    count: Int64[np.ndarray, " m"]
+
+    def end(self) -> Int64[np.ndarray, " m"]:
+        """Return the last shown frame of each clip."""
+        return self.indices[np.arange(len(self.count)), self.count - 1]
+
+    def lowest(self) -> Int64[np.ndarray, " m"]:
+        """Return the lowest frame number of each clip."""
+        shown = np.where(self.indices >= 0, self.indices, np.iinfo(np.int64).max)
+        return np.asarray(shown.min(axis=1))
+
+    @staticmethod
+    def where(first: np.ndarray, a: Clips, b: Clips) -> Clips:
+        """Return row by row `a` where `first` is true, else `b`."""
+        return Clips(
+            np.where(first, a.trajectory, b.trajectory),
+            np.where(first[:, None], a.indices, b.indices),
+            np.where(first, a.count, b.count),
+        )
+
+
+def evenly(
+    trajectory: Int64[np.ndarray, " m"],
+    start: Int64[np.ndarray, " m"],
+    end: Int64[np.ndarray, " m"],
+    count: Int64[np.ndarray, " m"],
+    width: int,
+) -> Clips:
+    """Return straight paths from `start` to `end`, forwards or backwards, `count` >= 2 frames each."""
+    step = (end - start) / np.maximum(count - 1, 1)
+    return _clips(trajectory, start[:, None] + np.arange(width) * step[:, None], count)
+
+
+def bounce(
+    trajectory: Int64[np.ndarray, " m"],
+    end: Int64[np.ndarray, " m"],
+    step: Float64[np.ndarray, " m"],
+    turn: Int64[np.ndarray, " m"],
+    count: Int64[np.ndarray, " m"],
+    width: int,
+) -> Clips:
+    """Return paths that go forward, turn back at shown frame number `turn`, and reach `end`; `step` frames apart."""
+    peak = end + (count - 1 - turn) * step
+    away = np.abs(np.arange(width) - turn[:, None])
+    return _clips(trajectory, peak[:, None] - away * step[:, None], count)
+
+
+def shaped(
+    trajectory: Int64[np.ndarray, " m"],
+    start: Int64[np.ndarray, " m"],
+    end: Int64[np.ndarray, " m"],
+    shape: Float64[np.ndarray, "m K"],
+    count: Int64[np.ndarray, " m"],
+) -> Clips:
+    """Return paths `start + shape * (end - start)`; a shape is 0 at its first frame and 1 at its last."""
+    way = (end - start)[:, None]
+    offset = _nearest(shape * np.abs(way)) * np.sign(way)
+    return _clips(trajectory, start[:, None] + offset, count)
+
+
+def _clips(trajectory: np.ndarray, path: np.ndarray, count: np.ndarray) -> Clips:
+    used = np.arange(path.shape[1]) < count[:, None]
+    return Clips(trajectory, np.where(used, _nearest(path), -1), count)
+
+
+def _nearest(x: np.ndarray) -> Int64[np.ndarray, "..."]:
+    return np.floor(x + (0.5 + _EPSILON)).astype(np.int64)

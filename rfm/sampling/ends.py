@@ -1,0 +1,30 @@
+"""Where a clip ends: evenly spread over progress, not over time, so that labels fill the scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from rfm.sampling.episode_pairs import choose
+from rfm.sampling.progress import Curves
+from rfm.sampling.random import RowRandom
+
+
+def draw_end(
+    random: RowRandom, stream: str, curves: Curves, allowed: Bool[np.ndarray, "m G"]
+) -> Int64[np.ndarray, " m"]:
+    """Return a frame of each row: the allowed one whose progress is nearest to a uniform draw from their range.
+
+    Frames of equal progress share their draws evenly. Rows of unknown progress draw evenly among the allowed frames;
+    every row must have an allowed frame.
+    """
+    known = allowed & ~np.isnan(curves.progress)
+    usable = np.where(known.any(axis=1, keepdims=True), known, allowed)
+    progress = np.where(usable & known, curves.progress, 0.0)
+    low = np.where(usable, progress, np.inf).min(axis=1)
+    high = np.where(usable, progress, -np.inf).max(axis=1)
+    wanted = low + random.uniform(f"{stream}/progress") * (high - low)
+    miss = np.where(usable, np.abs(progress - wanted[:, None]), np.inf)
+    nearest = miss <= miss.min(axis=1, keepdims=True) + 1e-9
+    column = choose(nearest, random.uniform(f"{stream}/frame"))
+    return curves.frames[np.arange(len(column)), column]

@@ -1,0 +1,105 @@
+"""What strategies draw from, and what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+
+from rfm.sampling.clips import Clips
+from rfm.sampling.pools import Pool
+from rfm.sampling.progress import Progress
+from rfm.sampling.random import RowRandom
+from rfm.trajectories.catalog import Catalog
+
+_BLOCK = 65536
+
+
+class Unsupported(Exception):
+    """The data cannot serve a strategy; the text says what it needs and what there is."""
+
+
+@dataclass(frozen=True)
+class PairDraw:
+    """Questions about two clips, by the answer: `better` is the chosen one (or the one nearer to `reference`)."""
+
+    text: Int32[np.ndarray, " m"]
+    better: Clips
+    worse: Clips
+    reference: Clips | None = None
+
+
+@dataclass(frozen=True)
+class ScoreDraw:
+    """Questions for the progress of one clip; where `wrong`, the instruction is another task's and the answer is 0."""
+
+    text: Int32[np.ndarray, " m"]
+    clip: Clips
+    wrong: bool = False
+
+
+PairStrategy = Callable[[RowRandom], PairDraw]
+ScoreStrategy = Callable[[RowRandom], ScoreDraw]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A catalog with the settings that all strategies share."""
+
+    catalog: Catalog
+    progress: Progress
+    max_frames: int
+    gap: float
+    threshold: float
+    same_source_prob: float
+    whole_episodes: bool = False
+    """Clips run from the first frame to the last, as evaluation sets show them."""
+    served: Bool[np.ndarray, " n"] | None = None
+    """The trajectories that questions are about; all where None."""
+
+    @cached_property
+    def frames(self) -> Int64[np.ndarray, " n"]:
+        """Frames of each trajectory."""
+        return self.catalog.num_frames.astype(np.int64)
+
+    @cached_property
+    def several(self) -> Bool[np.ndarray, " n"]:
+        """Trajectories that can be asked about: of at least two frames, since fewer make no clip."""
+        enough = self.frames >= 2
+        return enough if self.served is None else enough & self.served
+
+    def restricted(self, served: Bool[np.ndarray, " n"]) -> Material:
+        """Return the same material with questions about the trajectories `served` only."""
+        return replace(self, served=served)
+
+    @cached_property
+    def progress_range(self) -> Float64[np.ndarray, " n"]:
+        """How far apart the least and the most progress of each trajectory are; 0 where unknown."""
+        out = np.zeros(len(self.catalog))
+        for low in range(0, len(out), _BLOCK):
+            rows = np.arange(low, min(low + _BLOCK, len(out)))
+            values = self.progress.curves(rows).progress
+            out[rows] = _span(values)
+        return out
+
+    @cached_property
+    def weights(self) -> Int64[np.ndarray, " n"]:
+        """Weights 0.1 + range of progress, in thousandths: answers spread over the scale instead of heaping at 0."""
+        return np.rint(100 + 1000 * self.progress_range).astype(np.int64)
+
+    def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:
+        """Return the pool of `members` with at least two frames."""
+        return Pool(self.catalog, members & self.several, weights)
+
+    def share(self, members: Bool[np.ndarray, " n"]) -> str:
+        """Return e.g. "3 of 40 trajectories", for messages."""
+        return f"{int(members.sum())} of {len(self.catalog)} trajectories"
+
+
+def _span(values: Float64[np.ndarray, "m G"]) -> Float64[np.ndarray, " m"]:
+    low = np.where(np.isnan(values), np.inf, values).min(axis=1, initial=np.inf)
+    high = np.where(np.isnan(values), -np.inf, values).max(axis=1, initial=-np.inf)
+    return np.where(high >= low, high - low, 0.0)

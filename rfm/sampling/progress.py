@@ -1,0 +1,146 @@
+"""Progress of frames: recorded where the trajectory has it, else by time for successful ones, else unknown.
+
+Frame i of n (0-based) of a successful episode without a record has made, by `data.progress_pred_type`,
+
+    absolute_wrt_total_frames   (i + 1) / n
+    absolute_first_frame        (i - s) / (n - s - 1), s the lowest frame of the clip
+    relative_first_frame        as the first; only the targets shown beside the clip become differences
+
+divided by the source's success cut-off and stopped at 1. An episode that is neither recorded nor successful has no
+progress but at its very end, where its `partial_success` counts.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from rfm.errors import ConfigError
+from rfm.sampling.clips import Clips
+from rfm.trajectories.catalog import Catalog
+
+GRID = 64
+"""Longer episodes have the ends of their clips on this many evenly spaced frames."""
+SUCCESSFUL = 2
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Progress on a grid of frames, row by row; columns beyond a short episode's end are NaN."""
+
+    frames: Int64[np.ndarray, "m G"]
+    progress: Float64[np.ndarray, "m G"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known of the progress of a catalog's trajectories."""
+
+    catalog: Catalog
+    pred_type: str = "absolute_wrt_total_frames"
+    cutoffs: Mapping[str, float] | None = None
+
+    @cached_property
+    def recorded(self) -> Bool[np.ndarray, " n"]:
+        """Trajectories with recorded progress."""
+        return np.diff(self.catalog.progress_offsets) > 0
+
+    @cached_property
+    def known(self) -> Bool[np.ndarray, " n"]:
+        """Trajectories whose every frame has a progress."""
+        return self.recorded | (self.catalog.quality == SUCCESSFUL)
+
+    @cached_property
+    def known_at_end(self) -> Bool[np.ndarray, " n"]:
+        """Trajectories whose last frame has a progress."""
+        return self.known | ~np.isnan(self.catalog.partial_success)
+
+    @cached_property
+    def _cutoff(self) -> Float64[np.ndarray, " n"]:
+        cutoffs = self.cutoffs or {}
+        by_source = np.array([cutoffs.get(str(name), 1.0) for name in self.catalog.sources.to_pylist()] or [1.0])
+        return np.asarray(by_source[self.catalog.source_code])
+
+    def curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
+        """Return the progress of up to GRID frames of each trajectory, first and last included."""
+        n = self.catalog.num_frames[trajectory].astype(np.int64)
+        width = int(min(GRID, n.max(initial=1)))
+        columns = np.arange(width)
+        short = n <= width
+        spread = np.floor(columns * ((n - 1) / max(width - 1, 1))[:, None] + 0.5).astype(np.int64)
+        frames = np.where(short[:, None], columns, spread)
+        inside = frames < n[:, None]
+        values = self._total(trajectory, np.minimum(frames, n[:, None] - 1))
+        return Curves(frames, np.where(inside, values, np.nan))
+
+    def of_clips(self, clips: Clips, *, from_first: bool = False) -> Float32[np.ndarray, "m K"]:
+        """Return the progress of each shown frame; NaN where unknown and in unused columns.
+
+        `from_first` counts time from the clip's lowest frame where `pred_type` is absolute_first_frame; clips that are
+        compared with each other need one scale and leave it off.
+        """
+        frames = np.maximum(clips.indices, 0)
+        values = self._total(clips.trajectory, frames)
+        if from_first and self.pred_type == "absolute_first_frame":
+            values = np.where(self.recorded[clips.trajectory][:, None], values, self._from_first(clips, frames))
+        values = np.where(clips.indices >= 0, values, np.nan)
+        self._fill_ends(clips, values)
+        return values.astype(np.float32)
+
+    def targets(self, progress: Float32[np.ndarray, "m K"]) -> Float32[np.ndarray, "m K"]:
+        """Return `target_progress` for the progress of shown frames."""
+        if self.pred_type != "relative_first_frame":
+            return progress
+        return np.diff(progress, axis=1, prepend=progress[:, :1])
+
+    def _total(self, trajectory: np.ndarray, frames: np.ndarray) -> Float64[np.ndarray, "m K"]:
+        n = self.catalog.num_frames[trajectory].astype(np.int64)[:, None]
+        by_time = np.minimum((frames + 1) / (n * self._cutoff[trajectory][:, None]), 1.0)
+        values = np.where(self.known[trajectory][:, None], by_time, np.nan)
+        recorded = self.recorded[trajectory]
+        if recorded.any():
+            at = self.catalog.progress_offsets[trajectory[recorded]][:, None] + frames[recorded]
+            values[recorded] = self.catalog.progress_values[at]
+        return values
+
+    def _from_first(self, clips: Clips, frames: np.ndarray) -> Float64[np.ndarray, "m K"]:
+        n = self.catalog.num_frames[clips.trajectory].astype(np.int64)
+        first = clips.lowest()
+        span = (n * self._cutoff[clips.trajectory] - first - 1)[:, None]
+        values = np.minimum((frames - first[:, None]) / np.maximum(span, 1.0), 1.0)
+        return np.where(self.known[clips.trajectory][:, None], values, np.nan)
+
+    def _fill_ends(self, clips: Clips, values: np.ndarray) -> None:
+        """Put partial success at the ends of clips that run to the end of an otherwise unknown episode."""
+        to_end = clips.end() == self.catalog.num_frames[clips.trajectory] - 1
+        rows = np.flatnonzero(to_end & ~self.known[clips.trajectory])
+        values[rows, clips.count[rows] - 1] = self.catalog.partial_success[clips.trajectory[rows]]
+
+
+def read_cutoffs(path: str | None) -> dict[str, float]:
+    """Read `data.dataset_success_cutoff_file`, lines of `data_source,share` with shares in (0, 1]."""
+    if path is None:
+        return {}
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"`data.dataset_success_cutoff_file` must be a CSV file, but {path!r} is none")
+    with file.open(newline="") as lines:
+        rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
+    return dict(_cutoff(row, path) for row in rows)
+
+
+def _cutoff(row: list[str], path: str) -> tuple[str, float]:
+    try:
+        source, share = row[0].strip(), float(row[1])
+    except (IndexError, ValueError):
+        raise ConfigError(f"{path}: a line must be data_source,share, but one is {','.join(row)!r}") from None
+    share = share / 100 if share > 1 else share
+    if not 0 < share <= 1:
+        raise ConfigError(f"{path}: the share of {source!r} must lie in (0, 1] or (0, 100], but is {row[1]!r}")
+    return source, share

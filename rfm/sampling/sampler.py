@@ -1,0 +1,222 @@
+"""Draw a block of questions: which episodes, which frames, which instruction, what answer.
+
+    Sampler(catalog, settings, total, seed).draw(start, stop) -> Block of rows start..stop-1
+
+A row is a function of (catalog, settings, total, seed, its position) alone: blocks may be drawn in any order, size and
+number of processes. The strategies that the data supports are known when the sampler is made; the requested shares
+then come out exactly over the `total` rows, and answers 1 and 2 (or the better clip's side) alternate within each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int16, Int32, Int64
+
+from rfm.configs.experiment_configs import DataConfig
+from rfm.errors import ConfigError
+from rfm.sampling.clips import Clips
+from rfm.sampling.material import Material, PairDraw, ScoreDraw, Unsupported
+from rfm.sampling.progress import Progress, read_cutoffs
+from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
+from rfm.sampling.random import RowRandom
+from rfm.sampling.strategies import DEFAULTS, EVALUATION
+from rfm.trajectories.catalog import Catalog
+
+FIRST, SECOND, REFERENCE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One clip of every row; `trajectory` is -1 where a row has none in this slot."""
+
+    trajectory: Int64[np.ndarray, " m"]
+    indices: Int64[np.ndarray, "m K"]
+    count: Int64[np.ndarray, " m"]
+    end_progress: Float32[np.ndarray, " m"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """m questions as columns. A progress question's clip is the first slot; `answer` is 1, 2 or the score."""
+
+    strategy: Int64[np.ndarray, " m"]
+    """Index into `Sampler.quotas.strategies`."""
+    text: Int32[np.ndarray, " m"]
+    """Instruction, a code of `Catalog.texts`."""
+    answer: Int16[np.ndarray, " m"]
+    slots: tuple[Slot, Slot, Slot]
+    target: Float32[np.ndarray, "m K"]
+    """Progress of each shown frame of a progress question; NaN unknown."""
+
+
+class Sampler:
+    """Draws questions from a catalog; see the module's docstring."""
+
+    def __init__(self, catalog: Catalog, settings: DataConfig, *, total: int, seed: int, eval_mode: bool = False):
+        keep = catalog.num_frames >= max(settings.min_frames_per_trajectory, 1)
+        self.catalog = catalog if keep.all() else catalog.select(keep)
+        self.left_out = int((~keep).sum())
+        self._settings = settings
+        self._seed = seed
+        self.progress = Progress(
+            self.catalog, settings.progress_pred_type, read_cutoffs(settings.dataset_success_cutoff_file)
+        )
+        self._material = Material(
+            self.catalog,
+            self.progress,
+            max_frames=settings.max_frames,
+            gap=settings.min_progress_gap,
+            threshold=settings.partial_success_threshold,
+            same_source_prob=settings.traj_same_source_prob,
+            whole_episodes=eval_mode,
+        )
+        self.unsupported: dict[Strategy, str] = {}
+        """Strategies of the default shares that the data cannot support, with the reason."""
+        self._draws: dict[Strategy, Any] = {}
+        shares = self._shares(EVALUATION if eval_mode else DEFAULTS)
+        self.quotas = _quotas(shares, total, seed)
+
+    def draw(self, start: int, stop: int) -> Block:
+        """Return the questions of rows `start` to `stop` - 1."""
+        random = RowRandom(self._seed, np.arange(start, stop, dtype=np.uint64))
+        strategy, rank = self.quotas.assign(random.positions)
+        block = _Canvas(stop - start, self._settings.max_frames)
+        for number, name in enumerate(self.quotas.strategies):
+            rows = np.flatnonzero(strategy == number)
+            if not len(rows):
+                continue
+            drawn = self._draws[name](random.take(rows))
+            if isinstance(drawn, PairDraw):
+                block.add_pairs(rows, drawn, rank[rows] % 2 == 0, self.progress)
+            else:
+                block.add_scores(rows, drawn, self.progress, discrete=self._settings.discrete_progress)
+        return block.finish(strategy)
+
+    def _shares(self, available: Mapping[str, Mapping[str, Any]]) -> dict[Strategy, float]:
+        """Return the share of each strategy that the data supports, over all sample types."""
+        if not len(self.catalog):
+            raise ConfigError(
+                f"`data.train_datasets`/`data.eval_datasets` must hold trajectories of at least "
+                f"data.min_frames_per_trajectory={self._settings.min_frames_per_trajectory} frames, but none is left"
+            )
+        shares: dict[Strategy, float] = {}
+        for kind, weight in zip(available, self._settings.sample_type_ratio, strict=True):
+            if weight > 0:
+                given = getattr(self._settings, f"{kind}_strategy_ratio")
+                shares |= self._shares_of(kind, weight, available[kind], given)
+        return shares
+
+    def _shares_of(self, kind: str, weight: float, available: Mapping[str, Any], given: Any) -> dict[Strategy, float]:
+        ratio = strategy_ratio(kind, given, tuple(available))
+        supported = {}
+        for name, share in ratio.items():
+            try:
+                self._draws[kind, name] = available[name](self._material)
+                supported[kind, name] = share
+            except Unsupported as reason:
+                if given is not None:
+                    raise ConfigError(f"`data.{kind}_strategy_ratio` asks for {name!r}, which {reason}") from None
+                self.unsupported[kind, name] = str(reason)
+        if not supported:
+            reasons = "\n".join(f"  {name}: {self.unsupported[kind, name]}" for name in ratio)
+            raise ConfigError(f"no {kind} strategy is supported by these trajectories:\n{reasons}")
+        whole = sum(supported.values())
+        return {name: weight * share / whole for name, share in supported.items()}
+
+
+def strategy_ratio(kind: str, given: Any, names: tuple[str, ...]) -> dict[str, float]:
+    """Return the shares above 0 by strategy name, from a list in the order of `names`, a mapping, or None for equal."""
+    field = f"`data.{kind}_strategy_ratio`"
+    if given is None:
+        return dict.fromkeys(names, 1.0)
+    if isinstance(given, Mapping):
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise ConfigError(f"{field} must name strategies among {', '.join(names)}, but names {', '.join(unknown)}")
+        shares = {name: given[name] for name in names if name in given}
+    elif isinstance(given, (list, tuple)) and len(given) == len(names):
+        shares = dict(zip(names, given, strict=True))
+    else:
+        raise ConfigError(f"{field} must be {len(names)} shares ({', '.join(names)}) or a mapping, but is {given!r}")
+    wrong = [f"{name}={share!r}" for name, share in shares.items() if not _is_share(share)]
+    if wrong or not any(shares.values()):
+        raise ConfigError(f"{field} must have shares >= 0, one above 0, but has {', '.join(wrong) or 'all zeros'}")
+    return {name: float(share) for name, share in shares.items() if share > 0}
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _quotas(shares: Mapping[Strategy, float], total: int, seed: int) -> Quotas:
+    """Deal rows to sample types first and to strategies within each, so that both shares come out exactly."""
+    kinds = dict.fromkeys(kind for kind, _ in shares)
+    by_kind = largest_remainder(
+        total, {(kind, ""): sum(share for (k, _), share in shares.items() if k == kind) for kind in kinds}
+    )
+    counts: dict[Strategy, int] = {}
+    for kind in kinds:
+        counts |= largest_remainder(by_kind[kind, ""], {name: s for name, s in shares.items() if name[0] == kind})
+    return Quotas(tuple(counts), tuple(counts.values()), seed)
+
+
+class _Canvas:
+    """The arrays of a block while its strategies fill in their rows."""
+
+    def __init__(self, rows: int, width: int):
+        self._text = np.zeros(rows, np.int32)
+        self._answer = np.zeros(rows, np.int16)
+        self._target = np.full((rows, width), np.nan, np.float32)
+        self._slots = tuple(
+            Slot(
+                np.full(rows, -1, np.int64),
+                np.full((rows, width), -1, np.int64),
+                np.zeros(rows, np.int64),
+                np.full(rows, np.nan, np.float32),
+            )
+            for _ in range(3)
+        )
+
+    def add_pairs(
+        self, rows: np.ndarray, drawn: PairDraw, better_first: Bool[np.ndarray, " k"], progress: Progress
+    ) -> None:
+        self._text[rows] = drawn.text
+        self._answer[rows] = np.where(better_first, 1, 2)
+        self._put(FIRST, rows, Clips.where(better_first, drawn.better, drawn.worse), progress)
+        self._put(SECOND, rows, Clips.where(better_first, drawn.worse, drawn.better), progress)
+        if drawn.reference is not None:
+            self._put(REFERENCE, rows, drawn.reference, progress)
+
+    def add_scores(self, rows: np.ndarray, drawn: ScoreDraw, progress: Progress, *, discrete: bool) -> None:
+        shown = self._put(FIRST, rows, drawn.clip, progress, from_first=True)
+        if drawn.wrong:
+            shown = np.where(drawn.clip.indices >= 0, np.float32(0), np.float32(np.nan))
+            self._slots[FIRST].end_progress[rows] = 0
+        self._text[rows] = drawn.text
+        self._target[rows] = progress.targets(shown)
+        self._answer[rows] = score(self._slots[FIRST].end_progress[rows], discrete=discrete)
+
+    def _put(
+        self, slot: int, rows: np.ndarray, clips: Clips, progress: Progress, *, from_first: bool = False
+    ) -> Float32[np.ndarray, "k K"]:
+        into, shown = self._slots[slot], progress.of_clips(clips, from_first=from_first)
+        into.trajectory[rows], into.indices[rows], into.count[rows] = clips.trajectory, clips.indices, clips.count
+        into.end_progress[rows] = shown[np.arange(len(rows)), clips.count - 1]
+        return shown
+
+    def finish(self, strategy: np.ndarray) -> Block:
+        first, second, reference = self._slots
+        return Block(strategy, self._text, self._answer, (first, second, reference), self._target)
+
+
+def score(
+    progress: Float32[np.ndarray, " m"] | Float64[np.ndarray, " m"], *, discrete: bool
+) -> Int16[np.ndarray, " m"]:
+    """Return floor(100 p + 0.5), or 1 + floor(4 p + 0.5) in the discrete variant, of progress p in [0, 1]."""
+    exact = progress.astype(np.float64)
+    scaled = np.floor(np.round(4 * exact, 6) + 0.5) + 1 if discrete else np.floor(np.round(100 * exact, 4) + 0.5)
+    return scaled.astype(np.int16)

@@ -1,0 +1,145 @@
+"""Preference strategies: which of two clips made more progress on the instruction.
+
+    rewind            two clips of one episode, at least one of which goes past its end and back to it
+    reverse_progress  two clips of one episode, both going back from the same start; the chosen one undoes less
+    suboptimal        two episodes of one task, shown to their ends; the chosen one did better
+    different_task    two episodes of different tasks; the instruction is the chosen one's
+    quality_preference  suboptimal over whole episodes, for evaluation
+
+Why a pair of one episode is drawn as it is: docs/generation.md, "No shortcut through the shape".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from rfm.sampling.clips import Clips, evenly
+from rfm.sampling.ends import draw_end
+from rfm.sampling.episode_pairs import EpisodePairs
+from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
+from rfm.sampling.quality_pairs import QualityPairs
+from rfm.sampling.random import RowRandom
+from rfm.sampling.shapes import rewind_pairs, straight_pairs
+
+
+def rewind(material: Material) -> PairStrategy:
+    """Two clips of one episode; the coin that gives shapes to ends makes the rewound one chosen every other time."""
+    return _one_episode(material, _episode_pairs(material, backwards=False))
+
+
+def reverse_progress(material: Material) -> PairStrategy:
+    """Two clips that go back from one start: the chosen one undoes less, or more of a mistake."""
+    return _one_episode(material, _episode_pairs(material, backwards=True))
+
+
+def suboptimal(material: Material) -> PairStrategy:
+    """Two episodes of one task to their ends, from the same share of the way; the better one is chosen."""
+    pairs = QualityPairs(material.catalog, material.several, material.threshold)
+    if not len(pairs.anchors):
+        raise Unsupported(
+            "needs two episodes of one task that differ in quality label, or in partial success by "
+            f"data.partial_success_threshold={material.threshold:g}; of {len(material.catalog)} trajectories none do"
+        )
+
+    def draw(random: RowRandom) -> PairDraw:
+        better, worse = pairs.draw(random)
+        skipped = np.zeros(len(better)) if material.whole_episodes else random.uniform("suboptimal/start") / 2
+        count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
+        clips = (_to_the_end(material, side, skipped, count) for side in (better, worse))
+        return PairDraw(material.catalog.text_code[better], *clips)
+
+    return draw
+
+
+def different_task(material: Material) -> PairStrategy:
+    """Forward clips of two tasks that both get somewhere; a coin says whose instruction it is."""
+    eligible = _gets_somewhere(material)
+    pool = material.pool(eligible)
+    if not (pool.has_other_task() & eligible).any():
+        raise Unsupported(
+            "needs episodes of two tasks with known progress of at least data.min_progress_gap="
+            f"{material.gap:g}; {material.share(eligible)} have it, all of one task or none"
+        )
+    anchors = material.pool(eligible & pool.has_other_task())
+
+    def draw(random: RowRandom) -> PairDraw:
+        one = anchors.draw(random, "different_task/one")
+        other = pool.draw_other_task(random, "different_task/other", one, np.ones(len(one), bool))
+        count = np.minimum(material.max_frames, np.minimum(material.frames[one], material.frames[other]))
+        clip = _forward(material, random, "one", one, count)
+        clip_of_other = _forward(material, random, "other", other, count)
+        coin = random.coin("different_task/instruction")
+        text = material.catalog.text_code[np.where(coin, one, other)]
+        return PairDraw(text, Clips.where(coin, clip, clip_of_other), Clips.where(coin, clip_of_other, clip))
+
+    return draw
+
+
+DEFAULTS: Mapping[str, object] = MappingProxyType(
+    {
+        "rewind": rewind,
+        "suboptimal": suboptimal,
+        "different_task": different_task,
+        "reverse_progress": reverse_progress,
+    }
+)
+"""In the order of `data.preference_strategy_ratio`."""
+
+
+def _episode_pairs(material: Material, *, backwards: bool) -> EpisodePairs:
+    return EpisodePairs(
+        material.progress,
+        material.several,
+        shapes=straight_pairs if backwards else rewind_pairs,
+        max_frames=material.max_frames,
+        gap=material.gap,
+        backwards=backwards,
+    )
+
+
+def _one_episode(material: Material, pairs: EpisodePairs) -> PairStrategy:
+    supported = np.flatnonzero(pairs.supported)
+    if not len(supported):
+        raise Unsupported(
+            "needs an episode of known progress (successful, or recorded) with two clips whose ends differ by "
+            f"data.min_progress_gap={material.gap:g} at data.max_frames={material.max_frames}; "
+            f"{material.share(material.progress.known)} have known progress"
+        )
+
+    def draw(random: RowRandom) -> PairDraw:
+        trajectory = supported[random.below("one episode", len(supported))]
+        further, less_far = pairs.draw(random, trajectory)
+        return PairDraw(material.catalog.text_code[trajectory], further, less_far)
+
+    return draw
+
+
+def _to_the_end(material: Material, trajectory: np.ndarray, skipped: np.ndarray, count: np.ndarray) -> Clips:
+    frames = material.frames[trajectory]
+    start = np.floor(skipped * (frames - count + 1)).astype(np.int64)
+    return evenly(trajectory, start, frames - 1, count, material.max_frames)
+
+
+def _gets_somewhere(material: Material) -> np.ndarray:
+    """Return which trajectories make the gap's progress at a frame that a clip of full length can end at."""
+    out = np.zeros(len(material.catalog), bool)
+    block = 65536
+    for low in range(0, len(out), block):
+        rows = np.arange(low, min(low + block, len(out)))
+        curves = material.progress.curves(rows)
+        late = curves.frames >= np.minimum(material.max_frames, material.frames[rows])[:, None] - 1
+        far = np.nan_to_num(curves.progress, nan=-1.0) >= material.gap
+        out[rows] = (late & far).any(axis=1)
+    return out & material.several
+
+
+def _forward(material: Material, random: RowRandom, side: str, trajectory: np.ndarray, count: np.ndarray) -> Clips:
+    """Return forward clips of `count` distinct frames that end at the gap's progress or more."""
+    curves = material.progress.curves(trajectory)
+    far = np.nan_to_num(curves.progress, nan=-1.0) >= material.gap
+    end = draw_end(random, f"different_task/{side}", curves, far & (curves.frames >= count[:, None] - 1))
+    start = random.below(f"different_task/{side}/start", end - count + 2)
+    return evenly(trajectory, start, end, count, material.max_frames)

@@ -1,0 +1,151 @@
+"""Progress strategies: how far did the robot get on the instruction, from 0 to 100.
+
+    different_task_instruction  a forward clip with another task's instruction: 0
+    forward_progress            a forward clip
+    reverse_progress            a clip that runs backwards
+    rewind                      a clip that goes past its end and back to it
+
+Ends are spread evenly over progress. Episodes that are neither successful nor recorded serve `forward_progress` by
+clips to their end if they have a partial success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from rfm.sampling.clips import Clips, bounce, evenly
+from rfm.sampling.ends import draw_end
+from rfm.sampling.episode_pairs import choose
+from rfm.sampling.material import Material, ScoreDraw, ScoreStrategy, Unsupported
+from rfm.sampling.pools import Pool
+from rfm.sampling.random import RowRandom
+
+_Laying = Callable[[Material, RowRandom, np.ndarray], Clips]
+
+
+def forward_progress(material: Material) -> ScoreStrategy:
+    """A clip that plays forwards."""
+    return _with_own_instruction(material, _scorable_pool(material), _forward)
+
+
+def reverse_progress(material: Material) -> ScoreStrategy:
+    """A clip that plays backwards from a later frame."""
+    return _with_own_instruction(material, _known_pool(material), _backward)
+
+
+def rewind(material: Material) -> ScoreStrategy:
+    """A clip that goes past its end and back to it."""
+    if material.max_frames < 3:
+        raise Unsupported(f"needs 3 shown frames to turn back, but data.max_frames is {material.max_frames}")
+    return _with_own_instruction(material, _known_pool(material), _rewound)
+
+
+def different_task_instruction(material: Material) -> ScoreStrategy:
+    """A forward clip with the instruction of another task, drawn as often as it is drawn as a right one."""
+    texts = _scorable_pool(material)
+    videos = material.pool(material.several, material.weights)
+    texts = material.pool(_mask(material, texts.members) & videos.has_other_task(), material.weights)
+    if not len(texts):
+        raise Unsupported(f"needs two tasks, but the {len(material.catalog)} trajectories have one")
+
+    def draw(random: RowRandom) -> ScoreDraw:
+        told = texts.draw(random, "wrong/instruction")
+        near = random.uniform("wrong/same source") < material.same_source_prob
+        shown = videos.draw_other_task(random, "wrong/video", told, near)
+        return ScoreDraw(material.catalog.text_code[told], _forward(material, random, shown), wrong=True)
+
+    return draw
+
+
+DEFAULTS: Mapping[str, Callable[[Material], ScoreStrategy]] = MappingProxyType(
+    {
+        "different_task_instruction": different_task_instruction,
+        "forward_progress": forward_progress,
+        "reverse_progress": reverse_progress,
+        "rewind": rewind,
+    }
+)
+"""In the order of `data.progress_strategy_ratio`."""
+
+
+def _with_own_instruction(material: Material, pool: Pool, lay: _Laying) -> ScoreStrategy:
+    if not len(pool):
+        raise Unsupported(
+            "needs episodes of at least 2 frames with known progress (successful, recorded, or partial success at "
+            f"their ends); {material.share(material.progress.known_at_end)} have one"
+        )
+
+    def draw(random: RowRandom) -> ScoreDraw:
+        trajectory = pool.draw(random, "trajectory")
+        return ScoreDraw(material.catalog.text_code[trajectory], lay(material, random, trajectory))
+
+    return draw
+
+
+def _known_pool(material: Material) -> Pool:
+    return material.pool(material.progress.known, material.weights)
+
+
+def _scorable_pool(material: Material) -> Pool:
+    return material.pool(material.progress.known_at_end, material.weights)
+
+
+def _mask(material: Material, members: Int64[np.ndarray, " k"]) -> Bool[np.ndarray, " n"]:
+    out = np.zeros(len(material.catalog), bool)
+    out[members] = True
+    return out
+
+
+def _forward(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
+    """Return forward clips; to the end of the episode where only its end has a progress."""
+    frames = material.frames[trajectory]
+    curves = material.progress.curves(trajectory)
+    inside = (curves.frames >= 1) & (curves.frames < frames[:, None])
+    only_end = material.progress.known_at_end[trajectory] & ~material.progress.known[trajectory]
+    last = curves.frames == frames[:, None] - 1
+    to_end = only_end | material.whole_episodes
+    end = draw_end(random, "forward/end", curves, np.where(to_end[:, None], last, inside))
+    room = np.maximum(end - (material.max_frames - 1), 0)
+    start = np.zeros_like(end) if material.whole_episodes else random.below("forward/start", room + 1)
+    return evenly(trajectory, start, end, np.minimum(material.max_frames, end - start + 1), material.max_frames)
+
+
+def _backward(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
+    last = material.frames[trajectory] - 1
+    end = _early_end(material, random, trajectory)
+    room = np.maximum(last - end - (material.max_frames - 1), 0)
+    start = last - random.below("backward/start", room + 1)
+    return evenly(trajectory, start, end, np.minimum(material.max_frames, start - end + 1), material.max_frames)
+
+
+def _rewound(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
+    """Return clips that turn back at a random shown frame, with at least a frame's way between shown frames.
+
+    A turn after `m` steps leaves b = count - 1 - m steps back; the peak is b steps past the end and must lie inside the
+    episode, the start is m steps before the peak and must not lie before frame 0. Both bound the step.
+    """
+    width = material.max_frames
+    end = _early_end(material, random, trajectory)
+    after = material.frames[trajectory] - 1 - end
+    turns = np.arange(1, width - 1)
+    back = width - 1 - turns
+    longest = after[:, None] / back
+    ahead = turns - back
+    longest = np.where(ahead > 0, np.minimum(longest, end[:, None] / np.maximum(ahead, 1)), longest)
+    fits = longest >= 1
+    some = fits.any(axis=1)
+    column = choose(fits | ~some[:, None], random.uniform("rewind/turn"))
+    reach = np.where(some, longest[np.arange(len(end)), column], after)
+    step = 1 + random.uniform("rewind/step") * (np.maximum(reach, 1) - 1)
+    count = np.where(some, width, 3)
+    return bounce(trajectory, end, step, np.where(some, turns[column], 1), count, width)
+
+
+def _early_end(material: Material, random: RowRandom, trajectory: np.ndarray) -> Int64[np.ndarray, " m"]:
+    """Return ends that have a frame after them."""
+    curves = material.progress.curves(trajectory)
+    return draw_end(random, "early end", curves, curves.frames < material.frames[trajectory][:, None] - 1)

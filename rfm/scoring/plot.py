@@ -1,0 +1,50 @@
+"""Progress curves as a picture: frames of the episode above, predicted and recorded progress below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import UInt8
+
+from rfm.scoring.curves import Curve
+
+FILMSTRIP = 4
+"""Frames shown above each curve."""
+
+
+def plot_curves(curves: Sequence[Curve], films: Sequence[UInt8[np.ndarray, "t h w 3"]], path: Path) -> None:
+    """Write a PNG with one column an episode; `films` are some frames of each, evenly spaced."""
+    figure, axes = plt.subplots(
+        2, len(curves), figsize=(5 * len(curves), 4.6), height_ratios=[1, 2.4], squeeze=False, layout="constrained"
+    )
+    for column, (curve, film) in enumerate(zip(curves, films, strict=True)):
+        _filmstrip(axes[0, column], curve, film)
+        _curve(axes[1, column], curve, first=column == 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _filmstrip(axis: plt.Axes, curve: Curve, film: UInt8[np.ndarray, "t h w 3"]) -> None:
+    axis.imshow(np.concatenate(list(film), axis=1))
+    axis.set_title(f"{curve.task}\n{curve.quality} ({curve.trajectory_id})", fontsize=10)
+    axis.axis("off")
+
+
+def _curve(axis: plt.Axes, curve: Curve, *, first: bool) -> None:
+    error = np.nanmean(np.abs(curve.predicted - curve.recorded))
+    axis.plot(curve.end, curve.recorded, color="black", linewidth=2, label="recorded")
+    axis.plot(curve.end, curve.predicted, color="tab:blue", marker="o", markersize=3, label="predicted")
+    axis.set(xlabel="frame", ylim=(-4, 104), xlim=(0, curve.end[-1]))
+    axis.text(0.98, 0.03, f"mean error {error:.1f}", ha="right", transform=axis.transAxes, fontsize=9)
+    axis.grid(alpha=0.3)
+    if first:
+        axis.set_ylabel("progress, 0 to 100")
+        axis.legend(loc="upper left")

@@ -1,0 +1,125 @@
+"""The options of a training run: names, defaults and choices of `train_vqa_sft.py`.
+
+The command line is generated from this dataclass: a field is `--its_name`, a boolean that defaults to true is switched off
+with `--no_its_name`. `None` means "decided by the run", and what was decided stands in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rfm.errors import ConfigError
+
+SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup")
+STRATEGIES = ("no", "steps", "epoch")
+TRACKERS = ("tensorboard", "wandb", "none")
+DTYPES = ("auto", "float32", "bfloat16")
+LATEST = "latest"
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything that `train` can be told."""
+
+    dataset_path: str = field(metadata={"help": "generated dataset to train on (required)", "choices": None})
+    eval_dataset_path: str | None = _option(None, "dataset to evaluate the loss on")
+    datasets_root: str | None = _option(
+        None, "folder that frame paths are relative to; else RFM_PROCESSED_DATASETS_PATH, else the dataset's own record"
+    )
+
+    model_name: str = _option("Qwen/Qwen3-VL-4B-Instruct", "hub name, checkpoint folder, or `tiny`")
+    use_multi_image: bool = _option(False, "show frames as images instead of videos")
+    use_unsloth: bool = _option(False, "train with unsloth (needs it installed, and a GPU)")
+    quantization: bool = _option(False, "load the base model in 4 bits (needs the extra `quantization`)")
+    freeze_vision_tower: bool = _option(False, "train the language model and the projector only")
+    lora_rank: int | None = _option(
+        None, "rank of LoRA adapters, 0 for full fine-tuning; default 16 with --use_unsloth or --quantization, else 0"
+    )
+    lora_alpha: int = _option(32, "scale of LoRA adapters")
+    model_dtype: str = _option("auto", "dtype of the weights; auto = bfloat16 where --bf16 holds on a GPU", DTYPES)
+    trust_remote_code: bool = _option(False, "run code that a model brings along")
+
+    output_dir: str = _option("./outputs/vqa_training", "folder of checkpoints, logs and `final`")
+    overwrite_output_dir: bool = _option(False, "start anew in a folder that holds a run; its checkpoints are deleted")
+    resume_from_checkpoint: str | None = _option(None, "checkpoint to go on from, or `latest`")
+    run_name: str | None = _option(None, "name of the run for trackers")
+    report_to: str = _option("tensorboard", "tracker", TRACKERS)
+    seed: int = _option(42, "of weights, adapters and the order of rows")
+
+    per_device_train_batch_size: int = _option(4, "rows a step and device")
+    per_device_eval_batch_size: int = _option(4, "rows an evaluation step and device")
+    gradient_accumulation_steps: int = _option(4, "batches an optimizer step")
+    num_train_epochs: float = _option(1.0, "passes over the dataset")
+    max_steps: int = _option(-1, "optimizer steps; overrides the epochs")
+    learning_rate: float = _option(2e-5, "peak learning rate")
+    lr_scheduler_type: str = _option("cosine", "schedule of the learning rate", SCHEDULERS)
+    warmup_ratio: float = _option(0.1, "share of the steps that warm up")
+    warmup_steps: int | None = _option(None, "steps that warm up; overrides the ratio")
+    max_grad_norm: float = _option(10.0, "gradient clipping")
+    weight_decay: float = _option(0.05, "weight decay")
+    adam_beta1: float = _option(0.9, "AdamW beta1")
+    adam_beta2: float = _option(0.999, "AdamW beta2")
+    bf16: bool | None = _option(None, "bfloat16 arithmetic; default true on a GPU, float32 on a CPU")
+    gradient_checkpointing: bool = _option(True, "compute activations twice to save memory")
+    dataloader_num_workers: int = _option(4, "processes that make batches")
+
+    save_strategy: str = _option("steps", "when to save", STRATEGIES)
+    save_steps: int = _option(500, "steps between checkpoints")
+    save_total_limit: int | None = _option(None, "checkpoints to keep")
+    logging_steps: int = _option(10, "steps between log entries")
+    eval_strategy: str = _option("steps", "when to evaluate; nothing happens without --eval_dataset_path", STRATEGIES)
+    eval_steps: int = _option(500, "steps between evaluations")
+
+    config_name: str = _option("config", "configuration that frame sizes come from")
+    config_overrides: tuple[str, ...] = _option((), "overrides such as data.resized_height=224 data.resize_filter=box")
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        _check_numbers(self)
+        _check_combinations(self)
+
+    @property
+    def rank(self) -> int:
+        """The LoRA rank in effect."""
+        if self.lora_rank is not None:
+            return self.lora_rank
+        return 16 if self.use_unsloth or self.quantization else 0
+
+
+def _check_choices(options: TrainOptions) -> None:
+    for spec in TrainOptions.__dataclass_fields__.values():
+        choices, value = spec.metadata.get("choices"), getattr(options, spec.name)
+        if choices is not None and value not in choices:
+            raise ConfigError(f"`{spec.name}` must be one of {', '.join(choices)}, but is {value!r}")
+
+
+def _check_numbers(options: TrainOptions) -> None:
+    lowest: dict[str, float] = {
+        "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "gradient_accumulation_steps": 1,
+        "num_train_epochs": 0, "learning_rate": 0, "warmup_ratio": 0, "max_grad_norm": 0, "weight_decay": 0,
+        "dataloader_num_workers": 0, "save_steps": 1, "logging_steps": 1, "eval_steps": 1, "lora_alpha": 1,
+    }  # fmt: skip
+    for name, least in lowest.items():
+        if getattr(options, name) < least:
+            raise ConfigError(f"`{name}` must be >= {least:g}, but is {getattr(options, name)}")
+    for name in ("lora_rank", "warmup_steps"):
+        value = getattr(options, name)
+        if value is not None and value < 0:
+            raise ConfigError(f"`{name}` must be >= 0, but is {value}")
+    if options.warmup_ratio >= 1:
+        raise ConfigError(f"`warmup_ratio` must be < 1, but is {options.warmup_ratio}; give steps as `warmup_steps`")
+
+
+def _check_combinations(options: TrainOptions) -> None:
+    if options.quantization and options.rank == 0:
+        raise ConfigError(
+            "`lora_rank` must be > 0 with `quantization`, but is 0: 4-bit weights can't be trained themselves;"
+            " pass --lora_rank 16 or drop --quantization"
+        )
+    if options.resume_from_checkpoint and options.overwrite_output_dir:
+        raise ConfigError("`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed")

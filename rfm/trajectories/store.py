@@ -1,0 +1,167 @@
+"""Processed datasets on disk: `<root>/<dataset folder>/processed_dataset`, as `datasets.load_from_disk` reads them.
+
+Written here without the datasets library: an Arrow stream with the features in its schema, `state.json` and
+`dataset_info.json`. That keeps the bytes a function of the rows alone, and lists are declared as `Sequence`, which
+every version of the library reads (`List` is unknown before 4.0). Read back with pyarrow, memory-mapped, by column:
+columns nobody asks for (language vectors) are never touched. Missing optional columns read as null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rfm.errors import DataError
+from rfm.trajectories.record import Trajectory
+from rfm.trajectories.staging import staged_file, staged_folder
+
+PROCESSED = "processed_dataset"
+"""The folder of the saved dataset within a dataset folder."""
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("task_id", pa.string()),
+        ("data_source", pa.string()),
+        ("quality_label", pa.string()),
+        ("is_robot", pa.bool_()),
+        ("partial_success", pa.float32()),
+        ("frames", pa.string()),
+        ("frames_shape", pa.list_(pa.int32())),
+        ("num_frames", pa.int32()),
+        ("progress", pa.list_(pa.float32())),
+        ("scene_id", pa.string()),
+        ("split", pa.string()),
+        ("lang_vector", pa.list_(pa.float32())),
+        ("frames_path", pa.string()),
+        ("frames_processed", pa.bool_()),
+        ("preference_group_id", pa.string()),
+        ("preference_rank", pa.int32()),
+    ]
+)
+"""Every column of the design, in the order they are written."""
+
+REQUIRED = ("id", "task", "frames")
+"""Columns without which a dataset cannot be used."""
+
+_ROWS_PER_BATCH = 10_000
+
+
+def write_processed_dataset(folder: Path, trajectories: Iterable[Trajectory]) -> Path:
+    """Write the rows as `<folder>/processed_dataset`, whole or not at all, and a summary beside it."""
+    table = trajectory_table(list(trajectories))
+    folder.mkdir(parents=True, exist_ok=True)
+    with staged_file(folder / "dataset_info.json") as staged:
+        _write_json(staged, _summary(table))
+    with staged_folder(folder / PROCESSED) as staged:
+        _save(staged, table)
+    return folder / PROCESSED
+
+
+def trajectory_table(trajectories: Sequence[Trajectory]) -> pa.Table:
+    """The rows as a table of `SCHEMA`."""
+    columns = [[getattr(row, name) for row in trajectories] for name in SCHEMA.names]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def read_columns(folder: Path, names: Sequence[str]) -> pa.Table:
+    """The columns `names` of `<folder>/processed_dataset` in the types of `SCHEMA`; absent optional ones are null."""
+    saved = folder / PROCESSED
+    parts = [_open_table(file) for file in _arrow_files(saved)]
+    missing = [name for name in REQUIRED if any(name not in part.column_names for part in parts)]
+    if missing:
+        held = ", ".join(parts[0].column_names)
+        lacks = ", ".join(missing)
+        raise DataError(f"{saved} must have the columns {', '.join(REQUIRED)}, but lacks {lacks}: it has {held}")
+    schema = pa.schema([SCHEMA.field(name) for name in names])
+    return pa.concat_tables([_conform(part, schema, saved) for part in parts])
+
+
+def _conform(table: pa.Table, schema: pa.Schema, saved: Path) -> pa.Table:
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        column = table.column(field.name)
+        try:
+            columns.append(column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"`{field.name}` in {saved} must be {field.type}, but is {column.type}: {error}") from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _arrow_files(saved: Path) -> list[Path]:
+    """The data files of a saved dataset: those its state names, or all that lie there."""
+    if (saved / "dataset_dict.json").is_file():
+        raise DataError(f"{saved} must be one dataset, but holds several splits: save the one you want by itself")
+    state = saved / "state.json"
+    if state.is_file():
+        try:
+            names = [Path(entry["filename"]).name for entry in json.loads(state.read_text())["_data_files"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{state} must list the dataset's files under `_data_files`, but does not") from error
+        files = [saved / name for name in names]
+    else:
+        files = sorted(saved.glob("*.arrow"))
+    if not files:
+        raise DataError(f"{saved} must hold a dataset saved with `save_to_disk`, but has no arrow file")
+    return files
+
+
+def _open_table(file: Path) -> pa.Table:
+    """A memory-mapped table: its pages are read when a column is."""
+    try:
+        return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{file} must be a readable arrow stream, but reading it gives: {error}") from error
+
+
+def _save(folder: Path, table: pa.Table) -> None:
+    features = {field.name: _feature(field.type) for field in table.schema}
+    name = "data-00000-of-00001.arrow"
+    schema = table.schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_table(table.cast(schema), max_chunksize=_ROWS_PER_BATCH)
+    state: dict[str, Any] = {
+        "_data_files": [{"filename": name}],
+        "_fingerprint": hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    _write_json(folder / "state.json", state)
+    info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
+    _write_json(folder / "dataset_info.json", info)
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    return {"dtype": {"float": "float32"}.get(str(kind), str(kind)), "_type": "Value"}
+
+
+def _summary(table: pa.Table) -> dict[str, Any]:
+    quality = Counter(label or "unknown" for label in table["quality_label"].to_pylist())
+    return {
+        "num_trajectories": table.num_rows,
+        "num_frames": sum(table["num_frames"].to_pylist()),
+        "num_tasks": len(set(table["task"].to_pylist())),
+        "data_sources": dict(sorted(Counter(table["data_source"].to_pylist()).items())),
+        "quality_labels": dict(sorted(quality.items())),
+        "with_progress": table.num_rows - table["progress"].null_count,
+    }
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

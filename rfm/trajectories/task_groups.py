@@ -1,0 +1,50 @@
+"""Which rows are the same task: by `task_id` where a row has one, by the normalised text where it has none.
+
+A row without an id joins the rows that share its text and have one (the first id in alphabetical order, should they
+disagree); two rows with different ids stay apart, whatever their texts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Int, Int32
+
+from rfm.trajectories.record import normalise_task
+
+
+def encode(values: pa.Array) -> tuple[pa.StringArray, Int32[np.ndarray, "n"]]:
+    """The distinct values in order of appearance, and each row's index among them (-1 for null)."""
+    coded = pc.dictionary_encode(values)
+    return coded.dictionary, coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+
+
+def group_tasks(
+    texts: pa.StringArray, text_code: Int32[np.ndarray, "n"], task_ids: pa.StringArray
+) -> tuple[pa.StringArray, Int32[np.ndarray, "n"]]:
+    """The distinct tasks and each row's index among them."""
+    wordings, wording_of_text = encode(pa.array([normalise_task(text) for text in texts.to_pylist()], pa.string()))
+    ids, id_code = encode(task_ids)
+    has_id = id_code >= 0
+    wording = wording_of_text[text_code]
+    adopted = _adopted_ids(ids, id_code, wording, has_id, len(wordings))[wording]
+    by_text = np.where(adopted >= 0, adopted, len(ids) + wording)
+    names = pa.concat_arrays([ids, wordings])
+    return encode(names.take(pa.array(np.where(has_id, id_code, by_text))))
+
+
+def _adopted_ids(
+    ids: pa.StringArray,
+    id_code: Int32[np.ndarray, "n"],
+    wording: Int32[np.ndarray, "n"],
+    has_id: Bool[np.ndarray, "n"],
+    num_wordings: int,
+) -> Int[np.ndarray, "w"]:
+    """For each wording the first id, alphabetically, of the rows that have both; -1 where no row has an id."""
+    order = pc.sort_indices(ids).to_numpy()
+    rank = np.empty(len(ids), dtype=np.int64)
+    rank[order] = np.arange(len(ids))
+    first = np.full(num_wordings, len(ids), dtype=np.int64)
+    np.minimum.at(first, wording[has_id], rank[id_code[has_id]])
+    return np.append(order.astype(np.int64), -1)[first]

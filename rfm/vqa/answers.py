@@ -1,0 +1,33 @@
+"""Answers, written and parsed in one place: `ANS: 1`, `ANS: 75`.
+
+Only the generated part of a completion is ever parsed. An answer that is missing, malformed or out of range is None: an
+outcome of its own, counted by the metrics, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ANSWER = re.compile(r"ANS:\s*(-?\d+)(?![\d.,/]*\d)")
+_RANGES = {"preference": (1, 2), "similarity": (1, 2), "progress": (0, 100)}
+
+
+def write_answer(answer: str) -> str:
+    """Return the assistant's text for an answer."""
+    return f"ANS: {answer}"
+
+
+def parse_answer(sample_type: str, completion: str) -> int | None:
+    """Return the first well-formed answer in range, or None.
+
+    >>> parse_answer("progress", "ANS: 75")
+    75
+    >>> parse_answer("preference", "Video 1") is None
+    True
+    """
+    found = _ANSWER.search(completion)
+    if found is None:
+        return None
+    value = int(found.group(1))
+    low, high = _RANGES[sample_type]
+    return value if low <= value <= high else None

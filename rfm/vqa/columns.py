@@ -1,0 +1,121 @@
+"""From a block of drawn questions to Arrow columns; a row is never a Python object.
+
+Every row has every column, unused ones null, so that no reader infers a schema from the first row. Strings are taken
+from dictionaries; frame indices become list arrays by offsets. About 3 microseconds a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from rfm.sampling.sampler import FIRST, REFERENCE, SECOND, Block, Sampler, Slot
+from rfm.vqa.prompts import prompt
+
+_INDICES, _TARGETS = pa.list_(pa.int32()), pa.list_(pa.float32())
+_QUALITY = pa.array(["failure", "suboptimal", "successful"])
+CLIP_PREFIXES = {
+    "preference": ("first_", "second_"),
+    "progress": ("",),
+    "similarity": ("reference_", "first_", "second_"),
+}
+"""The clips of a row by sample type, as prefixes of the columns `npz_path`, `frame_indices`, `frames_shape`, …"""
+
+
+def _clip_fields(prefix: str) -> list[pa.Field]:
+    return [
+        pa.field(f"{prefix}npz_path", pa.string()),
+        pa.field(f"{prefix}frame_indices", _INDICES),
+        pa.field(f"{prefix}frames_shape", _INDICES),
+        pa.field(f"{prefix}trajectory_id", pa.string()),
+        pa.field(f"{prefix}quality_label", pa.string()),
+        pa.field(f"{prefix}end_progress", pa.float32()),
+    ]
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sample_type", pa.string()),
+        pa.field("prompt", pa.string()),
+        pa.field("answer", pa.string()),
+        pa.field("task", pa.string()),
+        pa.field("data_source", pa.string()),
+        pa.field("data_gen_strategy", pa.string()),
+        pa.field("resample_attempts", pa.int32()),
+        pa.field("chosen_is_first", pa.bool_()),
+        pa.field("target_progress", _TARGETS),
+        *(field for prefix in ("", "first_", "second_", "reference_") for field in _clip_fields(prefix)),
+    ]
+)
+
+
+def record_batch(sampler: Sampler, block: Block, *, discrete: bool) -> pa.RecordBatch:
+    """Return the block as a record batch of `SCHEMA`."""
+    kinds = np.array([kind for kind, _ in sampler.quotas.strategies])[block.strategy]
+    is_pair, is_score = kinds != "progress", kinds == "progress"
+    better = np.where(block.answer == 1, block.slots[FIRST].trajectory, block.slots[SECOND].trajectory)
+    shown = np.where(is_score, block.slots[FIRST].trajectory, better)
+    catalog = sampler.catalog
+    columns = {
+        "sample_type": _take([kind for kind, _ in sampler.quotas.strategies], block.strategy),
+        "prompt": _prompts(sampler, block, discrete),
+        "answer": _take([str(number) for number in range(101)], block.answer),
+        "task": catalog.texts.take(pa.array(block.text)),
+        "data_source": catalog.sources.take(pa.array(catalog.source_code[shown])),
+        "data_gen_strategy": _take([name for _, name in sampler.quotas.strategies], block.strategy),
+        "resample_attempts": pa.array(np.ones(len(kinds), np.int32)),
+        "chosen_is_first": pa.array(block.answer == 1, mask=kinds != "preference"),
+        "target_progress": _targets(block, is_score),
+        **_clip_columns(sampler, block.slots[FIRST], "", is_score),
+        **_clip_columns(sampler, block.slots[FIRST], "first_", is_pair),
+        **_clip_columns(sampler, block.slots[SECOND], "second_", is_pair),
+        **_clip_columns(sampler, block.slots[REFERENCE], "reference_", kinds == "similarity"),
+    }
+    return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _prompts(sampler: Sampler, block: Block, discrete: bool) -> pa.Array:
+    kinds = [kind for kind, _ in sampler.quotas.strategies]
+    pairs, inverse = np.unique(block.strategy * (2**32) + block.text, return_inverse=True)
+    texts = sampler.catalog.texts
+    questions = [
+        prompt(kinds[int(pair) >> 32], texts[int(pair) & (2**32 - 1)].as_py(), discrete=discrete) for pair in pairs
+    ]
+    return _take(questions, inverse)
+
+
+def _clip_columns(sampler: Sampler, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
+    catalog = sampler.catalog
+    at = np.where(used, slot.trajectory, 0)
+    rows = pa.array(at, mask=~used)
+    quality = catalog.quality[at].astype(np.int8)
+    shape = np.concatenate([slot.count[:, None], catalog.frames_shape[at][:, 1:]], axis=1).astype(np.int32)
+    unknown = ~used | np.isnan(slot.end_progress)
+    return {
+        f"{prefix}npz_path": catalog.frames_path.take(rows),
+        f"{prefix}frame_indices": _ragged(slot.indices, np.where(used, slot.count, 0), ~used, np.int32),
+        f"{prefix}frames_shape": _ragged(shape, np.where(used, 4, 0), ~used, np.int32),
+        f"{prefix}trajectory_id": catalog.ids.take(rows),
+        f"{prefix}quality_label": _QUALITY.take(pa.array(quality, mask=~used | (quality < 0))),
+        f"{prefix}end_progress": pa.array(slot.end_progress, mask=unknown),
+    }
+
+
+def _targets(block: Block, used: np.ndarray) -> pa.Array:
+    count = np.where(used, block.slots[FIRST].count, 0)
+    values = _ragged(block.target, count, ~used, np.float32)
+    known = pa.array(values.values.to_numpy(), mask=np.isnan(values.values.to_numpy()))
+    return pa.ListArray.from_arrays(values.offsets, known, mask=pa.array(~used))
+
+
+def _ragged(table: np.ndarray, count: np.ndarray, null: np.ndarray, dtype: type) -> pa.ListArray:
+    """Return the first `count` values of each row of `table` as a list array."""
+    used = np.arange(table.shape[1]) < count[:, None]
+    offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(table[used].astype(dtype)), mask=pa.array(null))
+
+
+def _take(words: Iterable[str], code: np.ndarray) -> pa.Array:
+    return pa.array(list(words), pa.string()).take(pa.array(code))

@@ -1,0 +1,39 @@
+"""The questions, written in one place.
+
+The wording of the preference and progress prompts follows the specification; the video itself stands before the prompt
+in the user's turn (`rfm.batch.conversation`). `PROMPT_VERSION` goes into every dataset so that a model is never asked
+in other words than it was trained on without anyone noticing.
+"""
+
+from __future__ import annotations
+
+PROMPT_VERSION = 1
+
+PREFERENCE = (
+    "Given these two robot videos, which one makes the most progress towards solving the task, Video 1 or 2? "
+    "Format your answer as: ANS: 1/2\n\nTask: {task}"
+)
+PROGRESS = (
+    "Given the task, assign an integer-valued progress score from 0 to 100 for the robot in the video. "
+    "Judge the final state: 0 means that nothing towards this task is done, 50 that half of it is done, "
+    "100 that it is completed. Format your answer as: ANS: score\n\nTask: {task}"
+)
+PROGRESS_DISCRETE = (
+    "Given the task, assign an integer-valued progress score from 1 to 5 for the robot in the video. "
+    "Judge the final state: 1 means that nothing towards this task is done, 3 that half of it is done, "
+    "5 that it is completed. Format your answer as: ANS: score\n\nTask: {task}"
+)
+SIMILARITY = (
+    "The reference video shows a robot or a person at a task. Which of the two other videos is more similar to it in "
+    "task and outcome, Video 1 or 2? Format your answer as: ANS: 1/2\n\nTask: {task}"
+)
+
+
+def prompt(sample_type: str, task: str, *, discrete: bool = False) -> str:
+    """Return the text of a question; `task` enters as it is, whatever characters it has."""
+    template = {
+        "preference": PREFERENCE,
+        "progress": PROGRESS_DISCRETE if discrete else PROGRESS,
+        "similarity": SIMILARITY,
+    }[sample_type]
+    return template.replace("{task}", task)

@@ -1,0 +1,139 @@
+"""A VQA dataset on disk: Arrow shards in the layout of `datasets.Dataset.save_to_disk`, written as rows are drawn.
+
+While it is written the dataset lives in a hidden sibling folder, `.<name>.partial`, with a journal of the shards that
+are complete; the same command continues an interrupted run and yields the same bytes. The final folder appears by a
+rename, complete or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+from rfm.errors import DataError
+from rfm.vqa.columns import SCHEMA
+from rfm.vqa.dataset import CONFIG_FILE
+
+
+@dataclass
+class Journal:
+    """What is complete of an unfinished dataset."""
+
+    plan: str
+    """Hash of everything that determines the rows and their split into shards."""
+    shards: int = 0
+    rows: int = 0
+    chunk_hashes: list[str] = field(default_factory=list)
+
+
+class DatasetWriter:
+    """Writes rows to `output` in shards of `shard_rows`; use `rows_done` to know where to go on."""
+
+    def __init__(self, output: Path, *, plan: str, total: int, shard_rows: int, overwrite: bool):
+        self.output = output
+        self.partial = output.parent / f".{output.name}.partial"
+        self._total, self._shard_rows = total, shard_rows
+        self._overwrite = overwrite
+        if output.exists() and not overwrite:
+            raise DataError(f"`output_path` {output} exists; add --overwrite to replace it, or name another path")
+        self.journal = self._open_journal(plan)
+
+    @property
+    def chunk_hashes(self) -> list[str]:
+        """Hashes of the chunks whose rows have been handed over, in order; filled by the caller."""
+        return self.journal.chunk_hashes
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write batches that follow the rows already done; each shard appears whole."""
+        for shard in _in_shards(batches, self._shard_rows):
+            self._write_shard(shard)
+
+    def finish(self, config: dict[str, Any]) -> None:
+        """Add what `load_from_disk` needs and `generation_config.json`, and let the dataset appear."""
+        names = [f"data-{i:05d}-of-{self.journal.shards:05d}.arrow" for i in range(self.journal.shards)]
+        for number, name in enumerate(names):
+            if not (self.partial / name).exists():  # it does if an earlier run was killed here
+                (self.partial / _shard_name(number)).rename(self.partial / name)
+        features = datasets.Features.from_arrow_schema(SCHEMA)
+        datasets.DatasetInfo(features=features).write_to_directory(str(self.partial))
+        _write_json(self.partial / "state.json", _state(names, config["content_hash"]))
+        _write_json(self.partial / CONFIG_FILE, config)
+        (self.partial / "journal.json").unlink()
+        if self.output.exists():
+            shutil.rmtree(self.output)
+        self.partial.rename(self.output)
+
+    def _open_journal(self, plan: str) -> Journal:
+        file = self.partial / "journal.json"
+        if file.is_file() and not self._overwrite:
+            journal = Journal(**json.loads(file.read_text()))
+            if journal.plan != plan:
+                raise DataError(
+                    f"`output_path` {self.output} has an unfinished run of other settings or data in {self.partial}; "
+                    "repeat that command to finish it, or add --overwrite to start anew"
+                )
+            return journal
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+        return Journal(plan)
+
+    def _write_shard(self, batches: list[pa.RecordBatch]) -> None:
+        temporary = self.partial / "shard.tmp"
+        schema = SCHEMA.with_metadata(datasets.Features.from_arrow_schema(SCHEMA).arrow_schema.metadata)
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch.replace_schema_metadata(schema.metadata))
+        temporary.replace(self.partial / _shard_name(self.journal.shards))
+        self.journal.shards += 1
+        self.journal.rows += sum(batch.num_rows for batch in batches)
+        _write_json(self.partial / "journal.json", asdict(self.journal))
+
+
+def hash_batch(batch: pa.RecordBatch) -> str:
+    """Return the sha256 of a batch's rows in Arrow's serialised form."""
+    return hashlib.sha256(batch.serialize()).hexdigest()
+
+
+def _in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[list[pa.RecordBatch]]:
+    held: list[pa.RecordBatch] = []
+    room = shard_rows
+    for batch in batches:
+        while batch.num_rows:
+            held.append(batch.slice(0, room))
+            room -= held[-1].num_rows
+            batch = batch.slice(held[-1].num_rows)
+            if room == 0:
+                yield held
+                held, room = [], shard_rows
+    if held:
+        yield held
+
+
+def _shard_name(number: int) -> str:
+    return f"shard-{number:05d}.arrow"
+
+
+def _state(names: list[str], content_hash: str) -> dict[str, Any]:
+    return {
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": content_hash[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+
+
+def _write_json(path: Path, content: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    temporary.replace(path)

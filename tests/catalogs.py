@@ -1,0 +1,68 @@
+"""Small catalogs built in code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rfm.trajectories.catalog import Catalog
+
+
+def make_catalog(
+    *,
+    frames: list[int],
+    tasks: list[int] | None = None,
+    sources: list[int] | None = None,
+    quality: list[int] | None = None,
+    partial: list[float] | None = None,
+    progress: list[list[float]] | None = None,
+    is_robot: list[bool] | None = None,
+) -> Catalog:
+    n = len(frames)
+    task = np.array(tasks or [0] * n, np.int32)
+    source = np.array(sources or [0] * n, np.int32)
+    curves = progress or [[] for _ in range(n)]
+    return Catalog(
+        root=Path(),
+        keys=("fake",),
+        ids=pa.array([f"t{i}" for i in range(n)]),
+        frames_path=pa.array([f"fake/frames/trajectory_t{i}.npz" for i in range(n)]),
+        texts=pa.array([f"do task {i}" for i in range(int(task.max(initial=0)) + 1)]),
+        text_code=task,
+        tasks=pa.array([f"task{i}" for i in range(int(task.max(initial=0)) + 1)]),
+        task_code=task,
+        sources=pa.array([f"source{i}" for i in range(int(source.max(initial=0)) + 1)]),
+        source_code=source,
+        quality=np.array(quality if quality is not None else [2] * n, np.int8),
+        partial_success=np.array(partial if partial is not None else [np.nan] * n, np.float32),
+        num_frames=np.array(frames, np.int32),
+        frames_shape=np.array([[f, 8, 8, 3] for f in frames], np.int32).reshape(n, 4),
+        is_robot=np.array(is_robot if is_robot is not None else [True] * n, bool),
+        progress_offsets=np.cumsum([0, *map(len, curves)]).astype(np.int64),
+        progress_values=np.array([p for curve in curves for p in curve], np.float32),
+        unreadable=(),
+    )
+
+
+def random_catalog(seed: int, n: int, *, tasks: int = 5, sources: int = 2, recorded: bool = True) -> Catalog:
+    """A catalog of everything at once: lengths, qualities, partial success and records all mixed."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(1, 90, n).tolist()
+    quality = rng.integers(-1, 3, n)
+    partial = np.where(rng.random(n) < 0.4, rng.random(n), np.nan)
+    partial[quality == 2] = np.nan
+    curves = [
+        np.clip(np.cumsum(rng.normal(0.04, 0.08, f)), 0, 1).round(4).tolist() if recorded and rng.random() < 0.5 else []
+        for f in frames
+    ]
+    return make_catalog(
+        frames=frames,
+        tasks=rng.integers(0, tasks, n).tolist(),
+        sources=rng.integers(0, sources, n).tolist(),
+        quality=quality.tolist(),
+        partial=partial.tolist(),
+        progress=curves,
+        is_robot=(rng.random(n) < 0.7).tolist(),
+    )

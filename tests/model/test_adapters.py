@@ -1,0 +1,132 @@
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from rfm.errors import ConfigError, MissingExtraError
+from rfm.model import quantization, unsloth
+from rfm.model.freeze import check_trainable, freeze_vision_tower, parameter_groups
+from rfm.model.lora import add_lora, target_modules
+from rfm.model.tiny import build_tiny
+
+
+@pytest.fixture
+def model():
+    return build_tiny(0)[0]
+
+
+def trainable(model):
+    return {group.name: group.trainable for group in parameter_groups(model)}
+
+
+def test_freezing_keeps_the_projector(model):
+    total = {group.name: group.total for group in parameter_groups(model)}
+    freeze_vision_tower(model)
+    check_trainable(model, frozen_tower=True)
+    assert trainable(model) == {**total, "vision tower": 0}
+    assert model.model.visual.merger.linear_fc1.weight.requires_grad
+    assert model.model.visual.deepstack_merger_list[0].linear_fc1.weight.requires_grad
+
+
+def test_an_unfrozen_tower_is_found_out(model):
+    with pytest.raises(ConfigError, match="`freeze_vision_tower` must leave nothing to train in the tower, but model.visual"):
+        check_trainable(model, frozen_tower=True)
+    model.requires_grad_(False)
+    with pytest.raises(ConfigError, match="Some parameters must be trainable, but none is"):
+        check_trainable(model, frozen_tower=False)
+
+
+@pytest.mark.parametrize("tower", [True, False])
+def test_lora_adapts_every_block(model, tower):
+    assert len(target_modules(model, tower=tower)) == 2 * 7 + (4 if tower else 0)
+    adapted = add_lora(model, rank=4, alpha=8, tower=tower)
+    counts = trainable(adapted)
+    assert counts["adapter"] > 0
+    assert counts["projector"] > 0
+    assert counts["vision tower"] == counts["language model"] == 0
+    check_trainable(adapted, frozen_tower=not tower)
+    assert any("visual.blocks" in name and "lora" in name for name, _ in adapted.named_parameters()) == tower
+
+
+def test_targets_that_match_nothing_are_an_error(model):
+    attention = model.model.language_model.layers[1]
+    attention.self_attn, attention.mlp = nn.Identity(), nn.Identity()
+    with pytest.raises(ConfigError, match="`lora_rank` must find layers .* block 1 of 2 has none that matches"):
+        add_lora(model, rank=4, alpha=8, tower=True)
+
+
+def test_quantization_names_its_extra(monkeypatch):
+    monkeypatch.setattr(quantization, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'rfm-vqa\[quantization\]' or drop --quantization"):
+        quantization.nf4("Qwen/Qwen3-VL-4B-Instruct", torch.bfloat16)
+    with pytest.raises(ConfigError, match="`quantization` must not be given with the model `tiny`"):
+        quantization.nf4("tiny", torch.bfloat16)
+
+
+def test_quantization_skips_the_tower_and_is_checked(monkeypatch, model):
+    monkeypatch.setattr(quantization, "find_spec", lambda _: object())
+    config = quantization.nf4("Qwen/Qwen3-VL-4B-Instruct", torch.bfloat16)
+    assert config.llm_int8_skip_modules == ["model.visual", "lm_head"]
+    assert config.bnb_4bit_quant_type == "nf4"
+    with pytest.raises(ConfigError, match="`quantization` must turn the language model .* 0 layers are 4-bit: none"):
+        quantization.check_quantized(model)
+
+
+OPTIONS = unsloth.UnslothOptions(16, 32, quantization=True, freeze_vision_tower=True, gradient_checkpointing=True, seed=1)
+
+
+def test_unsloth_says_how_to_get_it_or_go_without(monkeypatch):
+    monkeypatch.setattr(unsloth, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"unsloth requested but not installed: pip install unsloth .* remove --use_unsloth"):
+        unsloth.load_unsloth("tiny", OPTIONS, dtype=torch.float32)
+
+
+def test_unsloth_needs_a_gpu_and_a_model_to_load(monkeypatch):
+    monkeypatch.setattr(unsloth, "find_spec", lambda _: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="`use_unsloth` must run on a GPU"):
+        unsloth.load_unsloth("tiny", OPTIONS, dtype=torch.float32)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ConfigError, match="`use_unsloth` must not be given with the model `tiny`"):
+        unsloth.load_unsloth("tiny", OPTIONS, dtype=torch.float32)
+
+
+class FakeUnsloth:
+    """Records what unsloth would be asked for, and gives the stock model."""
+
+    calls: dict = {}  # noqa: RUF012
+
+    @classmethod
+    def from_pretrained(cls, name, **options):
+        from transformers import AutoModelForImageTextToText
+
+        cls.calls["from_pretrained"] = options
+        return AutoModelForImageTextToText.from_pretrained(name), None
+
+    @classmethod
+    def get_peft_model(cls, model, **options):
+        cls.calls["get_peft_model"] = options
+        return model
+
+    @staticmethod
+    def for_training(model):
+        return model
+
+
+def test_unsloth_is_asked_for_what_the_options_say(monkeypatch, tmp_path):
+    from rfm.batch.input_format import InputFormat
+    from rfm.model.load import load_model
+
+    tiny = load_model("tiny")
+    tiny.model.save_pretrained(str(tmp_path))
+    tiny.save_processor(tmp_path, InputFormat())
+    monkeypatch.setattr(unsloth, "find_spec", lambda _: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "unsloth", type("unsloth", (), {"FastVisionModel": FakeUnsloth}))
+    unsloth.load_unsloth(str(tmp_path), OPTIONS, dtype=torch.float32)
+    loading, adapters = FakeUnsloth.calls["from_pretrained"], FakeUnsloth.calls["get_peft_model"]
+    assert (loading["load_in_4bit"], loading["full_finetuning"]) == (True, False)
+    assert loading["use_gradient_checkpointing"] == "unsloth"
+    assert (adapters["r"], adapters["lora_alpha"], adapters["finetune_vision_layers"]) == (16, 32, False)
+    assert adapters["modules_to_save"] == ["model.visual.merger", "model.visual.deepstack_merger_list.0"]

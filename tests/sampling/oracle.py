@@ -1,0 +1,145 @@
+"""An oracle for the label contract: it knows a row and the trajectories it names, and nothing of how rows are drawn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rfm.trajectories.catalog import Catalog
+
+GAP = 0.2
+THRESHOLD = 0.2
+
+
+def progress_at(catalog: Catalog, row: int, frame: int) -> float | None:
+    low, high = catalog.progress_offsets[row : row + 2]
+    if high > low:
+        return float(catalog.progress_values[low + frame])
+    frames = int(catalog.num_frames[row])
+    if catalog.quality[row] == 2:
+        return (frame + 1) / frames
+    if frame == frames - 1 and not math.isnan(catalog.partial_success[row]):
+        return float(catalog.partial_success[row])
+    return None
+
+
+def check_row(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
+    """Assert every rule of the contract that can be seen in one row."""
+    if row["sample_type"] == "progress":
+        check_progress(catalog, index, row, max_frames)
+    else:
+        check_pair(catalog, index, row, max_frames)
+
+
+def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
+    at, shown = index[row["trajectory_id"]], row["frame_indices"]
+    check_clip(catalog, at, shown, row["frames_shape"], max_frames)
+    own_task = catalog.tasks[int(catalog.task_code[at])].as_py()
+    told_task = {catalog.texts[i].as_py(): i for i in range(len(catalog.texts))}[row["task"]]
+    told = {int(catalog.task_code[i]) for i in np.flatnonzero(catalog.text_code == told_task)}
+    strategy = row["data_gen_strategy"]
+    if strategy == "different_task_instruction":
+        assert int(catalog.task_code[at]) not in told, (own_task, row["task"])
+        assert row["answer"] == "0"
+        assert steps(shown) <= {0, 1}, "a wrong instruction is never shown backwards"
+        assert set(row["target_progress"]) == {0.0}
+        return
+    assert told == {int(catalog.task_code[at])}
+    truth = progress_at(catalog, at, shown[-1])
+    assert truth is not None
+    assert abs(row["end_progress"] - truth) < 1e-6
+    assert int(row["answer"]) == math.floor(100 * round(truth, 6) + 0.5)
+    for target, frame in zip(row["target_progress"], shown, strict=True):
+        known = progress_at(catalog, at, frame)
+        assert (target is None) == (known is None)
+        assert known is None or abs(target - known) < 1e-6
+    directions = {"forward_progress": {1}, "reverse_progress": {-1}, "rewind": {1, -1}}[strategy]
+    assert steps(shown) - {0} == directions
+
+
+def check_pair(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
+    clips = [row["first_frame_indices"], row["second_frame_indices"]]
+    at = [index[row["first_trajectory_id"]], index[row["second_trajectory_id"]]]
+    for which, name in enumerate(("first", "second")):
+        check_clip(catalog, at[which], clips[which], row[f"{name}_frames_shape"], max_frames)
+    assert len(clips[0]) == len(clips[1])
+    assert len(set(clips[0])) == len(set(clips[1]))
+    better = 0 if row["answer"] == "1" else 1
+    worse = 1 - better
+    assert row["answer"] in ("1", "2")
+    if row["sample_type"] == "preference":
+        assert row["chosen_is_first"] == (row["answer"] == "1")
+    text = catalog.texts[int(catalog.text_code[at[better]])].as_py()
+    if at[0] == at[1]:
+        assert clips[0][0] == clips[1][0], "clips of one episode start at the same frame"
+        ends = [progress_at(catalog, at[0], clip[-1]) for clip in clips]
+        assert ends[better] - ends[worse] >= GAP - 1e-5
+        assert row["task"] == text
+    elif row["data_gen_strategy"] in ("suboptimal", "quality_preference"):
+        check_quality_pair(catalog, at[better], at[worse], clips, at)
+    else:
+        check_other_task(catalog, at[better], at[worse], row, text, clips)
+    if row["sample_type"] == "similarity":
+        check_reference(catalog, index, row, at, better)
+
+
+def check_quality_pair(catalog: Catalog, better: int, worse: int, clips: list[list[int]], at: list[int]) -> None:
+    assert catalog.task_code[better] == catalog.task_code[worse]
+    for row, clip in zip(at, clips, strict=True):
+        assert clip[-1] == catalog.num_frames[row] - 1, "labels of whole episodes go with clips to the end"
+        assert steps(clip) == {1}
+    quality = [int(catalog.quality[row]) for row in (better, worse)]
+    partial = [1.0 if q == 2 else float(catalog.partial_success[r]) for q, r in zip(quality, (better, worse), strict=True)]
+    by_quality = min(quality) >= 0 and quality[0] > quality[1]
+    by_partial = not any(map(math.isnan, partial)) and partial[0] - partial[1] >= THRESHOLD - 1e-5
+    assert by_quality or by_partial
+
+
+def check_other_task(
+    catalog: Catalog, better: int, worse: int, row: dict[str, Any], text: str, clips: list[list[int]]
+) -> None:
+    assert catalog.task_code[better] != catalog.task_code[worse]
+    assert row["task"] == text
+    assert all(steps(clip) == {1} for clip in clips)
+    tasks_here = set(catalog.task_code[catalog.source_code == catalog.source_code[better]].tolist())
+    if row["data_gen_strategy"] == "different_task" and catalog.source_code[better] != catalog.source_code[worse]:
+        assert len(tasks_here) <= 2 or not catalog.quality.all(), "same source wherever one offers both"
+
+
+def check_reference(catalog: Catalog, index: dict[str, int], row: dict[str, Any], at: list[int], better: int) -> None:
+    reference = index[row["reference_trajectory_id"]]
+    assert reference not in at
+    assert catalog.task_code[reference] == catalog.task_code[at[better]]
+    assert row["reference_frame_indices"][-1] == catalog.num_frames[reference] - 1
+
+
+def check_clip(catalog: Catalog, row: int, shown: list[int], shape: list[int], max_frames: int) -> None:
+    assert 2 <= len(shown) <= max_frames
+    assert min(shown) >= 0
+    assert max(shown) < catalog.num_frames[row]
+    assert shape == [len(shown), *catalog.frames_shape[row][1:].tolist()]
+
+
+def steps(shown: list[int]) -> set[int]:
+    """The directions that occur in a clip: -1, 0, 1."""
+    return {int(np.sign(b - a)) for a, b in zip(shown, shown[1:], strict=False)}
+
+
+def viewer_features(shown: list[int]) -> list[float]:
+    """What can be seen of a clip without understanding it: counts, directions, turns and their places, standing still."""
+    way = np.sign(np.diff(shown))
+    moving = way[way != 0]
+    turns = np.flatnonzero(np.diff(moving) != 0)
+    return [
+        len(shown),
+        len(set(shown)),
+        moving[0] if len(moving) else 0,
+        moving[-1] if len(moving) else 0,
+        len(turns),
+        turns[0] if len(turns) else -1,
+        turns[-1] if len(turns) else -1,
+        float((way == 0).sum()),
+        float(way[-1] == 0),
+    ]

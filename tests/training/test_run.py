@@ -1,0 +1,156 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import TrainerState
+from vqa_fakes import fake_dataset
+
+from rfm.batch.input_format import InputFormat
+from rfm.errors import ConfigError, DataError, RfmError
+from rfm.inference.predictor import Predictor
+from rfm.model.load import load_model
+from rfm.training.callbacks import StopOnInvalidLoss
+from rfm.training.dataset import load_rows
+from rfm.training.options import TrainOptions
+from rfm.training.run import input_format, train, training_arguments, weights_dtype
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return fake_dataset(tmp_path_factory.mktemp("data"), 8, episodes=4)
+
+
+def options(dataset: Path, output: Path, **changes) -> TrainOptions:
+    values = {
+        "dataset_path": str(dataset),
+        "model_name": "tiny",
+        "output_dir": str(output),
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "gradient_checkpointing": False,
+        "dataloader_num_workers": 0,
+        "learning_rate": 3e-3,
+        "max_steps": 4,
+        "logging_steps": 1,
+        "report_to": "none",
+    }
+    return TrainOptions(**{**values, **changes})
+
+
+def losses(folder: Path) -> list[float]:
+    state = TrainerState.load_from_json(str(folder / "trainer_state.json"))
+    return [entry["loss"] for entry in state.log_history if "loss" in entry]
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        {},
+        {"freeze_vision_tower": True},
+        {"lora_rank": 16, "learning_rate": 1e-2},
+        {"lora_rank": 16, "freeze_vision_tower": True, "learning_rate": 1e-2},
+        {"use_multi_image": True},
+        {"gradient_checkpointing": True},
+    ],
+    ids=["full", "frozen", "lora", "lora-frozen", "images", "checkpointing"],
+)
+def test_each_mode_learns_a_few_rows_by_heart(dataset, tmp_path, mode):
+    steps = {"max_steps": 90, "per_device_train_batch_size": 8, "lr_scheduler_type": "constant", "save_strategy": "no"}
+    final = train(options(dataset, tmp_path / "out", **{**steps, **mode}))
+    trained = losses(tmp_path / "out")
+    assert trained[0] > 5
+    assert trained[-1] < 0.1
+    rows = load_rows(dataset)
+    predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=dataset.parent / "root")
+    answers = [prediction.text for prediction in predictor.predict(rows, 8, progress=False)]
+    right = sum(answer == f"ANS: {row['answer']}" for answer, row in zip(answers, rows, strict=True))
+    assert right >= 6
+
+
+def test_resuming_gives_the_losses_of_a_run_in_one_go(dataset, tmp_path):
+    whole = options(dataset, tmp_path / "whole", max_steps=6, save_steps=3, lr_scheduler_type="constant")
+    train(whole)
+    cut = dataclasses.replace(whole, output_dir=str(tmp_path / "cut"), max_steps=3)
+    train(cut)
+    train(dataclasses.replace(cut, max_steps=6, resume_from_checkpoint="latest"))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_resuming_an_adapter_gives_the_same_losses(dataset, tmp_path):
+    whole = options(dataset, tmp_path / "whole", max_steps=4, save_steps=2, lr_scheduler_type="constant", lora_rank=4)
+    train(whole)
+    cut = dataclasses.replace(whole, output_dir=str(tmp_path / "cut"), max_steps=2)
+    train(cut)
+    train(dataclasses.replace(cut, max_steps=4, resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-2")))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_every_checkpoint_is_complete_and_logs_go_to_tensorboard(dataset, tmp_path):
+    train(options(dataset, tmp_path, max_steps=2, save_steps=1, report_to="tensorboard", eval_dataset_path=str(dataset), eval_steps=1))
+    for name in ("checkpoint-1", "checkpoint-2", "final"):
+        loaded = load_model(tmp_path / name)
+        assert loaded.form == InputFormat(32, 32, "box")
+        for file_name in ("preprocessor_config.json", "video_preprocessor_config.json", "chat_template.jinja"):
+            assert (tmp_path / name / file_name).is_file()
+    assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
+    assert json.loads((tmp_path / "final" / "training_options.json").read_text())["max_steps"] == 2
+    state = TrainerState.load_from_json(str(tmp_path / "trainer_state.json"))
+    assert [entry["step"] for entry in state.log_history if "eval_loss" in entry] == [1, 2]
+
+
+def test_loader_workers_change_nothing(dataset, tmp_path):
+    plain = options(dataset, tmp_path / "plain", save_strategy="no")
+    train(plain)
+    train(dataclasses.replace(plain, output_dir=str(tmp_path / "workers"), dataloader_num_workers=2))
+    assert losses(tmp_path / "plain") == losses(tmp_path / "workers")
+
+
+def test_a_finished_run_is_not_trampled_on(dataset, tmp_path):
+    made = options(dataset, tmp_path, max_steps=1, save_strategy="no")
+    train(made)
+    with pytest.raises(ConfigError) as caught:
+        train(made)
+    text = str(caught.value)
+    assert "`output_dir` must not hold a run already" in text
+    for way_out in ("holds final", "--resume_from_checkpoint latest", "--overwrite_output_dir"):
+        assert way_out in text
+    train(dataclasses.replace(made, overwrite_output_dir=True))
+
+
+def test_resuming_from_nothing_is_an_error(dataset, tmp_path):
+    with pytest.raises(DataError, match="`resume_from_checkpoint` must find a checkpoint, but .* holds no checkpoint-"):
+        train(options(dataset, tmp_path, resume_from_checkpoint="latest"))
+    with pytest.raises(DataError, match=r"must be a checkpoint of a run, but .* has no trainer_state.json"):
+        train(options(dataset, tmp_path, resume_from_checkpoint=str(tmp_path)))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(dataset, tmp_path):
+    with pytest.raises(RfmError, match=r"`(loss|grad_norm)` must be finite, but is (nan|inf) at step \d+; lower --learning_rate"):
+        train(options(dataset, tmp_path, learning_rate=1e30, max_grad_norm=1e30, max_steps=10, warmup_ratio=0.0))
+    state = type("State", (), {"global_step": 3})
+    args = type("Args", (), {"learning_rate": 0.1, "max_grad_norm": 1.0})
+    StopOnInvalidLoss().on_log(args, state, None, {"loss": 1.0, "epoch": 2})
+
+
+def test_frame_size_comes_from_the_overrides(dataset, tmp_path):
+    form = input_format(options(dataset, tmp_path))
+    assert (form.resized_height, form.resized_width, form.resize_filter) == (32, 32, "box")
+    size = ("data.resized_height=64", "data.resized_width=48")
+    form = input_format(options(dataset, tmp_path, config_overrides=size))
+    assert (form.resized_height, form.resized_width) == (64, 48)
+    assert input_format(options(dataset, tmp_path, model_name="Qwen/Qwen3-VL-4B-Instruct")).resized_height is None
+
+
+def test_the_command_of_the_specification_becomes_stock_arguments(dataset, tmp_path):
+    made = options(dataset, tmp_path, eval_strategy="steps", max_steps=-1)
+    arguments = training_arguments(made, evaluates=False)
+    assert arguments.eval_strategy == "no"
+    assert arguments.warmup_steps == 0.1
+    assert arguments.remove_unused_columns is False
+    assert training_arguments(made, evaluates=True).eval_strategy == "steps"
+    assert training_arguments(dataclasses.replace(made, bf16=True), evaluates=False).bf16 is True
+    assert weights_dtype(dataclasses.replace(made, model_dtype="bfloat16")) == torch.bfloat16

@@ -1,0 +1,97 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfm.errors import ConfigError, DataError
+from rfm.trajectories.record import (
+    Trajectory,
+    canonical_quality,
+    dataset_folder,
+    is_relative_frames_path,
+    normalise_task,
+    quality_code,
+)
+
+
+def make(**changes: object) -> Trajectory:
+    values: dict[str, object] = {
+        "id": "a",
+        "task": "open the drawer",
+        "data_source": "sim",
+        "frames": "sim/frames/trajectory_a.npz",
+        "frames_shape": (4, 8, 8, 3),
+        "num_frames": 4,
+    }
+    return Trajectory(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given_label", "label", "code"),
+    [
+        ("successful", "successful", 2),
+        (" Optimal ", "successful", 2),
+        ("SUBOPTIMAL", "suboptimal", 1),
+        ("failed", "failure", 0),
+        (None, None, -1),
+        ("", None, -1),
+    ],
+)
+def test_quality_labels_and_synonyms(given_label: str | None, label: str | None, code: int) -> None:
+    assert canonical_quality(given_label, "row 1") == label
+    assert quality_code(given_label, "row 1") == code
+    assert make(quality_label=given_label).quality_label == label
+
+
+def test_unknown_quality_names_value_row_and_choices() -> None:
+    with pytest.raises(DataError) as caught:
+        canonical_quality("great", "row 7 of `sim`")
+    assert str(caught.value) == (
+        "`quality_label` in row 7 of `sim` must be one of `successful`, `suboptimal`, `failure`, `optimal`, `failed` "
+        "or empty (unknown), but is `great`"
+    )
+
+
+def test_all_faults_of_a_row_are_reported_together() -> None:
+    with pytest.raises(DataError) as caught:
+        make(task=" ", partial_success=1.5, progress=(0.0, 2.0, 0.5), frames="/etc/x.npz", num_frames=3)
+    assert str(caught.value) == (
+        "trajectory `a`: `task` must not be empty; `frames` must be a path relative to the datasets root, without "
+        "`..`, but is `/etc/x.npz`; `num_frames` must equal `frames_shape[0]` (4), but is 3; `partial_success` must be "
+        "in [0, 1] or null, but is 1.5; `progress[1]` must be in [0, 1], but is 2.0"
+    )
+
+
+def test_progress_has_one_value_a_frame() -> None:
+    with pytest.raises(DataError, match=r"`progress` must have one value a frame \(4\), but has 2"):
+        make(progress=(0.0, 1.0))
+
+
+def test_nan_is_no_partial_success() -> None:
+    with pytest.raises(DataError, match=r"`partial_success` must be in \[0, 1\] or null, but is nan"):
+        make(partial_success=float("nan"))
+
+
+def test_spellings_of_one_wording_are_one_task() -> None:
+    assert {normalise_task(text) for text in ("Open the drawer.", " open  THE_drawer", "open-the drawer!")} == {
+        "open the drawer"
+    }
+    assert normalise_task("don't stop") == normalise_task("Don\u2019t stop!") == "dont stop"
+    assert normalise_task("???") == "???"
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    assert normalise_task(normalise_task(text)) == normalise_task(text)
+
+
+def test_dataset_folder() -> None:
+    assert dataset_folder("org/name:split") == "org_name_split"
+    for key in ("", "..", "a\\b"):
+        with pytest.raises(ConfigError, match="must name a folder under the datasets root"):
+            dataset_folder(key)
+
+
+def test_relative_frames_paths() -> None:
+    assert is_relative_frames_path("a/b..c/d.npz")
+    for path in ("", "/a", "../a", "a/../../b", "a\\b"):
+        assert not is_relative_frames_path(path)

@@ -1,0 +1,62 @@
+"""Small trajectory datasets on disk, with real .npz frames in which progress can be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rfm.frames.npz import write_npz
+from rfm.trajectories.record import Trajectory
+from rfm.trajectories.store import write_processed_dataset
+
+
+def make_world(
+    root: Path,
+    key: str = "toy_train",
+    *,
+    episodes: int = 12,
+    frames: int = 16,
+    size: int = 32,
+    tasks: int = 2,
+    seed: int = 0,
+) -> Path:
+    """Write `episodes` of a square that moves to the right (task 0), down (task 1), …; returns `root`.
+
+    Every third episode succeeds, stops half-way (suboptimal), or stays (failure); progress is recorded per frame.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(episodes):
+        task, quality = number % tasks, (number // tasks) % 3
+        reach = (1.0, 0.3 + 0.4 * rng.random(), 0.1 * rng.random())[quality]
+        progress = np.round(np.linspace(0, reach, frames), 4)
+        name = f"{key}_{number:03d}"
+        path = Path(key) / "frames" / f"trajectory_{name}.npz"
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        write_npz(root / path, _film(progress, size, task, int(rng.integers(0, size - 8))))
+        rows.append(
+            Trajectory(
+                id=name,
+                task=f"move the square {('right', 'down', 'left', 'up')[task % 4]}",
+                task_id=f"move-{task}",
+                data_source=key,
+                frames=path.as_posix(),
+                frames_shape=(frames, size, size, 3),
+                num_frames=frames,
+                quality_label=("successful", "suboptimal", "failure")[quality],
+                partial_success=float(progress[-1]),
+                progress=tuple(progress.tolist()),
+            )
+        )
+    write_processed_dataset(root / key, rows)
+    return root
+
+
+def _film(progress: np.ndarray, size: int, task: int, offset: int) -> np.ndarray:
+    film = np.full((len(progress), size, size, 3), 40, np.uint8)
+    for frame, share in zip(film, progress, strict=True):
+        along = int(share * (size - 8))
+        x, y = ((along, offset), (offset, along), (size - 8 - along, offset), (offset, size - 8 - along))[task % 4]
+        frame[y : y + 8, x : x + 8] = (220, 60 + 40 * task, 90)
+    return film
