@@ -64,10 +64,11 @@ class IngestSummary:
     rejected: tuple[Rejection, ...]
 
     def __str__(self) -> str:
+        datasets = ", ".join(self.keys) or "no dataset"
         listed = "".join(f"\n  {rejection.id}: {rejection.reason}" for rejection in self.rejected[:_MOST_LISTED])
         return (
-            f"{self.num_trajectories} trajectories with {self.num_frames} frames in {', '.join(self.keys) or 'no dataset'} "
-            f"under {self.output}; {len(self.rejected)} rejected{listed}"
+            f"{self.num_trajectories} trajectories with {self.num_frames} frames in {datasets} under {self.output}; "
+            f"{len(self.rejected)} rejected{listed}"
         )
 
 

@@ -1,29 +1,36 @@
 """Uint8 patches straight into the model: normalised where the model's own device is.
 
-Batches carry patches as uint8 (a quarter of the bytes through loader queues and over the bus). A hook in front of the inner
-model turns them into the normalised floats of the stock processors; floats pass through untouched. It sits on the inner model
-because adapters call the outer `forward` directly, past its hooks.
+Batches carry patches as uint8 (a quarter of the bytes through loader queues and over the bus). The inner model's
+`get_image_features` and `get_video_features` are wrapped to turn them into the normalised floats of the stock processors; floats
+pass through untouched. These two are where every path meets: `generate` encodes videos through them before the first forward pass,
+so that a hook on `forward` would feed it raw bytes, and adapters call the outer `forward` past its hooks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
 
 from rfm.batch.patches import VisionSpec, normalise
 
-PIXELS = ("pixel_values", "pixel_values_videos")
+ENCODERS = ("get_image_features", "get_video_features")
 
 
 def accept_uint8(model: Any, spec: VisionSpec) -> None:
     """Let a stock conditional-generation model (not wrapped by adapters yet) take uint8 patches."""
+    for name in ENCODERS:
+        setattr(model.model, name, _normalising(getattr(model.model, name), spec))
 
-    def to_float(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        for name in PIXELS:
-            value = kwargs.get(name)
-            if isinstance(value, torch.Tensor) and value.dtype == torch.uint8:
-                kwargs[name] = normalise(value, spec)
-        return args, kwargs
 
-    model.model.register_forward_pre_hook(to_float, with_kwargs=True)
+def _normalising(encode: Callable[..., Any], spec: VisionSpec) -> Callable[..., Any]:
+    def to_float(value: Any) -> Any:
+        return normalise(value, spec) if isinstance(value, torch.Tensor) and value.dtype == torch.uint8 else value
+
+    @wraps(encode)
+    def encode_uint8(*args: Any, **kwargs: Any) -> Any:
+        return encode(*map(to_float, args), **{name: to_float(value) for name, value in kwargs.items()})
+
+    return encode_uint8

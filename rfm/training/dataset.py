@@ -29,14 +29,14 @@ def load_rows(path: str | Path) -> Any:
     """
     folder = Path(path)
     _check_folder(folder)
+    if _is_empty(folder):
+        raise DataError(f"`dataset_path` must have rows, but {folder} has none; generate it again with `rfm generate`")
     dataset = load_from_disk(str(folder))
     if not isinstance(dataset, Dataset):
         raise DataError(f"`dataset_path` must be one dataset, but {folder} holds the splits {sorted(dataset)}; name one of them")
     missing = [name for name in ("sample_type", "prompt", "answer") if name not in dataset.column_names]
     if missing:
         raise DataError(f"`dataset_path` must have the column(s) {', '.join(missing)}, but {folder} has {dataset.column_names}")
-    if len(dataset) == 0:
-        raise DataError(f"`dataset_path` must have rows, but {folder} has none; generate it again with `rfm generate`")
     rows = dataset.select_columns([name for name in COLUMNS if name in dataset.column_names])
     check_rows(rows)
     return rows
@@ -75,6 +75,15 @@ def _recorded_root(record: Path) -> str | None:
         return None
     root = json.loads(record.read_text(encoding="utf-8")).get("datasets_root")
     return root if isinstance(root, str) else None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Tell whether a saved dataset has no row; loading one would fail in the depths of Arrow."""
+    state = folder / "state.json"
+    if not state.is_file():
+        return False
+    files = [folder / entry["filename"] for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]]
+    return not any(file.is_file() and Dataset.from_file(str(file)).num_rows for file in files)
 
 
 def _check_folder(folder: Path) -> None:

@@ -27,7 +27,7 @@ from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.model import tiny
 from rfm.model.freeze import check_trainable, freeze_vision_tower, log_parameter_groups
-from rfm.model.load import BASE_FOLDER, LoadedModel, load_model
+from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
 from rfm.model.lora import add_lora
 from rfm.model.quantization import check_quantized, nf4
 from rfm.model.unsloth import UnslothOptions, load_unsloth
@@ -113,12 +113,22 @@ SAME_NAME = (
 
 
 def input_format(options: TrainOptions) -> InputFormat:
-    """Return frame size, filter and mode; `tiny` takes 32 x 32 where no size was asked for."""
+    """Return frame size, filter and mode.
+
+    Where no size was asked for, a checkpoint of ours keeps its own size and filter and `tiny` takes 32 x 32.
+    """
     data = load_config(options.config_name, options.config_overrides).data
-    height, width = data.resized_height, data.resized_width
-    if options.model_name == tiny.NAME and height is None and width is None:
-        height = width = tiny.FRAME_SIZE
-    return InputFormat(height, width, data.resize_filter, options.use_multi_image)
+    form = InputFormat(data.resized_height, data.resized_width, data.resize_filter, options.use_multi_image)
+    if form.resized_height is not None:
+        return form
+    if options.model_name == tiny.NAME:
+        return replace(form, resized_height=tiny.FRAME_SIZE, resized_width=tiny.FRAME_SIZE)
+    own = InputFormat.load(Path(options.model_name))
+    if own is None:
+        return form
+    filter_given = any(override.startswith("data.resize_filter=") for override in options.config_overrides)
+    kept = replace(own, use_multi_image=options.use_multi_image)
+    return replace(kept, resize_filter=form.resize_filter) if filter_given else kept
 
 
 def weights_dtype(options: TrainOptions) -> torch.dtype:
@@ -159,6 +169,11 @@ def _load(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedModel:
     dtype = weights_dtype(options)
     if options.model_name == tiny.NAME:
         return _load_tiny(options, rows, resume)
+    if (Path(options.model_name) / ADAPTER_FILE).is_file():
+        raise ConfigError(
+            f"`model_name` must be a full model, but {options.model_name} is an adapter; go on with its run by"
+            " --resume_from_checkpoint, or name its base model"
+        )
     quantization = nf4(options.model_name, dtype) if options.quantization else None
     return load_model(
         options.model_name, dtype=dtype, quantization=quantization, trust_remote_code=options.trust_remote_code

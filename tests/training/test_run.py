@@ -46,6 +46,16 @@ def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in state.log_history if "loss" in entry]
 
 
+FAST = {"max_steps": 90, "per_device_train_batch_size": 8, "lr_scheduler_type": "constant", "save_strategy": "no"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny model that knows other rows: what adapters need a base for (a random one caps the logits they can reach)."""
+    folder = tmp_path_factory.mktemp("trained")
+    return train(options(fake_dataset(folder, 8, episodes=4, seed=9), folder / "out", **FAST))
+
+
 @pytest.mark.parametrize(
     "mode",
     [
@@ -58,17 +68,28 @@ def losses(folder: Path) -> list[float]:
     ],
     ids=["full", "frozen", "lora", "lora-frozen", "images", "checkpointing"],
 )
-def test_each_mode_learns_a_few_rows_by_heart(dataset, tmp_path, mode):
-    steps = {"max_steps": 90, "per_device_train_batch_size": 8, "lr_scheduler_type": "constant", "save_strategy": "no"}
-    final = train(options(dataset, tmp_path / "out", **{**steps, **mode}))
-    trained = losses(tmp_path / "out")
-    assert trained[0] > 5
-    assert trained[-1] < 0.1
+def test_each_mode_learns_a_few_rows_by_heart(dataset, trained, tmp_path, mode):
+    base = {"model_name": str(trained)} if "lora_rank" in mode else {}
+    final = train(options(dataset, tmp_path / "out", **{**FAST, **base, **mode}))
+    assert losses(tmp_path / "out")[-1] < 0.1
     rows = load_rows(dataset)
     predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=dataset.parent / "root")
     answers = [prediction.text for prediction in predictor.predict(rows, 8, progress=False)]
     right = sum(answer == f"ANS: {row['answer']}" for answer, row in zip(answers, rows, strict=True))
-    assert right >= 6
+    assert right >= 7
+
+
+def test_a_checkpoint_that_is_trained_on_keeps_its_frame_size(dataset, trained, tmp_path):
+    made = options(dataset, tmp_path, model_name=str(trained))
+    assert input_format(made) == InputFormat(32, 32, "box")
+    other = dataclasses.replace(made, config_overrides=("data.resize_filter=bicubic",))
+    assert input_format(other) == InputFormat(32, 32, "bicubic")
+
+
+def test_an_adapter_is_resumed_and_not_trained_on(dataset, tmp_path):
+    final = train(options(dataset, tmp_path / "out", max_steps=1, lora_rank=2))
+    with pytest.raises(ConfigError, match="`model_name` must be a full model, but .*final is an adapter; .* --resume_from_checkpoint"):
+        train(options(dataset, tmp_path / "more", model_name=str(final)))
 
 
 def test_resuming_gives_the_losses_of_a_run_in_one_go(dataset, tmp_path):

@@ -26,7 +26,7 @@ def test_datasets_that_are_not_questions(tmp_path):
     Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "texts"))
     with pytest.raises(DataError, match=r"must have the column\(s\) sample_type, prompt, answer, but .* has \['text'\]"):
         load_rows(tmp_path / "texts")
-    Dataset.from_list([], features=FEATURES).save_to_disk(str(tmp_path / "empty"))
+    Dataset.from_list([dict.fromkeys(FEATURES)], features=FEATURES).select([]).save_to_disk(str(tmp_path / "empty"))
     with pytest.raises(DataError, match="must have rows, but .* has none"):
         load_rows(tmp_path / "empty")
     DatasetDict(train=Dataset.from_dict({"text": ["a"]})).save_to_disk(str(tmp_path / "splits"))

@@ -78,10 +78,16 @@ def close(output: Path, episode_ids: Sequence[str]) -> list[Row]:
     rows = [row for row, _ in parts]
     write_arrays(output / STATES, {"id": np.array(episode_ids), **_stack([arrays for _, arrays in parts])})
     write_text(output / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
-    for path in (output / PARTS).iterdir():
-        path.unlink()
-    (output / PARTS).rmdir()
+    drop_parts(output)
     return rows
+
+
+def drop_parts(output: Path) -> None:
+    """Delete `parts/`, which a complete bundle no longer needs."""
+    for path in (output / PARTS).glob("*"):
+        path.unlink()
+    if (output / PARTS).exists():
+        (output / PARTS).rmdir()
 
 
 def _stack(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:

@@ -98,7 +98,8 @@ def object_of(task: Task, env: Env) -> Float[np.ndarray, "3"]:
     """What the task measures, now: a position in metres, or (-angle, 0, 0) in radians for a joint."""
     if task.joint is not None:
         return np.array([-env.data.joint(task.joint).qpos.item(), 0.0, 0.0])
-    return np.array(env._get_pos_objects()[:3], np.float64) + np.array(task.offset)
+    position: Float[np.ndarray, "3"] = np.array(env._get_pos_objects()[:3], np.float64) + np.array(task.offset)
+    return position
 
 
 def goal_of(task: Task, env: Env) -> Float[np.ndarray, "3"]:

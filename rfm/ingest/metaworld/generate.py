@@ -17,7 +17,17 @@ import numpy as np
 from rich.progress import track
 
 from rfm.errors import DataError
-from rfm.ingest.metaworld.bundle import MANIFEST, VIDEOS, Row, claim, close, part_path, read_manifest, write_part
+from rfm.ingest.metaworld.bundle import (
+    MANIFEST,
+    VIDEOS,
+    Row,
+    claim,
+    close,
+    drop_parts,
+    part_path,
+    read_manifest,
+    write_part,
+)
 from rfm.ingest.metaworld.engine import versions
 from rfm.ingest.metaworld.policies import planned_variant
 from rfm.ingest.metaworld.render import render
@@ -60,6 +70,7 @@ def generate_metaworld(
     settings = {"seed": seed, "episodes_per_task": episodes_per_task, "tasks": [task.name for task in chosen]}
     claim(output, {**settings, **versions()})
     if (output / MANIFEST).exists():
+        drop_parts(output)
         return _summary(output, read_manifest(output), made=0)
     waiting = [slot for slot in slots if not part_path(output, slot.id).exists()]
     for _ in track(_make_all(output, waiting, num_workers), description="MetaWorld episodes", total=len(waiting)):

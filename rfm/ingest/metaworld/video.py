@@ -1,7 +1,7 @@
 """Small H.264 files with PyAV: the same frames give the same bytes.
 
-x264's AVX-512 code does not (two runs differed in most files), hence `asm=AVX2`; nor would several threads. One key frame
-a clip, and no self-description of the encoder, which is 0.7 kB of 15 in every file.
+x264's AVX-512 code does not (two runs differed in most files), hence `asm=AVX2`; several threads need not either. One
+key frame a clip, and no self-description of the encoder, which is 0.7 kB of 15 in every file.
 """
 
 import os

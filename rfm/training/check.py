@@ -1,0 +1,119 @@
+"""Verify on a dataset what a model is shown and what it learns from: the five checks of `test_vqa_collator.py`.
+
+Each check compares two independent accounts (the row's text and the decoded tokens, the patches and the placeholders, the
+labels and the answer) and fails the run where they differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rfm.batch.clips import Row
+from rfm.batch.collator import IGNORE_INDEX, VQACollator
+from rfm.batch.conversation import ConversationEncoder
+from rfm.batch.frame_store import FrameStore
+from rfm.batch.input_format import InputFormat
+from rfm.errors import ConfigError, DataError
+from rfm.model.load import load_model
+from rfm.vqa.answers import write_answer
+from rfm.vqa.dataset import frames_root, load_dataset
+from rfm.vqa.generate import GenerateOptions, generate
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Verify frame loading, tokenization and label masking on a dataset."""
+
+    dataset_path: str | None = field(
+        default=None, metadata={"help": "Generated dataset; default: a small one is drawn from the bundled videos"}
+    )
+    model_name: str = field(default="tiny", metadata={"help": "Model whose tokenizer and preprocessing are used"})
+    num_samples: int = field(default=8, metadata={"help": "Rows in the batch"})
+    datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
+    use_multi_image: bool = field(default=False, metadata={"help": "Show frames as images instead of videos"})
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1:
+            raise ConfigError(f"`num_samples` must be at least 1, but is {self.num_samples}")
+
+
+def check_collator(options: CheckOptions) -> int:
+    """Run the checks; every line logged is something that was verified."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = options.dataset_path or str(_small_dataset(Path(scratch) / "dataset", options.num_samples))
+        dataset, config = load_dataset(path)
+        rows = [dataset[i] for i in range(min(options.num_samples, len(dataset)))]
+        logger.info("1. dataset: %d rows in %s, %d of them looked at", len(dataset), path, len(rows))
+        collator = _collator(options, frames_root(options.datasets_root, path, config), [row["prompt"] for row in rows])
+        logger.info(
+            "2. collator: %s, %s mode, %s", options.model_name, _mode(collator), _describe(collator.frames.form)
+        )
+        batch = collator(rows)
+        shapes = {name: tuple(value.shape) for name, value in batch.items() if hasattr(value, "shape")}
+        logger.info("3. batch: %s", ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
+        _check_frames(collator, batch, rows)
+        _check_labels(collator, batch, rows)
+    logger.info("all checks passed")
+    return 0
+
+
+def _small_dataset(path: Path, rows: int) -> Path:
+    return generate(GenerateOptions(output_path=str(path), num_samples=max(rows, 20)))
+
+
+def _collator(options: CheckOptions, root: Path, texts: list[str]) -> VQACollator:
+    loaded = load_model(options.model_name, texts=texts)
+    small = options.model_name == "tiny"
+    size = {"resized_height": 32, "resized_width": 32} if small else {}
+    form = loaded.form or InputFormat(**size, use_multi_image=options.use_multi_image)
+    return VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(root, loaded.spec, form))
+
+
+def _mode(collator: VQACollator) -> str:
+    return "multi-image" if collator.frames.form.use_multi_image else "video"
+
+
+def _describe(form: InputFormat) -> str:
+    if form.resized_height is None:
+        return "frames as stored"
+    return f"frames {form.resized_height} x {form.resized_width} ({form.resize_filter})"
+
+
+def _check_frames(collator: VQACollator, batch: dict[str, Any], rows: list[Row]) -> None:
+    """Placeholders in the text are as many as merged patches, patches vary, and every prompt can be read back."""
+    encoder = collator.encoder
+    images = collator.frames.form.use_multi_image
+    grids = batch["image_grid_thw" if images else "video_grid_thw"]
+    pixels = batch["pixel_values" if images else "pixel_values_videos"]
+    wanted = int((grids.prod(dim=1) // encoder.spec.merge_size**2).sum())
+    placeholders = int((batch["input_ids"] == (encoder.image_pad if images else encoder.video_pad)).sum())
+    if placeholders != wanted or len(pixels) != int(grids.prod(dim=1).sum()):
+        raise DataError(f"visual tokens must be {wanted}, but {placeholders} stand in the text")
+    if float(pixels.float().std()) == 0:
+        raise DataError("all pixels of the batch are equal: the frames are blank")
+    for number, (row, ids) in enumerate(zip(rows, batch["input_ids"], strict=True)):
+        if row["prompt"] not in encoder.decode(ids.tolist()):
+            raise DataError(f"row {number}: the prompt can't be read back from its tokens")
+    logger.info("4. frames and tokens: %d clips, %d visual tokens, every prompt read back", len(grids), wanted)
+
+
+def _check_labels(collator: VQACollator, batch: dict[str, Any], rows: list[Row]) -> None:
+    """Exactly `ANS: <answer><|im_end|>` carries loss."""
+    labels = batch["labels"]
+    for number, (row, line) in enumerate(zip(rows, labels, strict=True)):
+        learned = collator.encoder.decode(line[line != IGNORE_INDEX].tolist())
+        expected = write_answer(row["answer"]) + "<|im_end|>"
+        if learned != expected:
+            raise DataError(f"row {number}: loss must be on {expected!r}, but is on {learned!r}")
+    carrying, shown = int((labels != IGNORE_INDEX).sum()), int(batch["attention_mask"].sum())
+    logger.info(
+        "5. labels: loss on the answer and the end of the turn only, %.1f%% of %d tokens masked",
+        100 * (1 - carrying / shown),
+        shown,
+    )

@@ -1,0 +1,340 @@
+"""The simulated videos: every label follows from the stored states, the states from the seeds, the frames from both."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rfm.errors import ConfigError, DataError
+from rfm.ingest.metaworld.bundle import Row, read_manifest
+from rfm.ingest.metaworld.labels import distance, progress_labels, quality_label, share_done
+from rfm.ingest.metaworld.slots import plan_slots
+from rfm.ingest.metaworld.tasks import TASKS, select_tasks
+from rfm.ingest.metaworld.video import read_video, write_video
+
+BUNDLE = Path(__file__).parents[2] / "data" / "metaworld_mini"
+ALL_QUALITIES = {"successful", "suboptimal", "failure"}
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return read_manifest(BUNDLE)
+
+
+@pytest.fixture(scope="module")
+def states() -> Arrays:
+    with np.load(BUNDLE / "states.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def simulator():
+    """The module that simulates, where the libraries for it are installed."""
+    pytest.importorskip("metaworld", reason="re-simulating needs the extra `sim`")
+    pytest.importorskip("OpenGL", reason="MuJoCo renders through PyOpenGL, of the extra `sim`")
+    from rfm.errors import MissingExtraError
+
+    try:
+        from rfm.ingest.metaworld import simulate
+    except MissingExtraError as error:
+        pytest.skip(f"re-simulating is not possible here: {error}")
+    return simulate
+
+
+# ---- the bundle, with numpy alone
+
+
+def test_progress_of_every_episode_follows_from_its_stored_positions(rows: list[Row], states: Arrays):
+    difference = np.where(states["axes"][:, None], states["object"].astype(float) - states["goal"][:, None], 0.0)
+    d = np.sqrt((difference**2).sum(-1))
+    start, threshold = d[:, :1], states["threshold"][:, None]
+    expected = np.where(states["success"], 1.0, np.clip((start - d) / (start - threshold), 0.0, 0.99))
+    np.testing.assert_allclose([row["progress"] for row in rows], expected, atol=1e-4)
+
+
+def test_success_is_the_distance_within_the_threshold_at_every_frame(states: Arrays):
+    d = np.stack([distance(o, g, a) for o, g, a in zip(states["object"], states["goal"], states["axes"], strict=True)])
+    margin = d - states["threshold"][:, None]
+    clear = np.abs(margin) > 1e-5
+    np.testing.assert_array_equal((margin < 0)[clear], states["success"][clear])
+
+
+def test_quality_is_that_of_the_last_frame(rows: list[Row], states: Arrays):
+    for row, success in zip(rows, states["success"], strict=True):
+        assert row["quality_label"] == quality_label(bool(success[-1]), row["progress"][-1])
+        assert row["partial_success"] == row["progress"][-1]
+        assert (row["partial_success"] == 1.0) == (row["quality_label"] == "successful")
+
+
+def test_every_task_has_equally_many_episodes_and_at_least_a_fifth_of_each_quality(rows: list[Row]):
+    by_task = {name: [row for row in rows if row["task_id"] == name] for name in TASKS}
+    assert len(by_task) >= 12
+    assert {len(group) for group in by_task.values()} == {len(rows) // len(TASKS)}
+    for group in by_task.values():
+        assert len(group) >= 20
+        for quality in ALL_QUALITIES:
+            assert sum(row["quality_label"] == quality for row in group) >= len(group) / 5
+        assert len({row["task"] for row in group}) >= 2
+
+
+def test_a_quarter_of_each_task_is_held_out_and_shows_every_quality(rows: list[Row]):
+    for name in TASKS:
+        sources = [(row["data_source"], row["quality_label"]) for row in rows if row["task_id"] == name]
+        held_out = [quality for source, quality in sources if source == "metaworld_eval"]
+        assert len(held_out) * 4 == len(sources)
+        assert set(held_out) == ALL_QUALITIES
+        assert {source for source, _ in sources} == {"metaworld_train", "metaworld_eval"}
+
+
+def test_wording_and_source_do_not_tell_the_quality(rows: list[Row]):
+    for key in ("task", "data_source"):
+        for value in {row[key] for row in rows}:
+            group = [row["quality_label"] for row in rows if row[key] == value]
+            assert all(group.count(quality) >= len(group) / 5 for quality in ALL_QUALITIES), value
+
+
+def test_rows_name_existing_videos_and_states_keep_their_order(rows: list[Row], states: Arrays):
+    assert [row["id"] for row in rows] == list(states["id"])
+    assert len({row["seed"] for row in rows}) == len(rows)
+    for row in rows:
+        assert (BUNDLE / row["path"]).is_file()
+        assert row["is_robot"] is True
+        assert row["num_frames"] == len(row["progress"]) == 32
+    assert {path.name for path in (BUNDLE / "videos").iterdir()} == {Path(row["path"]).name for row in rows}
+
+
+def test_frames_are_evenly_spaced_over_the_whole_episode(states: Arrays):
+    gaps = np.diff(states["step"], axis=1)
+    assert (states["step"][:, 0] == 0).all()
+    assert (np.ptp(gaps, axis=1) <= 1).all()
+
+
+def test_videos_decode_to_32_frames_of_224_pixels(rows: list[Row]):
+    for row in rows[::61]:
+        assert read_video(BUNDLE / row["path"]).shape == (32, 224, 224, 3)
+
+
+def test_the_bundle_is_small_enough_for_a_repository():
+    assert sum(path.stat().st_size for path in BUNDLE.rglob("*") if path.is_file()) <= 12e6
+
+
+# ---- labels and plan, without a simulator
+
+
+def test_progress_reaches_one_at_the_threshold_and_only_where_success_is():
+    positions = np.array([[0.0, 0, 9], [0.5, 0, 9], [0.89, 0, 9], [0.9, 0, 9], [0.0, 0, 9], [-1.0, 0, 9]])
+    success = np.array([False, False, False, True, False, False])
+    labels = progress_labels(positions, np.array([1.0, 0, 0]), np.array([True, True, False]), 0.1, success)
+    np.testing.assert_allclose(labels, [0.0, 0.5556, 0.9889, 1.0, 0.0, 0.0])
+
+
+def test_progress_without_success_stays_below_one():
+    positions, never = np.array([[0.0, 0, 0], [1.0, 0, 0]]), np.array([False, False])
+    assert progress_labels(positions, np.array([1.0, 0, 0]), np.ones(3, bool), 0.1, never)[-1] == 0.99
+
+
+def test_an_episode_that_starts_solved_is_refused():
+    with pytest.raises(ValueError, match=r"first frame must be > 0\.1 .* but is 0\.05"):
+        share_done(0.0, 0.05, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("success", "progress", "quality"),
+    [(True, 1.0, "successful"), (False, 0.99, "suboptimal"), (False, 0.3, "suboptimal"), (False, 0.2999, "failure")],
+)
+def test_quality_by_success_and_final_progress(success: bool, progress: float, quality: str):
+    assert quality_label(success, progress) == quality
+
+
+def test_the_seed_of_an_episode_does_not_depend_on_how_many_there_are():
+    few = {slot.id: slot.seed(3) for slot in plan_slots(select_tasks(["drawer-open"]), 12, seed=5)}
+    many = {slot.id: slot.seed(3) for slot in plan_slots(select_tasks(None), 40, seed=5)}
+    assert all(many[episode_id] == seed for episode_id, seed in few.items())
+    assert len(set(many.values())) == len(many)
+
+
+@pytest.mark.parametrize("count", [0, 8, 13])
+def test_counts_that_cannot_be_split_are_refused(count: int):
+    with pytest.raises(ConfigError, match=f"`episodes_per_task` must be a multiple of 4 .* but is {count}"):
+        plan_slots(select_tasks(None), count, seed=0)
+
+
+@pytest.mark.parametrize("names", [["fly"], [], ["door-open", "door-open"]])
+def test_tasks_must_be_known_and_named_once(names: list[str]):
+    with pytest.raises(ConfigError, match="`tasks` must"):
+        select_tasks(names)
+
+
+def test_every_task_names_other_tasks_and_has_two_wordings():
+    for task in TASKS.values():
+        assert len(set(task.wordings)) >= 2
+        assert task.others
+        assert set(task.others) <= set(TASKS) - {task.name}
+
+
+def test_the_same_frames_give_the_same_file(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 255, (8, 7, 7, 3), np.uint8)
+    frames = blocks.repeat(32, axis=1).repeat(32, axis=2)
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, frames)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert np.abs(read_video(tmp_path / "a.mp4").astype(int) - frames).mean() < 12
+    assert not list(tmp_path.glob("*.partial"))
+
+
+# ---- against the simulator
+
+
+def test_restored_states_have_the_simulators_own_success_and_the_stored_positions(
+    simulator, rows: list[Row], states: Arrays
+):
+    from rfm.ingest.metaworld.engine import goal_of, make_env, object_of, place, success_of
+
+    for i in range(0, len(rows), 9):
+        task = TASKS[rows[i]["task_id"]]
+        env = make_env(task, rows[i]["seed"])
+        np.testing.assert_allclose(goal_of(task, env), states["goal"][i], atol=1e-5)
+        for frame in (0, 15, 24, 31):
+            place(env, states["qpos"][i, frame, : states["num_qpos"][i]], states["mocap_pos"][i, frame])
+            position = object_of(task, env)
+            np.testing.assert_allclose(position, states["object"][i, frame], atol=1e-5)
+            margin = distance(position, states["goal"][i], states["axes"][i]) - states["threshold"][i]
+            if abs(margin) > 1e-4:
+                assert success_of(env) == states["success"][i, frame], (rows[i]["id"], frame)
+
+
+@pytest.mark.parametrize("place_in_bundle", [0.1, 0.45, 0.8])
+def test_an_episode_comes_out_the_same_from_its_seed(
+    simulator, rows: list[Row], states: Arrays, place_in_bundle: float
+):
+    i = int(place_in_bundle * len(rows))
+    row = rows[i]
+    episode = simulator.simulate(TASKS[row["task_id"]], row["quality_label"], row["policy"], row["seed"])
+    assert episode.progress.tolist() == row["progress"]
+    np.testing.assert_array_equal(episode.qpos, states["qpos"][i, :, : states["num_qpos"][i]])
+    np.testing.assert_array_equal(episode.object_pos, states["object"][i])
+    np.testing.assert_array_equal(episode.steps, states["step"][i])
+
+
+def test_a_used_environment_reset_from_a_seed_is_a_fresh_one(simulator):
+    from rfm.ingest.metaworld import engine
+
+    task = TASKS["door-close"]
+    engine._built.cache_clear()
+    fresh = simulator.simulate(task, "successful", "expert", 7)
+    simulator.simulate(task, "failure", "wandering", 8)
+    used = simulator.simulate(task, "successful", "expert", 7)
+    np.testing.assert_array_equal(fresh.qpos, used.qpos)
+
+
+def test_a_rendered_episode_is_the_stored_video(simulator, rows: list[Row], states: Arrays):
+    if os.environ.get("MUJOCO_GL") != "osmesa":
+        pytest.skip("the videos were drawn with MUJOCO_GL=osmesa; another backend draws edges differently")
+    from rfm.ingest.metaworld.render import render
+
+    for i in (5, len(rows) // 2):  # two scenes: the second must not be drawn with what is left of the first
+        row = rows[i]
+        episode = _stored_episode(simulator, row, states, i)
+        frames = render(replace(episode, qpos=episode.qpos[[0, 20]], mocap_pos=episode.mocap_pos[[0, 20]]))
+        stored = read_video(BUNDLE / row["path"])[[0, 20]]
+        assert np.abs(frames.astype(int) - stored).mean() < 5.0
+
+
+def _stored_episode(simulator, row: Row, states: Arrays, i: int):
+    return simulator.Episode(
+        task=TASKS[row["task_id"]],
+        seed=row["seed"],
+        variant=row["policy"],
+        finished=True,
+        steps=states["step"][i],
+        qpos=states["qpos"][i, :, : states["num_qpos"][i]],
+        mocap_pos=states["mocap_pos"][i],
+        object_pos=states["object"][i],
+        goal=states["goal"][i],
+        success=states["success"][i],
+    )
+
+
+# ---- generating, with the simulator replaced by a fake
+
+
+@pytest.fixture
+def generate(simulator, monkeypatch: pytest.MonkeyPatch):
+    """`generate` with episodes made up from the slot instead of simulated, and grey frames."""
+    from rfm.ingest.metaworld import generate as module
+
+    monkeypatch.setattr(module, "find_episode", lambda slot: _made_up(simulator, slot))
+    monkeypatch.setattr(module, "render", lambda episode: np.full((32, 16, 16, 3), episode.seed % 256, np.uint8))
+    return module
+
+
+def _made_up(simulator, slot):
+    end = {"successful": 1.0, "suboptimal": 0.5, "failure": 0.1}[slot.quality]
+    positions = np.linspace([0.0, 0, 0], [end, 0, 0], 32, dtype=np.float32)
+    return simulator.Episode(
+        task=replace(slot.task, threshold=0.05, axes=(True, True, True)),
+        seed=slot.seed(0),
+        variant="made_up",
+        finished=True,
+        steps=np.arange(32, dtype=np.int32),
+        qpos=np.zeros((32, 10 + slot.index % 2), np.float32),
+        mocap_pos=np.zeros((32, 3), np.float32),
+        object_pos=positions,
+        goal=np.array([1.0, 0, 0], np.float32),
+        success=positions[:, 0] >= 0.95,
+    )
+
+
+def _bytes_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_an_interrupted_generation_goes_on_and_ends_with_the_same_bytes(
+    generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = {"seed": 3, "episodes_per_task": 12, "tasks": ["door-open", "plate-slide"], "num_workers": 1}
+    whole = generate.generate_metaworld(tmp_path / "whole", **settings)
+    assert (whole.tasks, whole.episodes, whole.made) == (2, 24, 24)
+    assert whole.by_quality == dict.fromkeys(ALL_QUALITIES, 8)
+    assert whole.by_source == {"metaworld_train": 18, "metaworld_eval": 6}
+
+    write_part, done = generate.write_part, []
+
+    def failing(output: Path, row: Row, arrays: Arrays) -> None:
+        if len(done) == 7:
+            (output / "videos" / "left.1.partial").touch()
+            raise KeyboardInterrupt
+        done.append(row["id"])
+        write_part(output, row, arrays)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generate, "write_part", failing)
+        with pytest.raises(KeyboardInterrupt):
+            generate.generate_metaworld(tmp_path / "cut", **settings)
+    assert not (tmp_path / "cut" / "manifest.jsonl").exists()
+    assert generate.generate_metaworld(tmp_path / "cut", **settings).made == 17
+    assert _bytes_of(tmp_path / "cut") == _bytes_of(tmp_path / "whole")
+    assert generate.generate_metaworld(tmp_path / "cut", **settings).made == 0
+
+
+def test_a_folder_with_other_settings_is_refused(generate, tmp_path: Path):
+    generate.generate_metaworld(tmp_path, seed=0, episodes_per_task=12, tasks=["door-open"])
+    with pytest.raises(DataError, match=r"`output` must be a new folder .*\"seed\": 0.* instead of .*\"seed\": 1"):
+        generate.generate_metaworld(tmp_path, seed=1, episodes_per_task=12, tasks=["door-open"])
+
+
+def test_settings_of_the_bundle_are_the_defaults(simulator):
+    from inspect import signature
+
+    from rfm.ingest.metaworld.generate import generate_metaworld
+
+    settings = json.loads((BUNDLE / "generation.json").read_text())
+    defaults = {name: parameter.default for name, parameter in signature(generate_metaworld).parameters.items()}
+    assert settings["episodes_per_task"] == defaults["episodes_per_task"]
+    assert settings["seed"] == defaults["seed"]
+    assert settings["tasks"] == list(TASKS)
