@@ -44,7 +44,9 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"
     ),
     ("check-collator",): Command(
-        "rfm.training.check:CheckOptions", "rfm.training.check:check_collator", "verify what the model is shown and learns"
+        "rfm.training.check:CheckOptions",
+        "rfm.training.check:check_collator",
+        "verify what the model is shown and learns",
     ),
     ("demo",): Command("rfm.demo:DemoOptions", "rfm.demo:run", "the whole way on the bundled robot videos"),
 }

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import TypeVar
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+Item = TypeVar("Item")
 
 
 @cache
@@ -20,3 +35,31 @@ def set_up_logging(level: int = logging.INFO) -> None:
     handler = RichHandler(console=console(), show_path=False, show_time=False, markup=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("rfm").setLevel(level)
+
+
+class _Rate(ProgressColumn):
+    """Finished steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f}/s" if speed else "-/s")
+
+
+def progress_bar(*, disable: bool = False) -> Progress:
+    """Return a bar with description, count, rate, time spent and time left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console(), disable=disable)
+
+
+def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+    """Yield the items under a progress bar."""
+    with progress_bar() as bar:
+        yield from bar.track(items, total=total, description=description)

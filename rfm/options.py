@@ -45,6 +45,7 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: A
     required = field.default is dataclasses.MISSING
     kind, many = _kind(hint)
     text = field.metadata.get("help", "") + ("" if required else _shown_default(field.default))
+    text = text.replace("%", "%%")
     if field.metadata.get("positional"):
         parser.add_argument(field.name, metavar=field.name.upper(), help=text, type=kind)
         return
@@ -82,4 +83,4 @@ def _kind(hint: Any) -> tuple[type, bool]:
 
 
 def _shown_default(default: Any) -> str:
-    return "" if default is None or default == () or default is False else f" (default: {default})".replace("%", "%%")
+    return "" if default is None or default == () or default is False else f" (default: {default})"

@@ -36,13 +36,18 @@ def walking_square(frames: int, size: int, rng: np.random.Generator) -> np.ndarr
     return video
 
 
-def write_frames(root: Path, episodes: int, frames: int = 16, size: int = 32, seed: int = 0) -> list[str]:
+def write_frames(
+    root: Path, episodes: int, frames: int = 16, size: int = 32, seed: int = 0, levels: tuple[int, ...] = ()
+) -> list[str]:
+    """Write walking squares, or plain frames where `levels` gives each episode's grey level."""
     rng = np.random.default_rng(seed)
     paths = []
     for episode in range(episodes):
         path = f"fake/frames/trajectory_{episode}.npz"
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        video = walking_square(frames, size, rng)
+        video = (
+            np.full((frames, size, size, 3), levels[episode], np.uint8) if levels else walking_square(frames, size, rng)
+        )
         np.savez(root / path, frames=video, shape=np.array(video.shape), num_frames=frames)
         paths.append(path)
     return paths
@@ -73,7 +78,9 @@ def preference_row(paths: list[str], rng: np.random.Generator, frames: int = 16)
 def progress_row(paths: list[str], rng: np.random.Generator, frames: int = 16) -> dict:
     end = int(rng.integers(0, frames))
     answer = str(int(100 * (end + 1) / frames + 0.5))
-    return row("progress", answer, PROGRESS_PROMPT.format(task="push the button"), clip=(str(rng.choice(paths)), indices(end)))
+    return row(
+        "progress", answer, PROGRESS_PROMPT.format(task="push the button"), clip=(str(rng.choice(paths)), indices(end))
+    )
 
 
 def similarity_row(paths: list[str], rng: np.random.Generator) -> dict:

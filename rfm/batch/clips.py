@@ -35,7 +35,9 @@ def clips_of(row: Row, position: int | None = None) -> list[ClipReference]:
     where = "" if position is None else f"row {position}, "
     kind = row.get("sample_type")
     if kind not in PREFIXES:
-        raise DataError(f"`sample_type` must be one of {sorted(PREFIXES)}, but is {kind!r} ({where or 'a row '}of the dataset)")
+        raise DataError(
+            f"`sample_type` must be one of {sorted(PREFIXES)}, but is {kind!r} ({where or 'a row '}of the dataset)"
+        )
     return [_clip(row, prefix, where) for prefix in PREFIXES[kind]]
 
 

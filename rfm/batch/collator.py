@@ -66,7 +66,8 @@ class VQACollator:
         names = VIDEO_NAMES[row["sample_type"]]
         as_images = self.frames.form.use_multi_image
         videos = [
-            Video(name, len(clip), tuple(grids), as_images) for name, clip, (_, grids) in zip(names, clips, cut, strict=True)
+            Video(name, len(clip), tuple(grids), as_images)
+            for name, clip, (_, grids) in zip(names, clips, cut, strict=True)
         ]
         encoded = self.encoder.encode(videos, _text(row, "prompt"), _text(row, "answer") if self.with_answers else None)
         return encoded, [patches for patches, _ in cut], [grid for _, grids in cut for grid in grids]

@@ -6,11 +6,11 @@ The user turn holds the videos in order and then the prompt; the assistant turn 
     preference  Video 1:<video>Video 2:<video><prompt>
     similarity  Reference video:<video>Video 1:<video>Video 2:<video><prompt>
 
-A video of Qwen3-VL is `<t seconds><|vision_start|>pads<|vision_end|>` for each temporal patch, not nested in an outer pair
-(transformers 4.57 to 5.0, which the released checkpoints were trained with); of Qwen2.5-VL it is one run of pads in
-one pair. In multi-image mode each frame is an image in its own pair. Qwen2.5-VL opens with its default system turn. The
-result equals the stock chat template followed by the stock tokenizer, except that text from the dataset can never become
-a control token: `<|im_end|>` inside a prompt is spelled out in plain tokens.
+A video of Qwen3-VL is `<t seconds><|vision_start|>pads<|vision_end|>` for each temporal patch, not nested in an outer
+pair (transformers 4.57 to 5.0, which the released checkpoints were trained with); of Qwen2.5-VL it is one run of pads
+in one pair. In multi-image mode each frame is an image in its own pair. Qwen2.5-VL opens with its default system
+turn. The result equals the stock chat template followed by the stock tokenizer, except that text from the dataset can
+never become a control token: `<|im_end|>` inside a prompt is spelled out in plain tokens.
 
 Timestamps count shown frames at `FRAMES_PER_SECOND` from 0. Real frame numbers would print the label into the prompt.
 
@@ -107,6 +107,11 @@ class ConversationEncoder:
     def answer_ids(self, answer: str) -> list[int]:
         """Return the ids of the assistant's turn: exactly these carry loss."""
         return [*self._text_ids(ANSWER_PREFIX + answer), self.im_end]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids, control tokens included."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        return text
 
     def _system(self) -> list[int]:
         if self.spec.family == "qwen3_vl":

@@ -1,9 +1,10 @@
 """Resized frames of the clips that rows name, with a cache of small ones.
 
-In: clip references and a datasets root. Out: uint8 (t, h, w, 3) in the model's size. Rows of one dataset show the same frames
-again and again; at 32 x 32 the frames of several hundred episodes fit into a few tens of MB, and reading and shrinking them
-once instead of once a row makes collation twenty times faster. The cache holds whole files' frames up to a byte budget and drops
-the file used longest ago. Each loader worker has its own: keep workers alive between epochs.
+In: clip references and a datasets root. Out: uint8 (t, h, w, 3) in the model's size. Rows of one dataset show the
+same frames again and again; at 32 x 32 the frames of several hundred episodes fit into a few tens of MB, and reading
+and shrinking them once instead of once a row makes collation twenty times faster. The cache holds whole files' frames
+up to a byte budget and drops the file used longest ago. Each loader worker has its own: keep workers alive between
+epochs.
 """
 
 from __future__ import annotations

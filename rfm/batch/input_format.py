@@ -1,7 +1,7 @@
 """How a model's inputs are made from rows: what a checkpoint must remember besides weights and tokenizer.
 
-Saved as `rfm_config.json` beside every checkpoint. Whoever predicts with the checkpoint shows it frames of the same size,
-resized by the same filter, in the same conversation; another format version is refused rather than guessed at.
+Saved as `rfm_config.json` beside every checkpoint. Whoever predicts with the checkpoint shows it frames of the same
+size, resized by the same filter, in the same conversation; another format version is refused rather than guessed at.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rfm.batch.conversation import FORMAT_VERSION
 from rfm.errors import DataError
@@ -35,8 +36,8 @@ class InputFormat:
             )
         if self.format_version != FORMAT_VERSION:
             raise DataError(
-                f"`format_version` of the checkpoint must be {FORMAT_VERSION}, but is {self.format_version}: it was trained"
-                " with another conversation format; use the version of rfm-vqa it was trained with, or train again"
+                f"`format_version` of the checkpoint must be {FORMAT_VERSION}, but is {self.format_version}: it was "
+                "trained with another conversation format; use the version of rfm-vqa that made it, or train again"
             )
 
     def save(self, folder: Path) -> None:
@@ -50,7 +51,18 @@ class InputFormat:
         if not path.is_file():
             return None
         known = {field.name for field in dataclasses.fields(cls)}
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         if unknown := set(values) - known:
             raise DataError(f"`{path}` must hold only {sorted(known)}, but also holds {sorted(unknown)}")
         return cls(**values)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint; raises `DataError` where the file holds something else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} must be JSON, but is not: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path} must hold a JSON object, but holds {type(values).__name__}")
+    return values

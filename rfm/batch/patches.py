@@ -4,13 +4,13 @@ In: frames uint8 (t, h, w, 3) whose sides are multiples of `patch_size * merge_s
 Out: patches (gt*gh*gw, 3*tp*p*p) with the grid (gt, gh, gw), in the order of the stock processors: temporal patch, then
 blocks of merge x merge patches row by row, inside a patch channel, time, row, column.
 
-Patches stay uint8 until they are on the model's device: a quarter of the bytes between processes and a tenth of the time
-of float patches, and `normalise` gives bit for bit what the stock processors compute (they fuse rescaling with
+Patches stay uint8 until they are on the model's device: a quarter of the bytes between processes and a tenth of the
+time of float patches, and `normalise` gives bit for bit what the stock processors compute (they fuse rescaling with
 normalising: (x - 255 mean) / (255 std) in float32).
 
 Where we deviate: a single frame is repeated (the stock processor raises), and small clips are not raised to a minimum
-number of pixels: enlarging adds tokens, not information. Shrinking to the budget follows the stock arithmetic: the budget is
-one of the whole clip for Qwen3-VL and one of each frame for Qwen2.5-VL.
+number of pixels: enlarging adds tokens, not information. Shrinking to the budget follows the stock arithmetic: the
+budget is one of the whole clip for Qwen3-VL and one of each frame for Qwen2.5-VL.
 """
 
 from __future__ import annotations
@@ -60,14 +60,16 @@ def check_size(height: int, width: int, spec: VisionSpec) -> None:
     for name, value in (("data.resized_height", height), ("data.resized_width", width)):
         if value <= 0 or value % spec.side:
             raise ConfigError(
-                f"`{name}` must be a positive multiple of {spec.side} (patch {spec.patch_size} x merge {spec.merge_size} of"
-                f" {spec.family}), but is {value}; the next larger one is {(max(value, 0) // spec.side + 1) * spec.side}"
+                f"`{name}` must be a positive multiple of {spec.side} (patch {spec.patch_size} x merge "
+                f"{spec.merge_size} of {spec.family}), but is {value}; the next larger one is "
+                f"{(max(value, 0) // spec.side + 1) * spec.side}"
             )
 
 
 def target_size(frames: int, height: int, width: int, spec: VisionSpec, *, as_images: bool = False) -> tuple[int, int]:
-    """Return the size that frames of (height, width) are resized to when no size was asked for: the nearest multiples of
-    a token's side, shrunk to the budget of pixels with the aspect ratio kept.
+    """Return the size that frames of (height, width) are resized to when no size was asked for.
+
+    It is the nearest multiples of a token's side, shrunk to the budget of pixels with the aspect ratio kept.
     """
     rows, columns = (max(spec.side, round(value / spec.side) * spec.side) for value in (height, width))
     whole_clip = spec.family == "qwen3_vl" and not as_images
@@ -97,7 +99,9 @@ def patchify(frames: UInt8[np.ndarray, "t h w 3"], spec: VisionSpec) -> tuple[UI
     return ordered.reshape(grid[0] * grid[1] * grid[2], 3 * time * patch * patch), grid
 
 
-def patchify_images(frames: UInt8[np.ndarray, "t h w 3"], spec: VisionSpec) -> tuple[UInt8[np.ndarray, "n d"], list[Grid]]:
+def patchify_images(
+    frames: UInt8[np.ndarray, "t h w 3"], spec: VisionSpec
+) -> tuple[UInt8[np.ndarray, "n d"], list[Grid]]:
     """Cut each frame into the patches of a still image, which fills its temporal patch with copies of itself."""
     patches, (count, rows, columns) = patchify(np.repeat(frames, spec.temporal_patch_size, axis=0), spec)
     return patches, [(1, rows, columns)] * count

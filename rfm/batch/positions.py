@@ -3,9 +3,9 @@
 In: token ids of one sequence, which ids are visual pads, and the blocks of visual tokens in order of appearance.
 Out: int64 (3, length), equal to `get_rope_index` of the stock models.
 
-Text counts on in all three rows. A block of (t, h, w) visual tokens starting at position s has s + time steps, s + row and s +
-column, and what follows it continues at s + max(h, w). The stock function walks over tokens in Python inside the
-training step; this one is a few numpy operations in the loader's workers.
+Text counts on in all three rows. A block of (t, h, w) visual tokens starting at position s has s + time steps, s +
+row and s + column, and what follows it continues at s + max(h, w). The stock function walks over tokens in Python
+inside the training step; this one is a few numpy operations in the loader's workers.
 Source: Qwen2-VL (arXiv:2409.12191), section 2.1 (M-RoPE); Qwen3-VL gives each temporal patch a block of its own.
 """
 

@@ -15,9 +15,10 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from rfm.configs.experiment_configs import ExperimentConfig, validate
 from rfm.errors import ConfigError
@@ -43,9 +44,10 @@ def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> E
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
-            composed = compose(config_name=name, overrides=list(overrides))
+            # "++" also sets keys that a file without the schema in its defaults does not have
+            composed = compose(config_name=name, overrides=[f"++{override.lstrip('+')}" for override in overrides])
         return validate(_as_dataclass(composed))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(_explain(error, config_name)) from error
 
 
@@ -74,11 +76,13 @@ def _check_key(override: str) -> None:
     if not separator:
         raise ConfigError(f"`config_overrides` must be key=value, but one is {override!r}")
     key = key.lstrip("+~")
-    valid = sorted(_leaf_keys(ExperimentConfig()))
-    if key in valid:
-        return
-    nearest = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)[0]
-    raise ConfigError(f"`config_overrides` must name a known key, but {key!r} is none; the nearest is {nearest!r}")
+    if key not in _leaf_keys(ExperimentConfig()):
+        raise ConfigError(f"`config_overrides` must name a known key, but {_unknown(key)}")
+
+
+def _unknown(key: str) -> str:
+    nearest = difflib.get_close_matches(key, sorted(_leaf_keys(ExperimentConfig())), n=1, cutoff=0.0)[0]
+    return f"{key!r} is none; the nearest is {nearest!r}"
 
 
 def _leaf_keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -96,10 +100,21 @@ def _as_dataclass(composed: DictConfig) -> ExperimentConfig:
 
 
 def _explain(error: Exception, config_name: str) -> str:
-    text = " ".join(str(error).split())
-    cause = error.__cause__
-    if cause is not None and str(cause) not in text:
-        text = f"{text}: {' '.join(str(cause).split())}"
-    if "base_config" in text and "load" in text:
-        return f"Could not load 'base_config' for configuration {config_name!r}: {text}"
-    return f"configuration {config_name!r} can't be used: {text}"
+    chain = list(_causes(error))
+    for one in chain:
+        if isinstance(one, MissingConfigException):
+            return (
+                f"Could not load {one.missing_cfg_file!r}, which `defaults` of configuration {config_name!r} names; "
+                "it may name base_config, _self_ and YAML files beside it"
+            )
+        if isinstance(one, ConfigKeyError) and one.full_key:
+            return f"configuration {config_name!r} must have known keys only, but {_unknown(str(one.full_key))}"
+    text, *causes = (" ".join(str(one).split()) for one in chain)
+    cause = f": {causes[0]}" if causes and causes[0] not in text else ""
+    return f"configuration {config_name!r} can't be used: {text}{cause}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -41,6 +41,8 @@ class DataConfig:
     """How time gives progress where none is recorded; see docs/generation.md."""
     discrete_progress: bool = False
     """Ask for a score from 1 to 5 instead of 0 to 100."""
+    progress_step: int = 1
+    """Scores are asked for in multiples of this (a divisor of 100); 5 is easier to learn for a small model."""
     min_progress_gap: float = 0.2
     """The ends of two clips of one episode differ by at least this much progress (0 to 1)."""
     partial_success_threshold: float = 0.2
@@ -70,6 +72,8 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
     """Return `config`, or raise one ConfigError that lists every fault of its values."""
     data = config.data
     faults = [*_range_faults(data), *_ratio_faults(data), *_choice_faults(data)]
+    if not faults and 100 % data.progress_step:
+        faults.append(f"`data.progress_step` must divide 100, but is {data.progress_step}; try 1, 5 or 10")
     if (data.resized_height is None) != (data.resized_width is None):
         faults.append("`data.resized_height` and `data.resized_width` must be given together")
     if faults:
@@ -81,6 +85,7 @@ def _range_faults(data: DataConfig) -> list[str]:
     bounds: dict[str, tuple[float, float]] = {
         "max_frames": (2, 4096),
         "min_frames_per_trajectory": (1, 1_000_000),
+        "progress_step": (1, 50),
         "min_progress_gap": (0.01, 1.0),
         "partial_success_threshold": (0.01, 1.0),
         "traj_same_source_prob": (0.0, 1.0),

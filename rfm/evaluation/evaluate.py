@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rfm.errors import DataError
+from rfm.errors import ConfigError, DataError
 from rfm.evaluation.judge import Sheet, make_sheets, unreadable_report
 from rfm.evaluation.metrics import Numbers
 from rfm.evaluation.options import EvaluateOptions
@@ -30,17 +30,22 @@ def evaluate(options: EvaluateOptions) -> int:
     """Run `rfm evaluate`; status 1 where more rows are unreadable than allowed."""
     results = evaluate_checkpoint(options)
     print_results(results)
-    unreadable = results["unreadable"]["count"]
-    if unreadable > options.max_unreadable:
+    unreadable = results["unreadable"]
+    count = unreadable["count"]
+    if count > options.max_unreadable:
+        most_frequent = next(iter(unreadable["reasons"]))
         raise DataError(
-            f"{unreadable} rows have frames that can't be read, more than `max_unreadable` = {options.max_unreadable}; "
-            f"reasons are in {options.output_path}, and --max_unreadable {unreadable} accepts them"
+            f"{count} rows have frames that can't be read, more than `max_unreadable` = {options.max_unreadable}, "
+            f"for example: {unreadable['examples'][most_frequent]}\n"
+            f"All reasons are in {options.output_path}; --max_unreadable {count} accepts these rows"
         )
     return 0
 
 
 def evaluate_checkpoint(options: EvaluateOptions) -> Numbers:
     """Evaluate, write the results file and return its content."""
+    if Path(options.output_path).is_dir():
+        raise ConfigError(f"`output_path` must name a JSON file, but {options.output_path} is a folder")
     dataset, config = load_dataset(options.dataset_path)
     root = frames_root(options.datasets_root, options.dataset_path, config)
     if options.max_samples is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from rfm.errors import DataError
 from rfm.evaluation.metrics import (
     Numbers,
     best_constant_answer,
@@ -25,6 +27,8 @@ METRICS: Mapping[str, Callable[..., Numbers]] = {
     "progress": progress_metrics,
     "similarity": preference_metrics,
 }
+_PLACE = re.compile(r"[^\s`'(]*/[^\s`'),;]*|\d+")
+"""What makes the reasons of two rows different: paths and numbers."""
 _TRUTH = {"preference": "answer", "progress": "target", "similarity": "answer"}
 
 
@@ -88,13 +92,17 @@ def make_sheets(columns: Mapping[str, Sequence[Any]], readable: np.ndarray, *, d
 
 
 def unreadable_report(reasons: Sequence[str]) -> Numbers:
-    """Return how many rows could not be shown to the model, by reason (file names left out), with examples."""
-    by_reason = Counter(reasons)
-    return {"count": len(reasons), "reasons": dict(by_reason.most_common(20))}
+    """Return how many rows could not be shown to the model, by reason without paths and numbers, with examples."""
+    general = [_PLACE.sub("…", reason) for reason in reasons]
+    return {
+        "count": len(reasons),
+        "reasons": dict(Counter(general).most_common()),
+        "examples": dict(zip(reversed(general), reversed(reasons), strict=True)),
+    }
 
 
 def _truth(columns: Mapping[str, Sequence[Any]], kind: str, rows: np.ndarray, discrete: bool) -> np.ndarray:
-    answers = np.array([float(columns["answer"][row]) for row in rows])
+    answers = np.array([_number(columns["answer"][row], int(row)) for row in rows])
     if kind != "progress":
         return answers
     on_scale = (answers - 1) * 25.0 if discrete else answers
@@ -103,6 +111,15 @@ def _truth(columns: Mapping[str, Sequence[Any]], kind: str, rows: np.ndarray, di
         return on_scale
     exact = np.array([np.nan if recorded[row] is None else recorded[row] for row in rows], np.float64)
     return np.where(np.isnan(exact), on_scale, 100.0 * exact)
+
+
+def _number(answer: Any, row: int) -> float:
+    try:
+        return float(answer)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"`answer` must be a number in every row, but is {answer!r} in row {row}; generate the dataset again"
+        ) from None
 
 
 def _groups(columns: Mapping[str, Sequence[Any]], kind: str, rows: np.ndarray) -> np.ndarray:

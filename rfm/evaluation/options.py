@@ -35,5 +35,10 @@ class EvaluateOptions:
             for name, low in bounds.items()
             if getattr(self, name) is not None and getattr(self, name) < low
         ]
+        faults += [
+            f"`controls` must be among {', '.join(CONTROLS)}, but one is {name!r}"
+            for name in self.controls
+            if name not in CONTROLS
+        ]
         if faults:
             raise ConfigError("\n".join(faults))

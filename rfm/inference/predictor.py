@@ -1,12 +1,12 @@
 """Greedy answers of a checkpoint to the rows of a dataset.
 
-In: a checkpoint (its processor, frame size and mode come from its `rfm_config.json`) and rows. Out: one `Prediction` a row, in the
-rows' order: the raw text of the generated part, or the reason why the row's frames could not be read. Reading an answer
-out of the text is not done here.
+In: a checkpoint (its processor, frame size and mode come from its `rfm_config.json`) and rows. Out: one `Prediction`
+a row, in the rows' order: the raw text of the generated part, or the reason why the row's frames could not be read.
+Reading an answer out of the text is not done here.
 
-Rows are padded on the left and positions restart at each row's first token, so a row's answer does not depend on the batch
-it is in (float rounding aside: equal scores to 1e-5). `blank_frames` shows mid-grey instead of every frame: what is still
-answered then comes from the prompt.
+Rows are padded on the left and positions restart at each row's first token, so a row's answer does not depend on the
+batch it is in (float rounding aside: equal scores to 1e-5). `blank_frames` shows mid-grey instead of every frame:
+what is still answered then comes from the prompt.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
 
 from rfm.batch.clips import Row
 from rfm.batch.collator import Batch, VQACollator
 from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.console import progress_bar
 from rfm.errors import ConfigError, DataError
 from rfm.model.load import LoadedModel, load_model
 
@@ -74,9 +74,7 @@ class Predictor:
         """
         place = resolve_device(device)
         wanted = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
-        loaded = load_model(
-            path, dtype=wanted, device=place, attention=attention, trust_remote_code=trust_remote_code
-        )
+        loaded = load_model(path, dtype=wanted, device=place, attention=attention, trust_remote_code=trust_remote_code)
         if form is not None and loaded.form is not None and form != loaded.form:
             raise ConfigError(f"`form` must be the checkpoint's own, {loaded.form}, but is {form}; leave it out")
         return cls(loaded, Path(datasets_root), form)
@@ -98,13 +96,16 @@ class Predictor:
     ) -> list[Prediction]:
         """Answer rows; a row whose frames can't be read gets a `Prediction` that says why."""
         if batch_size < 1 or max_new_tokens < 1:
-            raise ConfigError(f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}")
+            raise ConfigError(
+                f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}"
+            )
         collator = VQACollator(self.encoder, self.frames, with_answers=False, blank_frames=blank_frames)
         predictions: list[Prediction] = []
-        with tqdm(total=len(rows), desc="answering", unit="row", disable=not progress) as bar:
+        with progress_bar(disable=not progress) as bar:
+            task = bar.add_task("blank frames" if blank_frames else "answering", total=len(rows))
             for chunk in _chunks(rows, batch_size):
                 predictions += self._answer(collator, chunk, max_new_tokens)
-                bar.update(len(chunk))
+                bar.advance(task, len(chunk))
         return predictions
 
     def _answer(self, collator: VQACollator, rows: Sequence[Row], max_new_tokens: int) -> list[Prediction]:

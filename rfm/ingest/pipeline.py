@@ -23,10 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
+from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
@@ -183,7 +180,6 @@ def _marker_text(fingerprint: str) -> str:
 
 def _outcomes(jobs: Sequence[_Job], options: IngestOptions) -> list[_Outcome]:
     """One outcome a job, in order, with a progress bar."""
-    columns = (TextColumn("Ingesting"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
         if options.num_workers == 1:
             results: Iterable[_Outcome] = map(_run, jobs)
@@ -191,8 +187,7 @@ def _outcomes(jobs: Sequence[_Job], options: IngestOptions) -> list[_Outcome]:
             context = multiprocessing.get_context("spawn")  # a forked process may inherit locks held by threads
             pool = stack.enter_context(ProcessPoolExecutor(options.num_workers, mp_context=context))
             results = pool.map(_run, jobs, chunksize=4)
-        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
-        return list(bar.track(results, total=len(jobs)))
+        return list(tracked(results, "ingest", len(jobs)))
 
 
 def _run(job: _Job) -> _Outcome:
@@ -257,11 +252,3 @@ def _finish(folder: Path, rows: Sequence[Trajectory], rejected: Sequence[Rejecti
         logger.warning("%d episodes rejected, see %s", len(rejected), folder / REJECTED)
     if rows:
         write_processed_dataset(folder, rows)
-
-
-class _RateColumn(ProgressColumn):
-    """Finished episodes a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "-/s")

@@ -1,9 +1,9 @@
 """Vision-tower attention without a Python loop: equal segments become one batch.
 
-The tower attends within one temporal patch (Qwen2.5-VL: within a window). With SDPA the stock model splits the sequence and calls
-attention once a segment, thousands of small calls. Attention functions with "flash" in their name get the whole sequence
-with its segment ends instead; this one groups segments of equal length and makes one SDPA call a group. Same values, any device,
-no extra package.
+The tower attends within one temporal patch (Qwen2.5-VL: within a window). With SDPA the stock model splits the
+sequence and calls attention once a segment, thousands of small calls. Attention functions with "flash" in their name
+get the whole sequence with its segment ends instead; this one groups segments of equal length and makes one SDPA call
+a group. Same values, any device, no extra package.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def equal_segments(
     """Attend within segments; `cu_seq_lens_q` holds their ends, starting with 0."""
     lengths = cu_seq_lens_q.diff()
     stacked = torch.stack((query[0], key[0], value[0]))  # 3 h n d
-    kinds = lengths.unique().tolist()
+    kinds = torch.unique(lengths).tolist()
     if len(kinds) == 1:
         return _attend(stacked, len(lengths), scaling, dropout).unsqueeze(0), None
     out = query.new_empty(query.shape[2], query.shape[1], query.shape[3])

@@ -1,7 +1,7 @@
 """The chat template saved with a tiny model: Qwen3-VL's for turns of text, images and videos, without tools.
 
-A video is written as a bare `<|video_pad|>`: from 5.10 on the stock processor puts `<|vision_start|>` and `<|vision_end|>` around
-each temporal patch itself, and the released template's outer pair would nest them.
+A video is written as a bare `<|video_pad|>`: from 5.10 on the stock processor puts `<|vision_start|>` and
+`<|vision_end|>` around each temporal patch itself, and the released template's outer pair would nest them.
 """
 
 from __future__ import annotations

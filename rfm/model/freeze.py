@@ -1,7 +1,7 @@
 """Which parameters train: freezing the vision tower, and a table of what is left.
 
-The projector (the merger and, in Qwen3-VL, the DeepStack mergers) lives inside `model.visual` but belongs to what is trained
-when the tower is frozen: it translates the tower's features for the language model.
+The projector (the merger and, in Qwen3-VL, the DeepStack mergers) lives inside `model.visual` but belongs to what is
+trained when the tower is frozen: it translates the tower's features for the language model.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def check_trainable(model: Any, *, frozen_tower: bool) -> None:
     if not trainable:
         raise ConfigError("Some parameters must be trainable, but none is; check `lora_rank` and `freeze_vision_tower`")
     if frozen_tower and (left := list(_tower(trainable))):
-        raise ConfigError(f"`freeze_vision_tower` must leave nothing to train in the tower, but {left[0]} and others are")
+        raise ConfigError(
+            f"`freeze_vision_tower` must leave nothing to train in the tower, but {left[0]} and others are"
+        )
 
 
 def _tower(names: list[str]) -> Iterator[str]:

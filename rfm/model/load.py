@@ -1,22 +1,22 @@
 """A model ready to use: weights, tokenizer, preprocessing parameters and input format.
 
-In: `tiny`, a hub name, a folder with a full checkpoint, or one with an adapter that was not merged. Out: `LoadedModel`.
-The class comes from the configuration (`AutoModelForImageTextToText`); tokenizer and preprocessing are kept by ourselves,
-so that neither torchvision nor `AutoProcessor` is needed.
+In: `tiny`, a hub name, a folder with a full checkpoint, or one with an adapter that was not merged. Out:
+`LoadedModel`. The class comes from the configuration (`AutoModelForImageTextToText`); tokenizer and preprocessing are
+kept by ourselves, so that neither torchvision nor `AutoProcessor` is needed.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
-from rfm.batch.input_format import InputFormat
+from rfm.batch.input_format import InputFormat, read_json
 from rfm.batch.patches import VisionSpec
 from rfm.errors import DataError
 from rfm.model import tiny
@@ -64,9 +64,10 @@ def load_model(
 ) -> LoadedModel:
     """Load by name or folder; `device=None` leaves placement to the caller (the Trainer).
 
-    `attention` is an attention implementation of transformers (None: SDPA, without its loop in the tower), `quantization` one of its quantization configurations;
-    `trainable` keeps a loaded adapter open for more training. `seed` and `texts` draw a new `tiny` and train its tokenizer.
-    Raises `DataError` ("Model not found: …") where there is nothing to load.
+    `attention` is an attention implementation of transformers (None: SDPA, without its loop in the tower),
+    `quantization` one of its quantization configurations; `trainable` keeps a loaded adapter open for more training.
+    `seed` and `texts` draw a new `tiny` and train its tokenizer. Raises `DataError` ("Model not found: …") where
+    there is nothing to load.
     """
     if str(name) == tiny.NAME:
         loaded = _new_tiny(seed, texts)
@@ -94,13 +95,24 @@ def _new_tiny(seed: int, texts: Iterable[str]) -> LoadedModel:
 def _full(name: str, trust_remote_code: bool, options: dict[str, Any]) -> LoadedModel:
     config = _config(name, trust_remote_code)
     family = family_of(config)
-    model = AutoModelForImageTextToText.from_pretrained(name, trust_remote_code=trust_remote_code, **options)
+    model = _weights(name, trust_remote_code, options)
     spec = read_spec(name, config)
     accept_uint8(model, spec)
     if "attn_implementation" not in options:
         use_equal_segments(model)
     tokenizer = load_tokenizer(name, trust_remote_code)
     return LoadedModel(model, tokenizer, spec, name, InputFormat.load(Path(name)), read_processor_files(name, family))
+
+
+def _weights(name: str, trust_remote_code: bool, options: dict[str, Any]) -> Any:
+    try:
+        return AutoModelForImageTextToText.from_pretrained(name, trust_remote_code=trust_remote_code, **options)
+    except (OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"Model not found: the weights of {name} can't be loaded ({reason}); "
+            "was its saving interrupted? Take another checkpoint"
+        ) from error
 
 
 def _adapter(folder: Path, trust_remote_code: bool, trainable: bool, options: dict[str, Any]) -> LoadedModel:
@@ -121,14 +133,14 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
 
 def _base_of(folder: Path) -> str:
     """Return the base model that an adapter names, or the copy beside it where that was moved."""
-    named = json.loads((folder / ADAPTER_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    named = read_json(folder / ADAPTER_FILE).get("base_model_name_or_path") or ""
     beside = folder.parent / BASE_FOLDER
     if not Path(named).is_dir() and beside.is_dir():
         return str(beside)
     if not named or (_is_path(named) and not Path(named).is_dir()):
         raise DataError(
-            f"Model not found: the adapter in {folder} needs its base model {named!r}, which is not there, nor is {beside};"
-            " put the base back or name it in `base_model_name_or_path` of adapter_config.json"
+            f"Model not found: the adapter in {folder} needs its base model {named!r}, which is not there, nor is "
+            f"{beside}; put the base back or name it in `base_model_name_or_path` of adapter_config.json"
         )
     return str(named)
 
@@ -136,13 +148,13 @@ def _base_of(folder: Path) -> str:
 def _config(name: str, trust_remote_code: bool) -> Any:
     folder = Path(name)
     if folder.is_dir() and not (folder / "config.json").is_file():
-        raise DataError(
-            f"Model not found: {folder} holds neither config.json nor {ADAPTER_FILE}{_candidates(folder)}"
-        )
+        raise DataError(f"Model not found: {folder} holds neither config.json nor {ADAPTER_FILE}{_candidates(folder)}")
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
+        if folder.is_dir():
+            raise DataError(f"Model not found: config.json in {folder} can't be used ({reason})") from error
         raise DataError(
             f"Model not found: {name} is neither a folder here nor a model that the Hugging Face hub gives ({reason});"
             " check the spelling and the network, or pass a checkpoint folder such as OUTPUT_DIR/final"
@@ -151,7 +163,9 @@ def _config(name: str, trust_remote_code: bool) -> Any:
 
 def _is_path(name: str) -> bool:
     """Tell a path from a hub name, which has at most one slash and does not start like a path."""
-    return name.startswith((".", "/", "~")) or name.count("/") > 1 or (name.count("/") == 1 and Path(name).parent.is_dir())
+    return (
+        name.startswith((".", "/", "~")) or name.count("/") > 1 or (name.count("/") == 1 and Path(name).parent.is_dir())
+    )
 
 
 def _candidates(folder: Path) -> str:

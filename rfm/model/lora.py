@@ -1,7 +1,8 @@
 """LoRA adapters on the language model, and on the vision tower unless it is frozen; the projector trains in full.
 
-In: a stock model on which nothing is adapted yet. Out: a peft model. Names are matched against the modules that the model
-really has: targets that match nothing are an error and never a silent no-op (`q_proj` alone matches nothing in the tower).
+In: a stock model on which nothing is adapted yet. Out: a peft model. Names are matched against the modules that the
+model really has: targets that match nothing are an error and never a silent no-op (`q_proj` alone matches nothing in
+the tower).
 Source: LoRA (arXiv:2106.09685); all linear layers as in QLoRA (arXiv:2305.14314), section 4.
 """
 
@@ -48,7 +49,7 @@ def _matches(names: list[str], pattern: str, part: str, blocks: int) -> list[str
     without = [index for index in range(blocks) if not any(f"model.{part}.{index}." in name for name in found)]
     if without:
         raise ConfigError(
-            f"`lora_rank` must find layers to adapt in every block of `model.{part}`, but block {without[0]} of {blocks} has"
-            f" none that matches {pattern}; pass --lora_rank 0 for full fine-tuning"
+            f"`lora_rank` must find layers to adapt in every block of `model.{part}`, but block {without[0]} of "
+            f"{blocks} has none that matches {pattern}; pass --lora_rank 0 for full fine-tuning"
         )
     return found

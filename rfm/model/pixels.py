@@ -1,9 +1,10 @@
 """Uint8 patches straight into the model: normalised where the model's own device is.
 
 Batches carry patches as uint8 (a quarter of the bytes through loader queues and over the bus). The inner model's
-`get_image_features` and `get_video_features` are wrapped to turn them into the normalised floats of the stock processors; floats
-pass through untouched. These two are where every path meets: `generate` encodes videos through them before the first forward pass,
-so that a hook on `forward` would feed it raw bytes, and adapters call the outer `forward` past its hooks.
+`get_image_features` and `get_video_features` are wrapped to turn them into the normalised floats of the stock
+processors; floats pass through untouched. These two are where every path meets: `generate` encodes videos through
+them before the first forward pass, so that a hook on `forward` would feed it raw bytes, and adapters call the outer
+`forward` past its hooks.
 """
 
 from __future__ import annotations

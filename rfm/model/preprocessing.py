@@ -1,18 +1,18 @@
 """The preprocessing parameters of a model, read from its files without torchvision.
 
-In: a local folder or hub name and its configuration. Out: `VisionSpec`. `AutoProcessor` would build the video processor,
-which needs torchvision; the few numbers we need stand in `video_preprocessor_config.json` and `preprocessor_config.json`,
-and patch sizes in the configuration itself.
+In: a local folder or hub name and its configuration. Out: `VisionSpec`. `AutoProcessor` would build the video
+processor, which needs torchvision; the few numbers we need stand in `video_preprocessor_config.json` and
+`preprocessor_config.json`, and patch sizes in the configuration itself.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from transformers.utils import cached_file
 
+from rfm.batch.input_format import read_json
 from rfm.batch.patches import Family, VisionSpec
 from rfm.errors import ConfigError
 from rfm.model.chat_template import unnest
@@ -42,8 +42,8 @@ def family_of(config: Any) -> Family:
     """Return the family of a model's configuration; other model types are refused."""
     if config.model_type not in FAMILIES:
         raise ConfigError(
-            f"`model_name` must be a model of type {sorted(FAMILIES)}, but is of type {config.model_type!r}; take a Qwen3-VL"
-            " or Qwen2.5-VL checkpoint"
+            f"`model_name` must be a model of type {sorted(FAMILIES)}, but is of type {config.model_type!r}; "
+            "take a Qwen3-VL or Qwen2.5-VL checkpoint"
         )
     return FAMILIES[config.model_type]
 
@@ -86,10 +86,15 @@ def _budget(values: dict[str, Any]) -> int | None:
 
 
 def _read(name: str, file_name: str) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(_text(name, file_name) or "{}")
-    return values
+    path = _file(name, file_name)
+    return {} if path is None else read_json(path)
 
 
 def _text(name: str, file_name: str) -> str | None:
+    path = _file(name, file_name)
+    return None if path is None else path.read_text(encoding="utf-8")
+
+
+def _file(name: str, file_name: str) -> Path | None:
     path = cached_file(name, file_name, _raise_exceptions_for_missing_entries=False)
-    return None if path is None else Path(path).read_text(encoding="utf-8")
+    return None if path is None else Path(path)

@@ -1,4 +1,4 @@
-"""4-bit weights (NF4) through bitsandbytes for the language model; the vision tower and the output head stay as they are.
+"""4-bit weights (NF4) through bitsandbytes for the language model; vision tower and output head stay as they are.
 
 Source: QLoRA (arXiv:2305.14314), section 3: NF4 with double quantization. The skip list must say `model.visual`: plain
 `visual` is ignored without a word. On a CPU every inner size must be a multiple of 64.
@@ -19,10 +19,13 @@ SKIPPED = ["model.visual", "lm_head"]
 def nf4(model_name: str, dtype: torch.dtype) -> Any:
     """Return the transformers configuration that loads a model in 4 bits and computes in `dtype`."""
     if model_name == "tiny":
-        raise ConfigError("`quantization` must not be given with the model `tiny`, which is drawn and not loaded; drop --quantization")
+        raise ConfigError(
+            "`quantization` must not be given with the model `tiny`, which is drawn and not loaded; drop --quantization"
+        )
     if find_spec("bitsandbytes") is None:
         raise MissingExtraError(
-            "`quantization` needs bitsandbytes, which is not installed; pip install 'rfm-vqa[quantization]' or drop --quantization"
+            "`quantization` needs bitsandbytes, which is not installed; "
+            "pip install 'rfm-vqa[quantization]' or drop --quantization"
         )
     from transformers import BitsAndBytesConfig
 
@@ -40,6 +43,6 @@ def check_quantized(model: Any) -> None:
     four_bit = [name for name, module in model.named_modules() if type(module).__name__ == "Linear4bit"]
     if not any(".language_model." in name for name in four_bit) or any(".visual." in name for name in four_bit):
         raise ConfigError(
-            f"`quantization` must turn the language model and not the tower into 4 bits, but {len(four_bit)} layers are 4-bit:"
-            f" {', '.join(four_bit[:3]) or 'none'}"
+            f"`quantization` must turn the language model and not the tower into 4 bits, but {len(four_bit)} layers "
+            f"are 4-bit: {', '.join(four_bit[:3]) or 'none'}"
         )

@@ -1,8 +1,9 @@
 """The `tiny` preset: a random Qwen3-VL of about 0.6 million parameters that learns on one CPU core.
 
-In: a seed and texts for the tokenizer. Out: the stock `Qwen3VLForConditionalGeneration`, a small `Qwen2Tokenizer` and the
-preprocessing parameters. It is the true architecture (vision tower, merger, DeepStack, interleaved rotary positions), so what runs
-on it runs on the released checkpoints: `AutoModelForImageTextToText` and `AutoProcessor` load what is saved.
+In: a seed and texts for the tokenizer. Out: the stock `Qwen3VLForConditionalGeneration`, a small `Qwen2Tokenizer` and
+the preprocessing parameters. It is the true architecture (vision tower, merger, DeepStack, interleaved rotary
+positions), so what runs on it runs on the released checkpoints: `AutoModelForImageTextToText` and `AutoProcessor` load
+what is saved.
 
 Weights are drawn with a standard deviation of 0.04, twice the stock one: at a width of 96 the stock draw starts so flat
 that the vision path learns late.
@@ -50,7 +51,7 @@ class TinySizes:
     std: float = 0.04
 
 
-def tiny_spec(sizes: TinySizes = TinySizes()) -> VisionSpec:  # noqa: B008  # frozen
+def tiny_spec(sizes: TinySizes = TinySizes()) -> VisionSpec:  # frozen
     """Return the preprocessing parameters of the preset: Qwen3-VL's with smaller patches."""
     return VisionSpec(
         family="qwen3_vl",
@@ -65,7 +66,9 @@ def tiny_spec(sizes: TinySizes = TinySizes()) -> VisionSpec:  # noqa: B008  # fr
 
 
 def build_tiny(
-    seed: int, texts: Iterable[str] = (), sizes: TinySizes = TinySizes()  # noqa: B008
+    seed: int,
+    texts: Iterable[str] = (),
+    sizes: TinySizes = TinySizes(),
 ) -> tuple[Any, Any]:
     """Return (model, tokenizer); the same seed, texts and sizes give the same weights."""
     tokenizer = build_tokenizer(texts)
@@ -169,4 +172,3 @@ def processor_files(spec: VisionSpec) -> dict[str, str]:
         "video_preprocessor_config.json": json.dumps(video, indent=2) + "\n",
         "chat_template.jinja": CHAT_TEMPLATE,
     }
-

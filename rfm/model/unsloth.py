@@ -1,8 +1,8 @@
 """Training through unsloth's kernels: another loader for the same weights.
 
-Unsloth needs a GPU even to be imported, patches transformers when it is, and wants versions of its own (transformers <= 5.17,
-datasets < 5 as of its release 2026.10): install it in an environment of its own. Everything but loading and adapters (batches,
-Trainer, saving) is the same as without it.
+Unsloth needs a GPU even to be imported, patches transformers when it is, and wants versions of its own (transformers
+<= 5.17, datasets < 5 as of its release 2026.10): install it in an environment of its own. Everything but loading and
+adapters (batches, Trainer, saving) is the same as without it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class UnslothOptions:
     seed: int
 
 
-def load_unsloth(name: str, options: UnslothOptions, *, dtype: torch.dtype, trust_remote_code: bool = False) -> LoadedModel:
+def load_unsloth(
+    name: str, options: UnslothOptions, *, dtype: torch.dtype, trust_remote_code: bool = False
+) -> LoadedModel:
     """Load and adapt a model with unsloth; raises where it is not installed, has no GPU, or can't take the model."""
     fast = _fast_vision_model(name)
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
@@ -81,12 +83,15 @@ def _adapted(fast: Any, model: Any, options: UnslothOptions) -> Any:
 def _fast_vision_model(name: str) -> Any:
     if find_spec("unsloth") is None:
         raise MissingExtraError(
-            "unsloth requested but not installed: pip install unsloth (in an environment with a GPU), or remove --use_unsloth"
+            "unsloth requested but not installed: pip install unsloth (in an environment with a GPU), "
+            "or remove --use_unsloth"
         )
     if not torch.cuda.is_available():
         raise ConfigError("`use_unsloth` must run on a GPU, but torch finds none here; remove --use_unsloth")
     if name == tiny.NAME:
-        raise ConfigError("`use_unsloth` must not be given with the model `tiny`, which is drawn and not loaded; remove --use_unsloth")
+        raise ConfigError(
+            "`use_unsloth` must not be given with the model `tiny`, which is drawn and not loaded; remove --use_unsloth"
+        )
     from unsloth import FastVisionModel
 
     return FastVisionModel

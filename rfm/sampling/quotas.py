@@ -41,9 +41,13 @@ class Quotas:
         """The number of rows."""
         return sum(self.counts)
 
+    @property
+    def starts(self) -> Int64[np.ndarray, " s"]:
+        """Where each strategy begins in the order that is shuffled; those of one sample type lie together."""
+        return np.cumsum((0, *self.counts[:-1])).astype(np.int64)
+
     def assign(self, positions: UInt64[np.ndarray, " m"]) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
         """Return each row's index into `strategies` and its rank within that strategy."""
         place = permute(positions, self.total, self.seed, "quotas")
-        starts = np.concatenate([[0], np.cumsum(self.counts)])
-        strategy = np.searchsorted(starts, place, side="right") - 1
-        return strategy.astype(np.int64), place - starts[strategy]
+        strategy = np.searchsorted(self.starts, place, side="right") - 1
+        return strategy.astype(np.int64), place - self.starts[strategy]

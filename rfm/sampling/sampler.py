@@ -4,7 +4,8 @@
 
 A row is a function of (catalog, settings, total, seed, its position) alone: blocks may be drawn in any order, size and
 number of processes. The strategies that the data supports are known when the sampler is made; the requested shares
-then come out exactly over the `total` rows, and answers 1 and 2 (or the better clip's side) alternate within each.
+then come out exactly over the `total` rows, and answers 1 and 2 (or the better clip's side) alternate within each
+strategy and over all of a sample type.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int16, Int32, Int64
+from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
@@ -91,9 +92,11 @@ class Sampler:
                 continue
             drawn = self._draws[name](random.take(rows))
             if isinstance(drawn, PairDraw):
-                block.add_pairs(rows, drawn, rank[rows] % 2 == 0, self.progress)
+                # ranks go on from strategy to strategy, so odd counts do not add up to a surplus of one answer
+                better_first = (self.quotas.starts[number] + rank[rows]) % 2 == 0
+                block.add_pairs(rows, drawn, better_first, self.progress)
             else:
-                block.add_scores(rows, drawn, self.progress, discrete=self._settings.discrete_progress)
+                block.add_scores(rows, drawn, self.progress, self._settings)
         return block.finish(strategy)
 
     def _shares(self, available: Mapping[str, Mapping[str, Any]]) -> dict[Strategy, float]:
@@ -191,14 +194,15 @@ class _Canvas:
         if drawn.reference is not None:
             self._put(REFERENCE, rows, drawn.reference, progress)
 
-    def add_scores(self, rows: np.ndarray, drawn: ScoreDraw, progress: Progress, *, discrete: bool) -> None:
+    def add_scores(self, rows: np.ndarray, drawn: ScoreDraw, progress: Progress, settings: DataConfig) -> None:
         shown = self._put(FIRST, rows, drawn.clip, progress, from_first=True)
         if drawn.wrong:
             shown = np.where(drawn.clip.indices >= 0, np.float32(0), np.float32(np.nan))
             self._slots[FIRST].end_progress[rows] = 0
         self._text[rows] = drawn.text
         self._target[rows] = progress.targets(shown)
-        self._answer[rows] = score(self._slots[FIRST].end_progress[rows], discrete=discrete)
+        end = self._slots[FIRST].end_progress[rows]
+        self._answer[rows] = level(end) if settings.discrete_progress else score(end, settings.progress_step)
 
     def _put(
         self, slot: int, rows: np.ndarray, clips: Clips, progress: Progress, *, from_first: bool = False
@@ -213,10 +217,12 @@ class _Canvas:
         return Block(strategy, self._text, self._answer, (first, second, reference), self._target)
 
 
-def score(
-    progress: Float32[np.ndarray, " m"] | Float64[np.ndarray, " m"], *, discrete: bool
-) -> Int16[np.ndarray, " m"]:
-    """Return floor(100 p + 0.5), or 1 + floor(4 p + 0.5) in the discrete variant, of progress p in [0, 1]."""
-    exact = progress.astype(np.float64)
-    scaled = np.floor(np.round(4 * exact, 6) + 0.5) + 1 if discrete else np.floor(np.round(100 * exact, 4) + 0.5)
-    return scaled.astype(np.int16)
+def score(progress: Float32[np.ndarray, " m"], step: int = 1) -> Int16[np.ndarray, " m"]:
+    """Return floor(100 p + 0.5) of progress p in [0, 1]; with a step, the nearest multiple of it in the same way."""
+    exact = np.round(100 * progress.astype(np.float64), 4)
+    return (step * np.floor(exact / step + 0.5)).astype(np.int16)
+
+
+def level(progress: Float32[np.ndarray, " m"]) -> Int16[np.ndarray, " m"]:
+    """Return 1 + floor(4 p + 0.5) of progress p in [0, 1]."""
+    return (np.floor(np.round(4 * progress.astype(np.float64), 6) + 0.5) + 1).astype(np.int16)

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from rfm.errors import DataError
 from rfm.sampling.clips import evenly
 from rfm.trajectories.catalog import Catalog
-from rfm.trajectories.record import QUALITY_LABELS
+from rfm.trajectories.record import QUALITY_LABELS, UNKNOWN_QUALITY
 from rfm.vqa.answers import parse_answer
 from rfm.vqa.prompts import prompt
 
@@ -54,17 +55,23 @@ def prefix_rows(catalog: Catalog, trajectory: int, max_frames: int) -> list[dict
 
 
 def progress_curve(model: Answers, catalog: Catalog, trajectory: int, max_frames: int, batch_size: int = 16) -> Curve:
-    """Ask the model for the progress at every prefix of an episode with recorded progress."""
+    """Ask the model for the progress at every prefix of an episode; its progress must be recorded."""
+    low, high = catalog.progress_offsets[trajectory : trajectory + 2]
+    if low == high:
+        raise DataError(f"`progress` of trajectory `{catalog.ids[trajectory]}` must be recorded, but is not")
     rows = prefix_rows(catalog, trajectory, max_frames)
     said = model.predict(rows, batch_size, 10)
     scores = [parse_answer("progress", one.text) for one in said]
     ends = np.array([row["frame_indices"][-1] for row in rows])
-    low, high = catalog.progress_offsets[trajectory : trajectory + 2]
     return Curve(
         catalog.ids[trajectory].as_py(),
         catalog.texts[int(catalog.text_code[trajectory])].as_py(),
-        QUALITY_LABELS[int(catalog.quality[trajectory])],
+        _quality(int(catalog.quality[trajectory])),
         ends,
         np.array([np.nan if score is None else score for score in scores], np.float64),
         100.0 * catalog.progress_values[low:high][ends].astype(np.float64),
     )
+
+
+def _quality(code: int) -> str:
+    return "unknown quality" if code == UNKNOWN_QUALITY else QUALITY_LABELS[code]

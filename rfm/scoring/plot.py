@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import UInt8
+from matplotlib.axes import Axes
 
 from rfm.scoring.curves import Curve
 
@@ -32,19 +33,26 @@ def plot_curves(curves: Sequence[Curve], films: Sequence[UInt8[np.ndarray, "t h 
     plt.close(figure)
 
 
-def _filmstrip(axis: plt.Axes, curve: Curve, film: UInt8[np.ndarray, "t h w 3"]) -> None:
+def _filmstrip(axis: Axes, curve: Curve, film: UInt8[np.ndarray, "t h w 3"]) -> None:
     axis.imshow(np.concatenate(list(film), axis=1))
     axis.set_title(f"{curve.task}\n{curve.quality} ({curve.trajectory_id})", fontsize=10)
     axis.axis("off")
 
 
-def _curve(axis: plt.Axes, curve: Curve, *, first: bool) -> None:
-    error = np.nanmean(np.abs(curve.predicted - curve.recorded))
+def _curve(axis: Axes, curve: Curve, *, first: bool) -> None:
     axis.plot(curve.end, curve.recorded, color="black", linewidth=2, label="recorded")
     axis.plot(curve.end, curve.predicted, color="tab:blue", marker="o", markersize=3, label="predicted")
     axis.set(xlabel="frame", ylim=(-4, 104), xlim=(0, curve.end[-1]))
-    axis.text(0.98, 0.03, f"mean error {error:.1f}", ha="right", transform=axis.transAxes, fontsize=9)
+    axis.text(0.98, 0.03, _error(curve), ha="right", transform=axis.transAxes, fontsize=9)
     axis.grid(alpha=0.3)
     if first:
         axis.set_ylabel("progress, 0 to 100")
         axis.legend(loc="upper left")
+
+
+def _error(curve: Curve) -> str:
+    """Say how far off the answers are, and how many could not be parsed."""
+    errors = np.abs(curve.predicted - curve.recorded)
+    unparsed = int(np.isnan(errors).sum())
+    mean = "no answer" if unparsed == len(errors) else f"mean error {np.nanmean(errors):.1f}"
+    return f"{mean}, {unparsed} unparsed" if unparsed else mean

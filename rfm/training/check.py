@@ -1,7 +1,7 @@
 """Verify on a dataset what a model is shown and what it learns from: the five checks of `test_vqa_collator.py`.
 
-Each check compares two independent accounts (the row's text and the decoded tokens, the patches and the placeholders, the
-labels and the answer) and fails the run where they differ.
+Each check compares two independent accounts (the row's text and the decoded tokens, the patches and the placeholders,
+the labels and the answer) and fails the run where they differ.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError, DataError
+from rfm.model import tiny
 from rfm.model.load import load_model
 from rfm.vqa.answers import write_answer
 from rfm.vqa.dataset import frames_root, load_dataset
@@ -69,9 +70,12 @@ def _small_dataset(path: Path, rows: int) -> Path:
 
 def _collator(options: CheckOptions, root: Path, texts: list[str]) -> VQACollator:
     loaded = load_model(options.model_name, texts=texts)
-    small = options.model_name == "tiny"
-    size = {"resized_height": 32, "resized_width": 32} if small else {}
-    form = loaded.form or InputFormat(**size, use_multi_image=options.use_multi_image)
+    side = tiny.FRAME_SIZE if options.model_name == tiny.NAME else None
+    form = loaded.form or InputFormat(side, side, use_multi_image=options.use_multi_image)
+    if options.use_multi_image and not form.use_multi_image:
+        raise ConfigError(
+            f"`use_multi_image` must be as {options.model_name} was trained, but that was with videos; leave it out"
+        )
     return VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(root, loaded.spec, form))
 
 
@@ -93,8 +97,11 @@ def _check_frames(collator: VQACollator, batch: dict[str, Any], rows: list[Row])
     pixels = batch["pixel_values" if images else "pixel_values_videos"]
     wanted = int((grids.prod(dim=1) // encoder.spec.merge_size**2).sum())
     placeholders = int((batch["input_ids"] == (encoder.image_pad if images else encoder.video_pad)).sum())
-    if placeholders != wanted or len(pixels) != int(grids.prod(dim=1).sum()):
-        raise DataError(f"visual tokens must be {wanted}, but {placeholders} stand in the text")
+    patches = int(grids.prod(dim=1).sum())
+    if placeholders != wanted:
+        raise DataError(f"the text must hold {wanted} placeholders, one a visual token, but holds {placeholders}")
+    if len(pixels) != patches:
+        raise DataError(f"the batch must hold {patches} patches, as its grids say, but holds {len(pixels)}")
     if float(pixels.float().std()) == 0:
         raise DataError("all pixels of the batch are equal: the frames are blank")
     for number, (row, ids) in enumerate(zip(rows, batch["input_ids"], strict=True)):

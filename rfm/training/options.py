@@ -1,7 +1,7 @@
 """The options of a training run: names, defaults and choices of `train_vqa_sft.py`.
 
-The command line is generated from this dataclass: a field is `--its_name`, a boolean that defaults to true is switched off
-with `--no_its_name`. `None` means "decided by the run", and what was decided stands in the log.
+The command line is generated from this dataclass: a field is `--its_name`, a boolean that defaults to true is
+switched off with `--no_its_name`. `None` means "decided by the run", and what was decided stands in the log.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from rfm.errors import ConfigError
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup")
 STRATEGIES = ("no", "steps", "epoch")
 TRACKERS = ("tensorboard", "wandb", "none")
+OPTIMIZERS = ("adamw", "muon")
 DTYPES = ("auto", "float32", "bfloat16")
 LATEST = "latest"
 
@@ -57,6 +58,8 @@ class TrainOptions:
     num_train_epochs: float = _option(1.0, "passes over the dataset")
     max_steps: int = _option(-1, "optimizer steps; overrides the epochs")
     learning_rate: float = _option(2e-5, "peak learning rate")
+    optim: str = _option("adamw", "optimizer; muon is for training from random weights", OPTIMIZERS)
+    muon_learning_rate: float = _option(4e-3, "peak learning rate of matrices with --optim muon")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate", SCHEDULERS)
     warmup_ratio: float = _option(0.1, "share of the steps that warm up")
     warmup_steps: int | None = _option(None, "steps that warm up; overrides the ratio")
@@ -101,8 +104,9 @@ def _check_choices(options: TrainOptions) -> None:
 def _check_numbers(options: TrainOptions) -> None:
     lowest: dict[str, float] = {
         "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "gradient_accumulation_steps": 1,
-        "num_train_epochs": 0, "learning_rate": 0, "warmup_ratio": 0, "max_grad_norm": 0, "weight_decay": 0,
-        "dataloader_num_workers": 0, "save_steps": 1, "logging_steps": 1, "eval_steps": 1, "lora_alpha": 1,
+        "num_train_epochs": 0, "learning_rate": 0, "muon_learning_rate": 0, "warmup_ratio": 0, "max_grad_norm": 0,
+        "weight_decay": 0, "dataloader_num_workers": 0, "save_steps": 1, "logging_steps": 1, "eval_steps": 1,
+        "lora_alpha": 1,
     }  # fmt: skip
     for name, least in lowest.items():
         if getattr(options, name) < least:
@@ -121,5 +125,11 @@ def _check_combinations(options: TrainOptions) -> None:
             "`lora_rank` must be > 0 with `quantization`, but is 0: 4-bit weights can't be trained themselves;"
             " pass --lora_rank 16 or drop --quantization"
         )
+    if options.optim == "muon" and options.rank:
+        raise ConfigError(
+            f"`optim` must be adamw with `lora_rank` {options.rank}, but is muon, which is for full matrices"
+        )
     if options.resume_from_checkpoint and options.overwrite_output_dir:
-        raise ConfigError("`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed")
+        raise ConfigError(
+            "`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed"
+        )

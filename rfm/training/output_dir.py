@@ -19,12 +19,15 @@ CHECKPOINTS = "checkpoint-*"
 def prepare(options: TrainOptions) -> Path:
     """Create the folder, or check that what it holds may be gone on with or deleted."""
     folder = Path(options.output_dir)
+    if folder.is_file():
+        raise ConfigError(f"`output_dir` must be a folder, but {folder} is a file; name another")
     held = _held(folder)
     if held and not options.resume_from_checkpoint:
         if not options.overwrite_output_dir:
+            names = ", ".join(path.name for path in held)
             raise ConfigError(
-                f"`output_dir` must not hold a run already, but {folder} holds {', '.join(path.name for path in held)}; pass"
-                f" --resume_from_checkpoint {LATEST} to go on, --overwrite_output_dir to delete it, or another --output_dir"
+                f"`output_dir` must not hold a run already, but {folder} holds {names}; pass --resume_from_checkpoint "
+                f"{LATEST} to go on, --overwrite_output_dir to delete it, or another --output_dir"
             )
         for path in [*held, folder / LOGS, folder / BASE_FOLDER]:
             shutil.rmtree(path, ignore_errors=not path.exists())
@@ -37,9 +40,11 @@ def resume_point(options: TrainOptions) -> Path | None:
     wanted = options.resume_from_checkpoint
     if wanted is None:
         return None
-    latest = get_last_checkpoint(options.output_dir) if wanted == LATEST else wanted
+    latest = _latest(options.output_dir) if wanted == LATEST else wanted
     if latest is None:
-        raise DataError(f"`resume_from_checkpoint` must find a checkpoint, but {options.output_dir} holds no {CHECKPOINTS}")
+        raise DataError(
+            f"`resume_from_checkpoint` must find a checkpoint, but {options.output_dir} holds no {CHECKPOINTS}"
+        )
     if not (Path(latest) / "trainer_state.json").is_file():
         held = ", ".join(path.name for path in _held(Path(options.output_dir))) or "nothing"
         raise DataError(
@@ -47,6 +52,10 @@ def resume_point(options: TrainOptions) -> Path | None:
             f" {options.output_dir} holds {held}"
         )
     return Path(latest)
+
+
+def _latest(folder: str) -> str | None:
+    return get_last_checkpoint(folder) if Path(folder).is_dir() else None
 
 
 def _held(folder: Path) -> list[Path]:

@@ -1,8 +1,9 @@
 """Supervised fine-tuning on a generated dataset with the plain Hugging Face Trainer.
 
-In: `TrainOptions`. Out: `OUTPUT_DIR/final`, beside `checkpoint-*` and TensorBoard logs under `runs/`; each of them loads with
-stock classes and holds what prediction needs. No Trainer or model of our own: the collator puts the answers at the end of every
-row, so that integer `logits_to_keep` and short labels give the stock loss on answer tokens alone.
+In: `TrainOptions`. Out: `OUTPUT_DIR/final`, beside `checkpoint-*` and TensorBoard logs under `runs/`; each of them
+loads with stock classes and holds what prediction needs. No Trainer or model of our own: the collator puts the
+answers at the end of every row, so that integer `logits_to_keep` and short labels give the stock loss on answer
+tokens alone.
 
 Trade-off: batches are padded, not packed; on a GPU with very unequal rows packing would be faster.
 """
@@ -24,7 +25,7 @@ from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
 from rfm.configs.compose import load_config
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.model import tiny
 from rfm.model.freeze import check_trainable, freeze_vision_tower, log_parameter_groups
 from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
@@ -33,7 +34,8 @@ from rfm.model.quantization import check_quantized, nf4
 from rfm.model.unsloth import UnslothOptions, load_unsloth
 from rfm.training import output_dir
 from rfm.training.callbacks import SaveProcessor, StopOnInvalidLoss
-from rfm.training.dataset import load_rows, resolve_root
+from rfm.training.dataset import TrainingSet, open_training_set
+from rfm.training.optimizer import muon_with_adamw
 from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
@@ -46,33 +48,57 @@ TINY_TEXTS = 2000
 def train(options: TrainOptions) -> Path:
     """Train and return the folder of the final model."""
     _check_devices()
-    rows = load_rows(options.dataset_path)
-    eval_rows = load_rows(options.eval_dataset_path) if options.eval_dataset_path else None
-    root = resolve_root(options.datasets_root, options.dataset_path)
+    data = open_training_set(options.dataset_path, options.datasets_root)
+    held_out = options.eval_dataset_path and open_training_set(options.eval_dataset_path, options.datasets_root)
     form = input_format(options)
     resume = output_dir.resume_point(options)
     folder = output_dir.prepare(options)
     set_seed(options.seed)
-    loaded = load_trainable(options, rows, resume)
-    trainer = make_trainer(options, loaded, form, rows, eval_rows, root)
-    logger.info("training on %d rows of %s, frames under %s", len(rows), options.dataset_path, root)
-    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    return _save_final(trainer, loaded, form, options, folder)
+    loaded = load_trainable(options, data.rows, resume)
+    saver = SaveProcessor(loaded, form, data.trajectories)
+    trainer = make_trainer(options, loaded, form, data, held_out or None, saver)
+    logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
+    _run(trainer, resume)
+    return _save_final(trainer, saver, options, folder)
 
 
 def make_trainer(
-    options: TrainOptions, loaded: LoadedModel, form: InputFormat, rows: Any, eval_rows: Any, root: Path
+    options: TrainOptions,
+    loaded: LoadedModel,
+    form: InputFormat,
+    data: TrainingSet,
+    held_out: TrainingSet | None,
+    saver: SaveProcessor,
 ) -> Any:
-    """Return the stock Trainer for a loaded model."""
-    collator = VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(root, loaded.spec, form))
+    """Return the stock Trainer for a loaded model; `held_out` must share the root of `data`."""
+    if held_out is not None and held_out.root != data.root:
+        raise ConfigError(
+            f"`eval_dataset_path` must have its frames under {data.root} as `dataset_path` has, but has "
+            f"{held_out.root}; pass --datasets_root with a folder that holds both"
+        )
+    collator = VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form))
     return Trainer(
         model=loaded.model,
-        args=training_arguments(options, evaluates=eval_rows is not None),
+        args=training_arguments(options, evaluates=held_out is not None),
         data_collator=collator,
-        train_dataset=rows,
-        eval_dataset=eval_rows,
+        train_dataset=data.rows,
+        eval_dataset=None if held_out is None else held_out.rows,
         processing_class=loaded.tokenizer,
-        callbacks=[SaveProcessor(loaded, form), StopOnInvalidLoss()],
+        callbacks=[saver, StopOnInvalidLoss()],
+        optimizers=(_optimizer(options, loaded.model), None),
+    )
+
+
+def _optimizer(options: TrainOptions, model: Any) -> Any:
+    """Return Muon where it was asked for; None leaves AdamW to the Trainer."""
+    if options.optim == "adamw":
+        return None
+    return muon_with_adamw(
+        model,
+        learning_rate=options.learning_rate,
+        muon_learning_rate=options.muon_learning_rate,
+        betas=(options.adam_beta1, options.adam_beta2),
+        weight_decay=options.weight_decay,
     )
 
 
@@ -213,17 +239,26 @@ def _check_devices() -> None:
     """Refuse several GPUs in one process: the Trainer would split batches along the first axis of `position_ids`."""
     if torch.cuda.device_count() > 1 and not torch.distributed.is_torchelastic_launched():
         raise ConfigError(
-            f"One process must see one GPU, but sees {torch.cuda.device_count()}; start with `torchrun --nproc_per_node N` or"
-            " set CUDA_VISIBLE_DEVICES"
+            f"One process must see one GPU, but sees {torch.cuda.device_count()}; start with `torchrun "
+            "--nproc_per_node N` or set CUDA_VISIBLE_DEVICES"
         )
 
 
-def _save_final(trainer: Any, loaded: LoadedModel, form: InputFormat, options: TrainOptions, folder: Path) -> Path:
+def _run(trainer: Any, resume: Path | None) -> None:
+    """Train; a row that a loader's worker could not read is reported without that worker's traceback."""
+    try:
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    except DataError as error:
+        *_, reason = str(error).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")
+        raise DataError(reason.strip()) from error
+
+
+def _save_final(trainer: Any, saver: SaveProcessor, options: TrainOptions, folder: Path) -> Path:
     final = folder / output_dir.FINAL
     trainer.save_model(str(final))
     trainer.save_state()
     if trainer.is_world_process_zero():
-        loaded.save_processor(final, form)
+        saver.write(final)
         text = json.dumps(dataclasses.asdict(options), indent=2)
         (final / OPTIONS_FILE).write_text(text + "\n", encoding="utf-8")
     logger.info("final model: %s", final)

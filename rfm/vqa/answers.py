@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_ANSWER = re.compile(r"ANS:\s*(-?\d+)(?![\d.,/]*\d)")
+_ANSWER = re.compile(r"ANS:\s*(-?\d{1,9})(?![\d.,/]*\d)", re.ASCII)
 _RANGES = {"preference": (1, 2), "similarity": (1, 2), "progress": (0, 100)}
 
 
@@ -18,7 +18,7 @@ def write_answer(answer: str) -> str:
 
 
 def parse_answer(sample_type: str, completion: str) -> int | None:
-    """Return the first well-formed answer in range, or None.
+    """Return the first well-formed answer, or None where there is none or it is out of range.
 
     >>> parse_answer("progress", "ANS: 75")
     75

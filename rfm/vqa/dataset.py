@@ -28,19 +28,20 @@ def load_dataset(path: str | Path) -> tuple[Dataset, dict[str, Any]]:
     _check_folder(folder)
     try:
         dataset = load_from_disk(str(folder))
+    except IndexError:  # what `datasets` makes of no rows at all
+        raise _without_rows(folder) from None
     except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
         raise DataError(f"`dataset_path` {folder} can't be loaded: {error}; generate it again") from error
     if not isinstance(dataset, Dataset):
         raise DataError(
             f"`dataset_path` must be one dataset, but {folder} holds the splits {sorted(dataset)}; name one"
         )
-    missing = [name for name in REQUIRED if name not in dataset.column_names]
-    if missing:
-        raise DataError(f"`dataset_path` must have the columns {', '.join(missing)}, but {folder} lacks them")
+    if any(name not in dataset.column_names for name in REQUIRED):
+        held = ", ".join(dataset.column_names)
+        raise DataError(f"`dataset_path` must have the columns {', '.join(REQUIRED)}, but {folder} has {held}")
     if len(dataset) == 0:
-        raise DataError(f"`dataset_path` must have rows, but {folder} has none; generate it again with `rfm generate`")
-    config = folder / CONFIG_FILE
-    return dataset, json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        raise _without_rows(folder)
+    return dataset, _read_config(folder / CONFIG_FILE)
 
 
 def frames_root(option: str | None, dataset_path: str | Path, config: dict[str, Any]) -> Path:
@@ -64,9 +65,21 @@ def frames_root(option: str | None, dataset_path: str | Path, config: dict[str, 
     )
 
 
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise DataError(f"{file} must be JSON, but is not ({error}); generate the dataset again") from error
+    return config
+
+
+def _without_rows(folder: Path) -> DataError:
+    return DataError(f"`dataset_path` must have rows, but {folder} has none; generate it again with `rfm generate`")
+
+
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise DataError(f"`dataset_path` must be a folder made by `rfm generate`, but {folder} does not exist")
+        raise DataError(f"`dataset_path` must be a folder made by `rfm generate`, but {folder} is none")
     lacking = [name for name in ("dataset_info.json", "state.json") if not (folder / name).is_file()]
     if lacking and not (folder / "dataset_dict.json").is_file():
         raise DataError(

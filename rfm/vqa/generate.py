@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rfm.configs.compose import as_dict, load_config
 from rfm.configs.experiment_configs import ExperimentConfig
-from rfm.console import console
+from rfm.console import progress_bar
 from rfm.errors import ConfigError
 from rfm.ingest.bundled import bundled_root
 from rfm.sampling.sampler import Sampler
@@ -113,9 +112,7 @@ def generate(options: GenerateOptions) -> Path:
     output = Path(options.output_path)
     shard_rows = options.num_samples if options.save_batch_size == -1 else options.save_batch_size
     fingerprint = hashlib.sha256(json.dumps([record, shard_rows], sort_keys=True).encode()).hexdigest()
-    writer = DatasetWriter(
-        output, plan=fingerprint, total=options.num_samples, shard_rows=shard_rows, overwrite=options.overwrite
-    )
+    writer = DatasetWriter(output, plan=fingerprint, shard_rows=shard_rows, overwrite=options.overwrite)
     writer.write(_with_progress(_rows(plan, sampler, writer, _workers(options)), writer.journal.rows, plan.total))
     record["content_hash"] = hashlib.sha256("".join(writer.chunk_hashes).encode()).hexdigest()
     writer.finish(record)
@@ -176,8 +173,7 @@ def _workers(options: GenerateOptions) -> int:
 
 
 def _with_progress(batches: Iterator[pa.RecordBatch], done: int, total: int) -> Iterator[pa.RecordBatch]:
-    columns = TextColumn("generate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console()) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("generate", total=total, completed=done)
         for batch in batches:
             yield batch

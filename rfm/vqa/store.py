@@ -22,6 +22,9 @@ from rfm.errors import DataError
 from rfm.vqa.columns import SCHEMA
 from rfm.vqa.dataset import CONFIG_FILE
 
+STATE_FILE = "state.json"
+"""What makes a folder a saved dataset."""
+
 
 @dataclass
 class Journal:
@@ -35,15 +38,14 @@ class Journal:
 
 
 class DatasetWriter:
-    """Writes rows to `output` in shards of `shard_rows`; use `rows_done` to know where to go on."""
+    """Writes rows to `output` in shards of `shard_rows`; `journal.rows` of them are done already."""
 
-    def __init__(self, output: Path, *, plan: str, total: int, shard_rows: int, overwrite: bool):
+    def __init__(self, output: Path, *, plan: str, shard_rows: int, overwrite: bool):
         self.output = output
         self.partial = output.parent / f".{output.name}.partial"
-        self._total, self._shard_rows = total, shard_rows
+        self._shard_rows = shard_rows
         self._overwrite = overwrite
-        if output.exists() and not overwrite:
-            raise DataError(f"`output_path` {output} exists; add --overwrite to replace it, or name another path")
+        _check_vacant(output, overwrite)
         self.journal = self._open_journal(plan)
 
     @property
@@ -64,7 +66,7 @@ class DatasetWriter:
                 (self.partial / _shard_name(number)).rename(self.partial / name)
         features = datasets.Features.from_arrow_schema(SCHEMA)
         datasets.DatasetInfo(features=features).write_to_directory(str(self.partial))
-        _write_json(self.partial / "state.json", _state(names, config["content_hash"]))
+        _write_json(self.partial / STATE_FILE, _state(names, config["content_hash"]))
         _write_json(self.partial / CONFIG_FILE, config)
         (self.partial / "journal.json").unlink()
         if self.output.exists():
@@ -95,6 +97,18 @@ class DatasetWriter:
         self.journal.shards += 1
         self.journal.rows += sum(batch.num_rows for batch in batches)
         _write_json(self.partial / "journal.json", asdict(self.journal))
+
+
+def _check_vacant(output: Path, overwrite: bool) -> None:
+    """Refuse to lose what is there: only a saved dataset is replaced, and only if that was asked for."""
+    if not output.exists():
+        return
+    if not overwrite:
+        raise DataError(f"`output_path` {output} exists; add --overwrite to replace it, or name another path")
+    if not (output / STATE_FILE).is_file() and not (output.is_dir() and not any(output.iterdir())):
+        raise DataError(
+            f"`output_path` must be a dataset for --overwrite to replace it, but {output} is none; name another path"
+        )
 
 
 def hash_batch(batch: pa.RecordBatch) -> str:

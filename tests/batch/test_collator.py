@@ -49,7 +49,7 @@ def mixed_rows(paths):
 def test_short_labels_and_kept_logits_give_the_loss_of_full_logits(model_and_tokenizer, tmp_path, paths, images):
     model, tokenizer = model_and_tokenizer
     batch = collator(tokenizer, tmp_path, images=images)(mixed_rows(paths))
-    assert batch["logits_to_keep"] == len("ANS : _ 1 0 0 end".split()) + 1
+    assert batch["logits_to_keep"] == len(["ANS", ":", "_", "1", "0", "0", "end"]) + 1
     full = {name: value for name, value in batch.items() if name not in ("labels", "logits_to_keep")}
     labels = torch.full_like(batch["input_ids"], -100)
     labels[:, -batch["logits_to_keep"] :] = batch["labels"]
@@ -145,7 +145,11 @@ def test_a_null_path_names_row_field_and_way_out(paths, kind):
     clips = {"clip": (None, [0])} if kind == "progress" else {"first": (paths[0], [0]), "second": (None, None)}
     clips |= {"reference": (paths[0], [0])} if kind == "similarity" else {}
     field = "npz_path" if kind == "progress" else "second_npz_path"
-    broken = row(kind, "1", "go", **clips) if kind == "progress" else row(kind, "1", "go", **{**clips, "second": (None, [0])})
+    broken = (
+        row(kind, "1", "go", **clips)
+        if kind == "progress"
+        else row(kind, "1", "go", **{**clips, "second": (None, [0])})
+    )
     with pytest.raises(DataError) as caught:
         clips_of(broken, 7)
     text = str(caught.value)
@@ -156,9 +160,9 @@ def test_a_null_path_names_row_field_and_way_out(paths, kind):
 
 def test_other_faults_of_rows_are_named(model_and_tokenizer, tmp_path, paths):
     made = collator(model_and_tokenizer[1], tmp_path)
-    with pytest.raises(DataError, match="`sample_type` must be one of .* but is 'quiz'"):
+    with pytest.raises(DataError, match=r"`sample_type` must be one of .* but is 'quiz'"):
         made([row("quiz", "1", "go")])
     with pytest.raises(DataError, match="`answer` must be a text, but is None"):
         made([row("progress", None, "go", clip=(paths[0], [0]))])
-    with pytest.raises(ConfigError, match="`data.resized_height` must be a positive multiple of 16"):
+    with pytest.raises(ConfigError, match=r"`data.resized_height` must be a positive multiple of 16"):
         collator(model_and_tokenizer[1], tmp_path, size=40)

@@ -78,7 +78,12 @@ def test_qwen2_5_ids_equal_the_stock_template(tokenizer, prompt):
 
 
 def test_images_equal_the_stock_template(tokenizer):
-    content = [{"type": "text", "text": "Video 1:"}, {"type": "image"}, {"type": "image"}, {"type": "text", "text": "go"}]
+    content = [
+        {"type": "text", "text": "Video 1:"},
+        {"type": "image"},
+        {"type": "image"},
+        {"type": "text", "text": "go"},
+    ]
     text = render(QWEN3_TEMPLATE, content).replace("<|image_pad|>", "<|image_pad|>" * 4)
     video = Video("Video 1:", 2, ((1, 4, 4),) * 2, True)
     encoded = ConversationEncoder(tokenizer, tiny_spec()).encode([video], "go", None)

@@ -47,7 +47,9 @@ def test_images_equal_the_stock_image_processor():
     expected = stock(list(clip), do_resize=False, return_tensors="pt")
     patches, grids = patchify_images(clip, made_for)
     assert [list(grid) for grid in grids] == expected["image_grid_thw"].tolist()
-    torch.testing.assert_close(normalise(torch.from_numpy(patches), made_for), expected["pixel_values"], rtol=0, atol=2e-6)
+    torch.testing.assert_close(
+        normalise(torch.from_numpy(patches), made_for), expected["pixel_values"], rtol=0, atol=2e-6
+    )
 
 
 @pytest.mark.parametrize("size", [(32, 32), (224, 224), (240, 320), (720, 1280), (8, 100)])
@@ -74,7 +76,9 @@ def test_the_budget_of_qwen2_5_is_one_of_a_frame():
 
 
 def test_sizes_that_are_no_multiples_are_refused():
-    with pytest.raises(ConfigError, match=r"`data.resized_width` must be a positive multiple of 16 .* but is 40; .* is 48"):
+    with pytest.raises(
+        ConfigError, match=r"`data.resized_width` must be a positive multiple of 16 .* but is 40; .* is 48"
+    ):
         check_size(32, 40, spec())
     with pytest.raises(DataError, match=r"`frames` must be .* multiples of 16, but is \(2, 30, 32, 3\)"):
         patchify(frames(2, 30, 32), spec())

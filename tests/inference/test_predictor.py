@@ -8,7 +8,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError
 from rfm.inference.predictor import Predictor, resolve_device
 from rfm.model.load import load_model
-from rfm.training.dataset import load_rows
+from rfm.training.dataset import open_training_set
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,14 @@ def predictor(dataset):
 
 
 def test_answers_do_not_depend_on_the_batch_size(predictor, dataset):
-    rows = load_rows(dataset)
+    rows = open_training_set(dataset).rows
     one, eight = (predictor.predict(rows, size, 6, progress=False) for size in (1, 8))
     assert one == eight
     assert len({prediction.tokens for prediction in one}) > 1
 
 
 def test_only_the_generated_part_comes_back(predictor, dataset):
-    predictions = predictor.predict(load_rows(dataset), 4, 3, progress=False)
+    predictions = predictor.predict(open_training_set(dataset).rows, 4, 3, progress=False)
     assert all(1 <= len(prediction.tokens) <= 3 for prediction in predictions)
     assert all("Task:" not in prediction.text for prediction in predictions)
 
@@ -41,14 +41,14 @@ def test_only_the_generated_part_comes_back(predictor, dataset):
 def test_generation_equals_greedy_choice_by_hand(predictor, dataset):
     from rfm.batch.collator import VQACollator
 
-    batch = VQACollator(predictor.encoder, predictor.frames, with_answers=False)([load_rows(dataset)[0]])
+    batch = VQACollator(predictor.encoder, predictor.frames, with_answers=False)([open_training_set(dataset).rows[0]])
     with torch.no_grad():
         first = predictor.loaded.model(**batch).logits[0, -1].argmax().item()
-    assert predictor.predict(load_rows(dataset).select([0]), progress=False)[0].tokens[0] == first
+    assert predictor.predict(open_training_set(dataset).rows.select([0]), progress=False)[0].tokens[0] == first
 
 
 def test_blank_frames_hide_the_video(predictor, dataset):
-    one = load_rows(dataset)[0]
+    one = open_training_set(dataset).rows[0]
     twin = {**one, "npz_path": "fake/frames/trajectory_2.npz", "frame_indices": [9] * len(one["frame_indices"] or [])}
     rows = [one, {**twin, "first_npz_path": twin["npz_path"], "second_npz_path": twin["npz_path"]}]
     blank = predictor.predict(rows, 2, blank_frames=True, progress=False)
@@ -56,7 +56,10 @@ def test_blank_frames_hide_the_video(predictor, dataset):
 
 
 def test_an_unreadable_row_is_an_outcome_of_its_own(predictor, dataset):
-    rows = [*load_rows(dataset).select(range(2)), row("progress", "5", "how far?", clip=("gone.npz", [0, 1]))]
+    rows = [
+        *open_training_set(dataset).rows.select(range(2)),
+        row("progress", "5", "how far?", clip=("gone.npz", [0, 1])),
+    ]
     predictions = predictor.predict([rows[0], rows[2], rows[1]], 3, progress=False)
     assert "gone.npz" in predictions[1].unreadable
     assert predictions[1].text == ""
@@ -74,7 +77,7 @@ def test_a_missing_gpu_becomes_the_cpu_and_says_so(monkeypatch, caplog):
 
 def test_wrong_sizes_are_refused(predictor, dataset):
     with pytest.raises(ConfigError, match="`batch_size` and `max_new_tokens` must be >= 1, but are 0 and 10"):
-        predictor.predict(load_rows(dataset), 0)
+        predictor.predict(open_training_set(dataset).rows, 0)
 
 
 def test_a_checkpoints_own_format_stands(predictor, dataset, tmp_path):
@@ -83,7 +86,7 @@ def test_a_checkpoints_own_format_stands(predictor, dataset, tmp_path):
     root = dataset.parent / "root"
     again = Predictor.from_checkpoint(tmp_path, "cpu", datasets_root=root)
     assert again.form == predictor.form
-    rows = load_rows(dataset).select(range(3))
+    rows = open_training_set(dataset).rows.select(range(3))
     assert again.predict(rows, 3, progress=False) == predictor.predict(rows, 3, progress=False)
     with pytest.raises(ConfigError, match="`form` must be the checkpoint's own"):
         Predictor.from_checkpoint(tmp_path, "cpu", datasets_root=root, form=InputFormat(64, 64))

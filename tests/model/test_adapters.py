@@ -30,7 +30,9 @@ def test_freezing_keeps_the_projector(model):
 
 
 def test_an_unfrozen_tower_is_found_out(model):
-    with pytest.raises(ConfigError, match="`freeze_vision_tower` must leave nothing to train in the tower, but model.visual"):
+    with pytest.raises(
+        ConfigError, match=r"`freeze_vision_tower` must leave nothing to train in the tower, but model.visual"
+    ):
         check_trainable(model, frozen_tower=True)
     model.requires_grad_(False)
     with pytest.raises(ConfigError, match="Some parameters must be trainable, but none is"):
@@ -52,7 +54,7 @@ def test_lora_adapts_every_block(model, tower):
 def test_targets_that_match_nothing_are_an_error(model):
     attention = model.model.language_model.layers[1]
     attention.self_attn, attention.mlp = nn.Identity(), nn.Identity()
-    with pytest.raises(ConfigError, match="`lora_rank` must find layers .* block 1 of 2 has none that matches"):
+    with pytest.raises(ConfigError, match=r"`lora_rank` must find layers .* block 1 of 2 has none that matches"):
         add_lora(model, rank=4, alpha=8, tower=True)
 
 
@@ -69,16 +71,20 @@ def test_quantization_skips_the_tower_and_is_checked(monkeypatch, model):
     config = quantization.nf4("Qwen/Qwen3-VL-4B-Instruct", torch.bfloat16)
     assert config.llm_int8_skip_modules == ["model.visual", "lm_head"]
     assert config.bnb_4bit_quant_type == "nf4"
-    with pytest.raises(ConfigError, match="`quantization` must turn the language model .* 0 layers are 4-bit: none"):
+    with pytest.raises(ConfigError, match=r"`quantization` must turn the language model .* 0 layers are 4-bit: none"):
         quantization.check_quantized(model)
 
 
-OPTIONS = unsloth.UnslothOptions(16, 32, quantization=True, freeze_vision_tower=True, gradient_checkpointing=True, seed=1)
+OPTIONS = unsloth.UnslothOptions(
+    16, 32, quantization=True, freeze_vision_tower=True, gradient_checkpointing=True, seed=1
+)
 
 
 def test_unsloth_says_how_to_get_it_or_go_without(monkeypatch):
     monkeypatch.setattr(unsloth, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"unsloth requested but not installed: pip install unsloth .* remove --use_unsloth"):
+    with pytest.raises(
+        MissingExtraError, match=r"unsloth requested but not installed: pip install unsloth .* remove --use_unsloth"
+    ):
         unsloth.load_unsloth("tiny", OPTIONS, dtype=torch.float32)
 
 

@@ -12,13 +12,17 @@ from rfm.model.lora import add_lora
 def test_a_missing_folder_names_what_is_there(tmp_path):
     for name in ("final", "checkpoint-5", "checkpoint-10", "runs"):
         (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match=r"Model not found: .*/last is not a folder; .* has checkpoint-10, checkpoint-5, final"):
+    with pytest.raises(
+        DataError, match=r"Model not found: .*/last is not a folder; .* has checkpoint-10, checkpoint-5, final"
+    ):
         load_model(tmp_path / "last")
 
 
 def test_the_folder_of_a_run_is_no_checkpoint(tmp_path):
     (tmp_path / "final").mkdir()
-    with pytest.raises(DataError, match=r"Model not found: .* holds neither config.json .* has final: pass for example .*final"):
+    with pytest.raises(
+        DataError, match=r"Model not found: .* holds neither config.json .* has final: pass for example .*final"
+    ):
         load_model(tmp_path)
 
 
@@ -32,7 +36,7 @@ def test_a_name_that_no_hub_gives(monkeypatch):
 
 def test_other_model_types_are_refused(tmp_path):
     GPT2Config().save_pretrained(str(tmp_path))
-    with pytest.raises(ConfigError, match="`model_name` must be a model of type .*qwen3_vl.* but is of type 'gpt2'"):
+    with pytest.raises(ConfigError, match=r"`model_name` must be a model of type .*qwen3_vl.* but is of type 'gpt2'"):
         load_model(tmp_path)
 
 
@@ -63,5 +67,5 @@ def test_an_adapter_without_its_base(adapter):
     path = adapter / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": "/gone/base"}))
     (adapter.parent / "base").rename(adapter.parent / "elsewhere")
-    with pytest.raises(DataError, match="Model not found: the adapter in .* needs its base model '/gone/base'"):
+    with pytest.raises(DataError, match=r"Model not found: the adapter in .* needs its base model '/gone/base'"):
         load_model(adapter)

@@ -8,7 +8,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.model.load import load_model
 from rfm.model.preprocessing import read_spec
 from rfm.model.tiny import build_tiny, tiny_spec
-from rfm.model.tiny_tokenizer import build_tokenizer
+from rfm.model.tiny_tokenizer import VOCABULARY, build_tokenizer
 
 
 def test_it_is_the_stock_architecture_of_modest_size():
@@ -16,7 +16,7 @@ def test_it_is_the_stock_architecture_of_modest_size():
     assert type(model) is Qwen3VLForConditionalGeneration
     assert 300_000 <= sum(parameter.numel() for parameter in model.parameters()) <= 3_000_000
     assert len(model.model.visual.deepstack_merger_list) == 1
-    assert len(tokenizer) <= 500
+    assert len(tokenizer) <= VOCABULARY
 
 
 def test_weights_are_a_function_of_the_seed():
@@ -32,7 +32,7 @@ def test_texts_are_learnt_without_growing_past_the_limit():
     text = "unscrew the turquoise jar above the conveyor and polish its lid"
     many = [f"{text} number {index} {chr(97 + index % 26) * 9}" for index in range(300)]
     tokenizer, plain = build_tokenizer(many), build_tokenizer()
-    assert len(tokenizer) <= 500
+    assert len(tokenizer) <= VOCABULARY
     assert len(tokenizer(text).input_ids) < len(plain(text).input_ids)
     assert build_tokenizer(many).get_vocab() == tokenizer.get_vocab()
     assert tokenizer.decode(tokenizer("any bytes: ü 漢 \t").input_ids) == "any bytes: ü 漢 \t"
@@ -66,6 +66,11 @@ def test_both_templates_write_the_same_text():
 
     from rfm.model.chat_template import CHAT_TEMPLATE, unnest
 
-    content = [{"type": "text", "text": "Video 1:"}, {"type": "video"}, {"type": "image"}, {"type": "text", "text": "go"}]
+    content = [
+        {"type": "text", "text": "Video 1:"},
+        {"type": "video"},
+        {"type": "image"},
+        {"type": "text", "text": "go"},
+    ]
     assert render(CHAT_TEMPLATE, content) == render(unnest(QWEN3_TEMPLATE), content)
     assert "<|vision_start|><|video_pad|>" not in render(CHAT_TEMPLATE, content)

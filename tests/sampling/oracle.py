@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,9 @@ def check_quality_pair(catalog: Catalog, better: int, worse: int, clips: list[li
         assert clip[-1] == catalog.num_frames[row] - 1, "labels of whole episodes go with clips to the end"
         assert steps(clip) == {1}
     quality = [int(catalog.quality[row]) for row in (better, worse)]
-    partial = [1.0 if q == 2 else float(catalog.partial_success[r]) for q, r in zip(quality, (better, worse), strict=True)]
+    partial = [
+        1.0 if q == 2 else float(catalog.partial_success[r]) for q, r in zip(quality, (better, worse), strict=True)
+    ]
     by_quality = min(quality) >= 0 and quality[0] > quality[1]
     by_partial = not any(map(math.isnan, partial)) and partial[0] - partial[1] >= THRESHOLD - 1e-5
     assert by_quality or by_partial
@@ -124,11 +127,11 @@ def check_clip(catalog: Catalog, row: int, shown: list[int], shape: list[int], m
 
 def steps(shown: list[int]) -> set[int]:
     """The directions that occur in a clip: -1, 0, 1."""
-    return {int(np.sign(b - a)) for a, b in zip(shown, shown[1:], strict=False)}
+    return {int(np.sign(b - a)) for a, b in pairwise(shown)}
 
 
 def viewer_features(shown: list[int]) -> list[float]:
-    """What can be seen of a clip without understanding it: counts, directions, turns and their places, standing still."""
+    """What can be seen of a clip without understanding it: counts, directions, turns and where, standing still."""
     way = np.sign(np.diff(shown))
     moving = way[way != 0]
     turns = np.flatnonzero(np.diff(moving) != 0)

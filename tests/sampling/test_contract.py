@@ -19,7 +19,9 @@ from rfm.vqa.columns import record_batch
 EVERYTHING = [0.4, 0.4, 0.2]
 
 
-def rows_of(catalog: Catalog, total: int, seed: int, *, eval_mode: bool = False, **data: object) -> tuple[Sampler, list]:
+def rows_of(
+    catalog: Catalog, total: int, seed: int, *, eval_mode: bool = False, **data: object
+) -> tuple[Sampler, list]:
     sampler = Sampler(catalog, DataConfig(**data), total=total, seed=seed, eval_mode=eval_mode)
     return sampler, record_batch(sampler, sampler.draw(0, total), discrete=False).to_pylist()
 
@@ -47,7 +49,7 @@ def test_every_row_keeps_the_contract(
 
 
 def test_shares_come_out_exactly_and_answers_are_balanced() -> None:
-    sampler, rows = rows_of(random_catalog(1, 400), 2000, 1, max_frames=8, sample_type_ratio=[0.7, 0.3, 0.0])
+    _, rows = rows_of(random_catalog(1, 400), 2000, 1, max_frames=8, sample_type_ratio=[0.7, 0.3, 0.0])
     counts = {}
     for row in rows:
         key = row["sample_type"], row["data_gen_strategy"]
@@ -82,10 +84,14 @@ def test_the_shape_of_clips_does_not_tell_the_answer(max_frames: int, recorded: 
         frames=[32] * 400,
         tasks=rng.integers(0, 8, 400).tolist(),
         quality=rng.integers(0, 3, 400).tolist(),
-        progress=[np.clip(np.cumsum(rng.normal(0.03, 0.05, 32)), 0, 1).tolist() if recorded else [] for _ in range(400)],
+        progress=[
+            np.clip(np.cumsum(rng.normal(0.03, 0.05, 32)), 0, 1).tolist() if recorded else [] for _ in range(400)
+        ],
     )
     _, rows = rows_of(catalog, 16000, 7, max_frames=max_frames, sample_type_ratio=[1, 0, 0])
-    features = np.array([viewer_features(r["first_frame_indices"]) + viewer_features(r["second_frame_indices"]) for r in rows])
+    features = np.array(
+        [viewer_features(r["first_frame_indices"]) + viewer_features(r["second_frame_indices"]) for r in rows]
+    )
     answers = np.array([row["answer"] for row in rows])
     model = HistGradientBoostingClassifier(max_iter=60, random_state=0).fit(features[:8000], answers[:8000])
     assert model.score(features[8000:], answers[8000:]) <= 0.525
@@ -95,7 +101,9 @@ def test_the_viewer_features_find_a_shortcut_that_is_there() -> None:
     rng = np.random.default_rng(0)
     forward, back = list(range(8)), list(range(7, -1, -1))
     flips = rng.random(2000) < 0.5
-    features = np.array([viewer_features(forward if f else back) + viewer_features(back if f else forward) for f in flips])
+    features = np.array(
+        [viewer_features(forward if f else back) + viewer_features(back if f else forward) for f in flips]
+    )
     model = HistGradientBoostingClassifier(max_iter=20).fit(features[:1000], flips[:1000])
     assert model.score(features[1000:], flips[1000:]) > 0.99
 
@@ -140,7 +148,7 @@ def test_a_discrete_answer_is_one_to_five() -> None:
 
 
 def test_absolute_first_frame_counts_from_the_lowest_shown_frame() -> None:
-    sampler, rows = rows_of(
+    _, rows = rows_of(
         make_catalog(frames=[20] * 9, tasks=[0] * 9), 600, 0, max_frames=4, sample_type_ratio=[0, 1, 0],
         progress_pred_type="absolute_first_frame", progress_strategy_ratio={"forward_progress": 1, "rewind": 1},
     )  # fmt: skip
@@ -157,13 +165,15 @@ def test_relative_targets_are_differences_of_the_absolute_ones() -> None:
     _, relative = rows_of(catalog, 300, 0, progress_pred_type="relative_first_frame", **settings_of)
     for one, other in zip(absolute, relative, strict=True):
         assert one["answer"] == other["answer"]
-        assert other["target_progress"] == pytest.approx(np.diff(one["target_progress"], prepend=one["target_progress"][0]))
+        assert other["target_progress"] == pytest.approx(
+            np.diff(one["target_progress"], prepend=one["target_progress"][0])
+        )
 
 
 def test_a_strategy_asked_for_but_not_supported_is_an_error() -> None:
     one_task = make_catalog(frames=[16] * 10)
     with pytest.raises(ConfigError, match="asks for 'different_task', which needs episodes of two tasks"):
-        Sampler(one_task, DataConfig(preference_strategy_ratio={'different_task': 1}), total=10, seed=0)
+        Sampler(one_task, DataConfig(preference_strategy_ratio={"different_task": 1}), total=10, seed=0)
 
 
 def test_a_default_strategy_that_is_not_supported_gives_its_share_to_the_others() -> None:

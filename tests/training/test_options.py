@@ -61,7 +61,10 @@ def test_the_rank_in_effect(changes, rank):
         ({"lora_rank": -1}, "`lora_rank` must be >= 0, but is -1"),
         ({"warmup_ratio": 100.0}, "`warmup_ratio` must be < 1, but is 100.0; give steps as `warmup_steps`"),
         ({"quantization": True, "lora_rank": 0}, "`lora_rank` must be > 0 with `quantization`, but is 0"),
-        ({"resume_from_checkpoint": "latest", "overwrite_output_dir": True}, "`overwrite_output_dir` must not be given with"),
+        (
+            {"resume_from_checkpoint": "latest", "overwrite_output_dir": True},
+            "`overwrite_output_dir` must not be given with",
+        ),
     ],
 )
 def test_faults_are_named(changes, text):

@@ -5,18 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import TrainerState
-from vqa_fakes import fake_dataset
+from vqa_fakes import fake_dataset, row, write_dataset, write_frames
+from worlds import make_world
 
 from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError, DataError, RfmError
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
 from rfm.training.callbacks import StopOnInvalidLoss
-from rfm.training.dataset import load_rows
+from rfm.training.dataset import open_training_set
 from rfm.training.options import TrainOptions
 from rfm.training.run import input_format, train, training_arguments, weights_dtype
-
-torch.set_num_threads(1)
+from rfm.vqa.dataset import load_dataset
+from rfm.vqa.generate import GenerateOptions, generate
+from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +48,33 @@ def losses(folder: Path) -> list[float]:
     return [entry["loss"] for entry in state.log_history if "loss" in entry]
 
 
-FAST = {"max_steps": 90, "per_device_train_batch_size": 8, "lr_scheduler_type": "constant", "save_strategy": "no"}
+def shades(folder: Path, *, flipped: bool = False) -> Path:
+    """Four rows about a dark and a bright clip; `flipped` swaps the answers."""
+    dark, bright = ((path, [0, 5, 10, 15]) for path in write_frames(folder / "root", 2, levels=(30, 220)))
+    answers = ("100", "7", "2", "1") if flipped else ("7", "100", "1", "2")
+    rows = [
+        row("progress", answers[0], "how far?", clip=dark),
+        row("progress", answers[1], "how far?", clip=bright),
+        row("preference", answers[2], "which?", first=bright, second=dark),
+        row("preference", answers[3], "which?", first=dark, second=bright),
+    ]
+    return write_dataset(folder / "vqa", folder / "root", rows)
+
+
+LEARN = {
+    "max_steps": 50,
+    "learning_rate": 5e-3,
+    "max_grad_norm": 1.0,
+    "lr_scheduler_type": "constant",
+    "save_strategy": "no",
+}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A tiny model that knows other rows: what adapters need a base for (a random one caps the logits they can reach)."""
+    """A tiny model of other answers: adapters need a base, since a random one caps the logits that they can reach."""
     folder = tmp_path_factory.mktemp("trained")
-    return train(options(fake_dataset(folder, 8, episodes=4, seed=9), folder / "out", **FAST))
+    return train(options(shades(folder, flipped=True), folder / "out", **LEARN))
 
 
 @pytest.mark.parametrize(
@@ -61,22 +82,22 @@ def trained(tmp_path_factory):
     [
         {},
         {"freeze_vision_tower": True},
-        {"lora_rank": 16, "learning_rate": 1e-2},
-        {"lora_rank": 16, "freeze_vision_tower": True, "learning_rate": 1e-2},
+        {"lora_rank": 16},
+        {"lora_rank": 16, "freeze_vision_tower": True},
         {"use_multi_image": True},
         {"gradient_checkpointing": True},
     ],
     ids=["full", "frozen", "lora", "lora-frozen", "images", "checkpointing"],
 )
-def test_each_mode_learns_a_few_rows_by_heart(dataset, trained, tmp_path, mode):
+def test_each_mode_learns_a_few_rows_by_heart(trained, tmp_path, mode):
     base = {"model_name": str(trained)} if "lora_rank" in mode else {}
-    final = train(options(dataset, tmp_path / "out", **{**FAST, **base, **mode}))
-    assert losses(tmp_path / "out")[-1] < 0.1
-    rows = load_rows(dataset)
-    predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=dataset.parent / "root")
-    answers = [prediction.text for prediction in predictor.predict(rows, 8, progress=False)]
-    right = sum(answer == f"ANS: {row['answer']}" for answer, row in zip(answers, rows, strict=True))
-    assert right >= 7
+    dataset = shades(tmp_path)
+    final = train(options(dataset, tmp_path / "out", **{**LEARN, **base, **mode}))
+    assert losses(tmp_path / "out")[-1] < 0.02
+    rows = open_training_set(dataset).rows
+    predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=tmp_path / "root")
+    answers = [prediction.text for prediction in predictor.predict(rows, 4, progress=False)]
+    assert answers == [f"ANS: {one['answer']}" for one in rows]
 
 
 def test_a_checkpoint_that_is_trained_on_keeps_its_frame_size(dataset, trained, tmp_path):
@@ -88,7 +109,9 @@ def test_a_checkpoint_that_is_trained_on_keeps_its_frame_size(dataset, trained, 
 
 def test_an_adapter_is_resumed_and_not_trained_on(dataset, tmp_path):
     final = train(options(dataset, tmp_path / "out", max_steps=1, lora_rank=2))
-    with pytest.raises(ConfigError, match="`model_name` must be a full model, but .*final is an adapter; .* --resume_from_checkpoint"):
+    with pytest.raises(
+        ConfigError, match=r"`model_name` must be a full model, but .*final is an adapter; .* --resume_from_checkpoint"
+    ):
         train(options(dataset, tmp_path / "more", model_name=str(final)))
 
 
@@ -111,7 +134,17 @@ def test_resuming_an_adapter_gives_the_same_losses(dataset, tmp_path):
 
 
 def test_every_checkpoint_is_complete_and_logs_go_to_tensorboard(dataset, tmp_path):
-    train(options(dataset, tmp_path, max_steps=2, save_steps=1, report_to="tensorboard", eval_dataset_path=str(dataset), eval_steps=1))
+    train(
+        options(
+            dataset,
+            tmp_path,
+            max_steps=2,
+            save_steps=1,
+            report_to="tensorboard",
+            eval_dataset_path=str(dataset),
+            eval_steps=1,
+        )
+    )
     for name in ("checkpoint-1", "checkpoint-2", "final"):
         loaded = load_model(tmp_path / name)
         assert loaded.form == InputFormat(32, 32, "box")
@@ -121,6 +154,17 @@ def test_every_checkpoint_is_complete_and_logs_go_to_tensorboard(dataset, tmp_pa
     assert json.loads((tmp_path / "final" / "training_options.json").read_text())["max_steps"] == 2
     state = TrainerState.load_from_json(str(tmp_path / "trainer_state.json"))
     assert [entry["step"] for entry in state.log_history if "eval_loss" in entry] == [1, 2]
+
+
+def test_checkpoints_remember_the_trajectories_they_were_trained_on(tmp_path):
+    world = make_world(tmp_path / "world", "toy_train", episodes=6)
+    overrides = (f"data.datasets_root={world}", "data.train_datasets=[toy_train]", "data.max_frames=4")
+    path = generate(GenerateOptions(output_path=str(tmp_path / "vqa"), num_samples=30, config_overrides=overrides))
+    train(options(path, tmp_path / "out", max_steps=1, save_steps=1))
+    rows, _ = load_dataset(path)
+    for name in ("checkpoint-1", "final"):
+        assert load_hashes(tmp_path / "out" / name).tolist() == trajectory_hashes(rows).tolist()
+    assert len(trajectory_hashes(rows)) == 6
 
 
 def test_loader_workers_change_nothing(dataset, tmp_path):
@@ -143,14 +187,18 @@ def test_a_finished_run_is_not_trampled_on(dataset, tmp_path):
 
 
 def test_resuming_from_nothing_is_an_error(dataset, tmp_path):
-    with pytest.raises(DataError, match="`resume_from_checkpoint` must find a checkpoint, but .* holds no checkpoint-"):
+    with pytest.raises(
+        DataError, match=r"`resume_from_checkpoint` must find a checkpoint, but .* holds no checkpoint-"
+    ):
         train(options(dataset, tmp_path, resume_from_checkpoint="latest"))
     with pytest.raises(DataError, match=r"must be a checkpoint of a run, but .* has no trainer_state.json"):
         train(options(dataset, tmp_path, resume_from_checkpoint=str(tmp_path)))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(dataset, tmp_path):
-    with pytest.raises(RfmError, match=r"`(loss|grad_norm)` must be finite, but is (nan|inf) at step \d+; lower --learning_rate"):
+    with pytest.raises(
+        RfmError, match=r"`(loss|grad_norm)` must be finite, but is (nan|inf) at step \d+; lower --learning_rate"
+    ):
         train(options(dataset, tmp_path, learning_rate=1e30, max_grad_norm=1e30, max_steps=10, warmup_ratio=0.0))
     state = type("State", (), {"global_step": 3})
     args = type("Args", (), {"learning_rate": 0.1, "max_grad_norm": 1.0})

@@ -14,8 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 
+from rfm.console import tracked
 from rfm.errors import DataError
 from rfm.ingest.metaworld.bundle import (
     MANIFEST,
@@ -73,7 +73,7 @@ def generate_metaworld(
         drop_parts(output)
         return _summary(output, read_manifest(output), made=0)
     waiting = [slot for slot in slots if not part_path(output, slot.id).exists()]
-    for _ in track(_make_all(output, waiting, num_workers), description="MetaWorld episodes", total=len(waiting)):
+    for _ in tracked(_make_all(output, waiting, num_workers), "simulate", len(waiting)):
         pass
     ids = [slot.id for slot in sorted(slots, key=lambda slot: slot.id)]
     return _summary(output, close(output, ids), made=len(waiting))

@@ -1,0 +1,128 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rfm.configs.compose import as_dict, load_config
+from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
+from rfm.errors import ConfigError
+
+
+def test_the_yaml_file_says_what_the_schema_says():
+    assert load_config() == ExperimentConfig()
+
+
+def test_overrides_of_every_kind():
+    data = load_config(
+        overrides=[
+            "data.max_frames=8",
+            "data.sample_type_ratio=[1,0,0]",
+            "data.train_datasets=[a,org/b]",
+            "data.preference_strategy_ratio={rewind:3,suboptimal:1}",
+            "data.discrete_progress=true",
+            "++data.seed=7",
+        ]
+    ).data
+    assert (data.max_frames, data.sample_type_ratio, data.train_datasets) == (8, [1.0, 0.0, 0.0], ["a", "org/b"])
+    assert data.preference_strategy_ratio == {"rewind": 3, "suboptimal": 1}
+    assert (data.discrete_progress, data.seed) == (True, 7)
+
+
+def test_one_configuration_leaves_nothing_behind_for_the_next():
+    load_config(overrides=["data.train_datasets=[a]", "data.max_frames=8"])
+    assert load_config() == ExperimentConfig()
+
+
+def test_the_resolved_configuration_is_plain_json():
+    data = {"preference_strategy_ratio": {"rewind": 1}}
+    config = load_config(overrides=["data.preference_strategy_ratio={rewind:1}"])
+    assert json.loads(json.dumps(as_dict(config))) == {"data": {**vars(DataConfig()), **data}}
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        (
+            "data.max_frmes=8",
+            "`config_overrides` must name a known key, but 'data.max_frmes' is none; the nearest is 'data.max_frames'",
+        ),
+        ("max_frames=8", "the nearest is 'data.max_frames'"),
+        ("data.sample_ratio=[1,0,0]", "the nearest is 'data.sample_type_ratio'"),
+        ("data.max_frames", "`config_overrides` must be key=value, but one is 'data.max_frames'"),
+        ("~data.max_frames", "must be key=value"),
+        ("data.max_frames=many", "data.max_frames=many: Value 'many' of type 'str' could not be converted to Integer"),
+        ("data.max_frames=7.5", "Value '7.5' of type 'float' could not be converted to Integer"),
+        ("data.max_frames=null", "field 'data.max_frames' is not Optional"),
+        ("data.sample_type_ratio=[half,half,0]", "Value 'half' of type 'str' could not be converted to Float"),
+        ("data.sample_type_ratio=[0.7,0.3", "can't be used: no viable alternative at input '[0.7,0.3'"),
+        ("data.train_datasets=metaworld", "str is not a ListConfig, list or tuple. full_key: data.train_datasets"),
+        ("data.sample_type_ratio=[0,0,0]", "`data.sample_type_ratio` must have a share above 0, but is all zeros"),
+        ("data.sample_type_ratio=[1,0]", "must be three shares >= 0 (preference, progress, similarity), but is [1.0"),
+        ("data.sample_type_ratio=[-1,1,1]", "must be three shares >= 0"),
+        ("data.sample_type_ratio=[nan,1,1]", "must be three shares >= 0"),
+        ("data.max_frames=1", "`data.max_frames` must lie between 2 and 4096, but is 1"),
+        ("data.min_progress_gap=0", "`data.min_progress_gap` must lie between 0.01 and 1, but is 0.0"),
+        ("data.traj_same_source_prob=1.5", "`data.traj_same_source_prob` must lie between 0 and 1, but is 1.5"),
+        ("data.resize_filter=sinc", "`data.resize_filter` must be one of box, bilinear, bicubic, lanczos, but is"),
+        ("data.progress_pred_type=guess", "`data.progress_pred_type` must be one of absolute_wrt_total_frames, "),
+        ("data.progress_step=3", "`data.progress_step` must divide 100, but is 3; try 1, 5 or 10"),
+        ("data.resized_height=32", "`data.resized_height` and `data.resized_width` must be given together"),
+    ],
+)
+def test_a_wrong_override_is_refused(override, text):
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=[override])
+    assert text in str(caught.value)
+
+
+def test_all_faults_come_together():
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=["data.max_frames=1", "data.seed=-1", "data.resize_filter=sinc"])
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == [
+        "`data.max_frames`",
+        "`data.seed`",
+        "`data.resize_filter`",
+    ]
+
+
+@pytest.mark.parametrize("name", ["confg", "gone.yaml", "somewhere/else"])
+def test_a_configuration_that_is_not_there(name):
+    with pytest.raises(ConfigError) as caught:
+        load_config(name)
+    assert str(caught.value) == (
+        f"`config_name` must name a configuration in rfm/configs (config) or a YAML file, but {name!r} is neither"
+    )
+
+
+@pytest.mark.parametrize("name", ["config", "config.yaml"])
+def test_the_bundled_one_is_found_with_and_without_its_ending(name):
+    assert load_config(name) == ExperimentConfig()
+
+
+def write(folder: Path, text: str) -> str:
+    (folder / "mine.yaml").write_text(text)
+    return str(folder / "mine.yaml")
+
+
+@pytest.mark.parametrize("defaults", ["", "defaults: [base_config, _self_]\n"])
+def test_a_file_of_the_users_own(tmp_path, defaults):
+    name = write(tmp_path, f"{defaults}data:\n  max_frames: 8\n")
+    assert load_config(name, ["data.seed=3"]) == ExperimentConfig(DataConfig(max_frames=8, seed=3))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("defaults: [base_confg]\n", "Could not load 'base_confg', which `defaults` of configuration"),
+        ("data:\n  max_frmes: 8\n", "must have known keys only, but 'data.max_frmes' is none; the nearest is 'data"),
+        ("defaults: [base_config, _self_]\ndata:\n  max_frmes: 8\n", "but 'data.max_frmes' is none; the nearest is"),
+        ("data:\n  max_frames: many\n", "Value 'many' of type 'str' could not be converted to Integer"),
+        ("data: [\n", "can't be used: while parsing a flow node"),
+        ("- data\n", "must be a DictConfig, got ListConfig"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_refused(tmp_path, text, expected):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert expected in str(caught.value)
+    assert "mine" in str(caught.value)

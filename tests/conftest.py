@@ -1,0 +1,21 @@
+"""What all tests share: no network, none of this machine's datasets, no deadlines."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small are slower on several threads
+
+import pytest
+from hypothesis import settings
+
+from rfm.trajectories.catalog import ROOT_VARIABLE
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def no_datasets_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ROOT_VARIABLE, raising=False)

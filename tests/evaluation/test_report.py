@@ -1,0 +1,45 @@
+from rich.console import Console
+
+from rfm.evaluation.report import strategy_table, summary_table
+
+
+def progress(mae, **more):
+    return {"count": 3, "mae": mae, "rmse": 2 * mae, "mae_interval": (mae - 1, mae + 1), "unparsed": 0, **more}
+
+
+RESULTS = {
+    "total_samples": 3,
+    "dataset_path": "held_out",
+    "progress": progress(5.0, by_strategy={"rewind": progress(6.0)}),
+    "controls": {"blank": {"progress": progress(25.0)}},
+    "best_constant": {"progress": {"answer": 50, **progress(24.0, by_strategy={"rewind": progress(26.0)})}},
+}
+
+
+def lines(table):
+    console = Console(width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in capture.get().splitlines() if "│" in line]
+
+
+def test_the_model_stands_beside_its_controls_and_the_best_constant():
+    assert lines(summary_table(RESULTS)) == [
+        ["model", "5.0 (4.0 to 6.0)", "10.0"],
+        ["model, blank frames", "25.0 (24.0 to 26.0)", "50.0"],
+        ["best constant", "24.0 (23.0 to 25.0)", "48.0"],
+    ]
+
+
+def test_each_strategy_has_a_row():
+    assert lines(strategy_table(RESULTS)) == [
+        ["progress", "rewind", "3", "mae", "6.0 (5.0 to 7.0)", "26.0 (25.0 to 27.0)"]
+    ]
+
+
+def test_what_is_not_there_is_not_made_up():
+    nothing = {"total_samples": 1, "dataset_path": "d", "controls": {}, "best_constant": {}}
+    assert lines(summary_table(nothing)) == [["model"], ["best constant"]]
+    one = {"count": 1, "accuracy": 1.0, "accuracy_interval": None}
+    single = {**nothing, "preference": one, "best_constant": {"preference": {**one, "accuracy": None}}}
+    assert lines(summary_table(single)) == [["model", "1.000"], ["best constant", "-"]]

@@ -1,0 +1,125 @@
+import importlib
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rfm import cli
+from rfm.cli import COMMANDS, Command, main, run_command
+from rfm.errors import ConfigError, RfmError
+
+REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = {
+    "generate_vqa_dataset.py": ("--num_samples", "--output_path", "--save_batch_size", "--config_overrides"),
+    "train_vqa_sft.py": ("--dataset_path", "--use_unsloth", "--lora_rank", "--no_bf16", "--lr_scheduler_type"),
+    "evaluate_vqa.py": ("--model_path", "--max_new_tokens", "--save_predictions"),
+    "test_vqa_collator.py": ("--dataset_path",),
+}
+
+
+def run_main(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_without_a_command_it_lists_them(capsys, arguments):
+    assert run_main(*arguments) == 0
+    shown = capsys.readouterr().out
+    assert all(f"rfm {' '.join(name)}" in shown and command.summary in shown for name, command in COMMANDS.items())
+
+
+@pytest.mark.parametrize("arguments", [["genrate"], ["ingest"], ["ingest", "films"]])
+def test_an_unknown_command_ends_with_status_2_and_the_list(capsys, arguments):
+    assert run_main(*arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"rfm: no command {' '.join(arguments)!r}")
+    assert "rfm ingest videos" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_every_command_leads_to_options_and_a_function(name):
+    for where in (COMMANDS[name].options, COMMANDS[name].function):
+        module, _, attribute = where.partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_a_command_gets_the_rest_of_the_line(capsys):
+    assert run_main("ingest", "videos", "--help") == 0
+    assert capsys.readouterr().out.startswith("usage: rfm ingest videos")
+    assert run_main("generate", "--output_path", "x", "--samples", "3") == 2
+    assert "rfm generate: error: unrecognized arguments: --samples 3" in capsys.readouterr().err
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Make a command of a function; it takes the options of `rfm generate`."""
+
+    def make(function):
+        monkeypatch.setattr(cli, "toy_function", function, raising=False)
+        options = COMMANDS[("generate",)].options
+        monkeypatch.setitem(COMMANDS, ("toy",), Command(options, "rfm.cli:toy_function", "toy"))
+        return lambda: run_command(("toy",), ["--output_path", "x"], "rfm toy")
+
+    return make
+
+
+@pytest.mark.parametrize("error", [RfmError, ConfigError])
+def test_an_error_of_the_user_is_one_message_and_status_1(command, capsys, error):
+    def fail(_options):
+        raise error("`seed` must be " + "a very long explanation " * 20 + "[0, 1]\nand a second line")
+
+    assert command(fail)() == 1
+    shown = capsys.readouterr().err
+    assert shown == f"error: `seed` must be {'a very long explanation ' * 20}[0, 1]\nand a second line\n"
+
+
+def test_a_fault_of_ours_keeps_its_traceback(command):
+    with pytest.raises(ZeroDivisionError):
+        command(lambda _options: 1 / 0)()
+
+
+def test_an_interruption_says_how_to_go_on(command, capsys):
+    def interrupt(_options):
+        raise KeyboardInterrupt
+
+    assert command(interrupt)() == 130
+    assert "interrupted; the same command goes on where it can" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("result", "status"), [(None, 0), (Path("x"), 0), (0, 0), (1, 1)])
+def test_the_result_becomes_the_exit_status(command, result, status):
+    assert command(lambda _options: result)() == status
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_are_short_and_run(monkeypatch, capsys, script):
+    path = REPOSITORY / "scripts" / script
+    assert len(path.read_text().splitlines()) <= 20
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(path), run_name="__main__")
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: {script}")
+    assert all(flag in shown for flag in SCRIPTS[script])
+
+
+def test_there_are_no_other_scripts():
+    assert {path.name for path in (REPOSITORY / "scripts").iterdir() if path.suffix == ".py"} == set(SCRIPTS)
+
+
+def test_everything_up_to_generation_works_without_torch():
+    code = (
+        "import sys, rfm.cli, rfm.ingest.commands, rfm.vqa.generate, rfm.vqa.provenance, rfm.frames.reader\n"
+        "sys.exit(int('torch' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_module_runs_as_a_program():
+    run = subprocess.run([sys.executable, "-m", "rfm", "nothing"], check=False, capture_output=True, text=True)
+    assert (run.returncode, run.stderr.splitlines()[0]) == (2, "rfm: no command 'nothing'")

@@ -1,0 +1,33 @@
+import logging
+
+from rich.progress import Task
+
+from rfm.console import _Rate, progress_bar, tracked
+
+
+def test_tracked_items_come_through_in_order(capsys):
+    assert list(tracked((word for word in "abc"), "letters", 3)) == ["a", "b", "c"]
+    shown = capsys.readouterr().err
+    assert "letters" in shown
+    assert "3/3" in shown
+
+
+def test_a_disabled_bar_is_silent(capsys):
+    with progress_bar(disable=True) as bar:
+        bar.advance(bar.add_task("work", total=2), 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_rate_is_steps_a_second():
+    task = Task(1, "work", 10, 0, _get_time=lambda: 0.0, finished_speed=1234.5)
+    assert str(_Rate().render(task)) == "1,234.5/s"
+    task.finished_speed = None
+    assert str(_Rate().render(task)) == "-/s"
+
+
+def test_logging_leaves_other_packages_quiet():
+    from rfm.console import set_up_logging
+
+    set_up_logging()
+    assert logging.getLogger("rfm").level == logging.INFO
+    assert logging.getLogger("some_other_package").getEffectiveLevel() >= logging.WARNING

@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rfm.vqa.answers import parse_answer, write_answer
+
+
+@given(st.integers(0, 100))
+def test_what_is_written_is_parsed(score):
+    assert parse_answer("progress", write_answer(str(score))) == score
+
+
+@pytest.mark.parametrize("kind", ["preference", "similarity"])
+@pytest.mark.parametrize("answer", [1, 2])
+def test_a_choice_is_parsed(kind, answer):
+    assert parse_answer(kind, write_answer(str(answer))) == answer
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("ANS: 75", 75),
+        ("ANS:75", 75),
+        ("ANS:\n75", 75),
+        ("The drawer is half open. ANS: 50", 50),
+        ("ANS: 75.", 75),
+        ("ANS: 75%", 75),
+        ("ANS: 075", 75),
+        ("ANS: 0", 0),
+        ("ANS: 100", 100),
+        ("ANS: 100<|im_end|>", 100),
+        ("ANS: 30 or ANS: 40", 30),
+        ("ANS: 30, or rather 40", 30),
+        ("ANS: score ANS: 30", 30),
+        ("ANS: 101", None),
+        ("ANS: 1000", None),
+        ("ANS: -1", None),
+        ("ANS: 1.5", None),
+        ("ANS: 99.5", None),
+        ("ANS: 1/2", None),
+        ("ANS: 10,20", None),
+        ("ANS: 1,000", None),
+        ("ANS: 500 ANS: 50", None),
+        ("ANS: ", None),
+        ("ANS: score", None),
+        ("ans: 75", None),
+        ("ANS 75", None),
+        ("75", None),
+        ("100", None),
+        ("", None),
+        ("ANS: ٣", None),
+        ("ANS: " + "9" * 5000, None),
+    ],
+)
+def test_progress(completion, answer):
+    assert parse_answer("progress", completion) == answer
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("ANS: 1", 1),
+        ("ANS: 2\n", 2),
+        ("ANS: Video 1", None),
+        ("Video 1", None),
+        ("ANS: 1/2", None),
+        ("ANS: 1.5", None),
+        ("ANS: 1.0", None),
+        ("ANS: 0", None),
+        ("ANS: 3", None),
+        ("ANS: 12", None),
+        ("ANS: 21", None),
+    ],
+)
+def test_preference(completion, answer):
+    assert parse_answer("preference", completion) == answer
+
+
+@given(st.text())
+def test_any_text_is_an_answer_in_range_or_none(text):
+    assert parse_answer("progress", f"ANS: {text}") in (None, *range(101))
+    assert parse_answer("preference", f"ANS: {text}") in (None, 1, 2)
