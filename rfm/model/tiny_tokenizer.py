@@ -1,11 +1,11 @@
-"""A byte-level BPE tokenizer of at most 500 words that splits text as Qwen's does.
+"""A byte-level BPE tokenizer of at most 640 words that splits text as Qwen's does.
 
-In: texts to learn merges from. Out: the stock `Qwen2Tokenizer` with a small vocabulary, so that pre-tokenisation (each digit
-apart, the space before a digit apart), normalisation and saved files are those of the real one. `ANS` is one word
+In: texts to learn merges from. Out: the stock `Qwen2Tokenizer` with a small vocabulary, so that pre-tokenisation (each
+digit apart, the space before a digit apart), normalisation and saved files are those of the real one. `ANS` is one word
 whatever the texts say: "ANS: 100" is `ANS`, `:`, a space, `1`, `0`, `0`.
 
-Bytes, control tokens and merges share the 500 words: a small table trains fast, at the price of prompts about half as
-long again as under Qwen's 151,643 words.
+Bytes, control tokens and merges share the 640 words, which is where the prompts of the bundled videos are one token a
+word: 115 tokens a row instead of 135 with 500 words, and as much time saved.
 """
 
 from __future__ import annotations
