@@ -28,6 +28,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
+from rfm.processes import die_with_parent
 from rfm.trajectories.record import Trajectory, dataset_folder
 from rfm.trajectories.staging import exclusive, remove_leftovers, staged_file
 from rfm.trajectories.store import PROCESSED, write_processed_dataset
@@ -185,7 +186,7 @@ def _outcomes(jobs: Sequence[_Job], options: IngestOptions) -> list[_Outcome]:
             results: Iterable[_Outcome] = map(_run, jobs)
         else:
             context = multiprocessing.get_context("spawn")  # a forked process may inherit locks held by threads
-            pool = stack.enter_context(ProcessPoolExecutor(options.num_workers, mp_context=context))
+            pool = stack.enter_context(ProcessPoolExecutor(options.num_workers, context, die_with_parent))
             results = pool.map(_run, jobs, chunksize=4)
         return list(tracked(results, "ingest", len(jobs)))
 

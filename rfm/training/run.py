@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import Trainer, TrainingArguments, set_seed
 
@@ -37,6 +38,7 @@ from rfm.training.callbacks import SaveProcessor, StopOnInvalidLoss
 from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.optimizer import muon_with_adamw
 from rfm.training.options import TrainOptions
+from rfm.vqa.provenance import load_hashes
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ def train(options: TrainOptions) -> Path:
     folder = output_dir.prepare(options)
     set_seed(options.seed)
     loaded = load_trainable(options, data.rows, resume)
-    saver = SaveProcessor(loaded, form, data.trajectories)
+    saver = SaveProcessor(loaded, form, _trained_on(options, data))
     trainer = make_trainer(options, loaded, form, data, held_out or None, saver)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume)
@@ -89,6 +91,12 @@ def make_trainer(
     )
 
 
+def _trained_on(options: TrainOptions, data: TrainingSet) -> Any:
+    """Return the hashes of this run's trajectories and of those that the model it starts from was trained on."""
+    before = load_hashes(Path(options.model_name))
+    return data.trajectories if before is None else np.union1d(before, data.trajectories)
+
+
 def _optimizer(options: TrainOptions, model: Any) -> Any:
     """Return Muon where it was asked for; None leaves AdamW to the Trainer."""
     if options.optim == "adamw":
@@ -120,7 +128,7 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         **{name: getattr(options, name) for name in SAME_NAME},
         warmup_steps=options.warmup_ratio if options.warmup_steps is None else options.warmup_steps,
         eval_strategy=eval_strategy,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if options.gradient_checkpointing else None,
+        **_checkpointing(options.gradient_checkpointing),
         dataloader_persistent_workers=workers > 0,
         dataloader_pin_memory=on_gpu,
         remove_unused_columns=False,
@@ -130,10 +138,17 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
     )
 
 
+def _checkpointing(wanted: bool) -> dict[str, Any]:
+    """Return the arguments under the names that this transformers has for them: they changed between 5.17 and 5.23."""
+    names = {field.name for field in dataclasses.fields(TrainingArguments)}
+    name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    return {name: wanted, f"{name}_kwargs": {"use_reentrant": False} if wanted else None}
+
+
 SAME_NAME = (
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs",
     "max_steps", "learning_rate", "lr_scheduler_type", "max_grad_norm", "weight_decay", "adam_beta1", "adam_beta2",
-    "gradient_checkpointing", "dataloader_num_workers", "save_strategy", "save_steps", "save_total_limit",
+    "dataloader_num_workers", "save_strategy", "save_steps", "save_total_limit",
     "logging_steps", "eval_steps",
 )  # fmt: skip
 

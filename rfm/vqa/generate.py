@@ -25,6 +25,7 @@ from rfm.configs.experiment_configs import ExperimentConfig
 from rfm.console import progress_bar
 from rfm.errors import ConfigError
 from rfm.ingest.bundled import bundled_root
+from rfm.processes import die_with_parent
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
 from rfm.trajectories.record import dataset_folder
@@ -153,6 +154,7 @@ _worker: tuple[_Plan, Sampler] | None = None
 
 def _start_worker(plan: _Plan) -> None:
     global _worker
+    die_with_parent()
     _worker = plan, plan.sampler()
 
 

@@ -1,7 +1,7 @@
 """Which trajectories a model was trained on, so that an evaluation can tell what it has seen.
 
-A checkpoint keeps 8-byte hashes of the ids (`trained_on.npy`, 8 MB for a million trajectories): enough to find overlap
-on any machine, without the training data.
+A checkpoint keeps 8-byte hashes of the trajectories' frame files, relative to the datasets root (`trained_on.npy`, 8 MB
+for a million trajectories): enough to find overlap on any machine, without the training data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt64
 
 FILE = "trained_on.npy"
-_COLUMNS = ("trajectory_id", "first_trajectory_id", "second_trajectory_id", "reference_trajectory_id")
+_COLUMNS = ("npz_path", "first_npz_path", "second_npz_path", "reference_npz_path")
 
 
 def trajectory_hashes(dataset: Any) -> UInt64[np.ndarray, " k"]:

@@ -35,6 +35,7 @@ from rfm.ingest.metaworld.simulate import Episode, simulate
 from rfm.ingest.metaworld.slots import MAX_ATTEMPTS, Slot, plan_slots
 from rfm.ingest.metaworld.tasks import select_tasks
 from rfm.ingest.metaworld.video import FPS, write_video
+from rfm.processes import die_with_parent
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _make_all(output: Path, slots: Sequence[Slot], num_workers: int) -> Iterator
             yield
         return
     # spawn: a forked OpenGL context is not usable
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_workers, get_context("spawn"), die_with_parent) as pool:
         for future in as_completed([pool.submit(make_episode, output, slot) for slot in slots]):
             future.result()
             yield
