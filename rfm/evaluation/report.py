@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from rfm.console import console
 from rfm.evaluation.metrics import Numbers
 
+_NAMES = {"accuracy": "accuracy", "mae": "MAE", "rmse": "RMSE"}
 _COLUMNS = (("preference", "accuracy"), ("progress", "mae"), ("progress", "rmse"), ("similarity", "accuracy"))
 
 
@@ -19,31 +21,39 @@ def print_results(results: Numbers) -> None:
 
 
 def summary_table(results: Numbers) -> Table:
-    """Return a row for the model, for each control and for the best constant answer."""
+    """Return a row for the model, for each control and for the best constant answer; 95% intervals in brackets."""
     shown = [(kind, metric) for kind, metric in _COLUMNS if kind in results]
-    table = Table(title=f"{results['total_samples']} samples of {results['dataset_path']}")
+    table = _table(f"{results['total_samples']} samples of {results['dataset_path']}")
     table.add_column("")
     for kind, metric in shown:
-        table.add_column(f"{kind} {metric}", justify="right")
+        table.add_column(f"{kind} {_NAMES[metric]}", justify="right")
     for name, numbers in _contestants(results):
         table.add_row(name, *(_cell(numbers[kind], metric) for kind, metric in shown))
     return table
 
 
 def strategy_table(results: Numbers) -> Table:
-    """Return a row for each strategy."""
-    table = Table("sample type", "strategy", "count", "metric", "model", "best constant")
+    """Return a row for each strategy: accuracy, or MAE for progress."""
+    table = _table("by strategy")
+    table.add_column("", no_wrap=True)
+    for name in ("rows", "accuracy or MAE", "constant"):
+        table.add_column(name, justify="right", no_wrap=True)
     for kind, metric in (("preference", "accuracy"), ("progress", "mae"), ("similarity", "accuracy")):
         for name, numbers in results.get(kind, {}).get("by_strategy", {}).items():
             constant = results["best_constant"][kind]["by_strategy"][name]
-            table.add_row(kind, name, str(numbers["count"]), metric, _cell(numbers, metric), _cell(constant, metric))
+            cells = _cell(numbers, metric), _cell(constant, metric).split(" [")[0]
+            table.add_row(f"{kind}/{name}", str(numbers["count"]), *cells)
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
 
 
 def _contestants(results: Numbers) -> Iterator[tuple[str, Numbers]]:
     yield "model", results
     for name, numbers in results["controls"].items():
-        yield f"model, {name} frames", numbers
+        yield f"{name} frames", numbers
     yield "best constant", results["best_constant"]
 
 
@@ -54,4 +64,4 @@ def _cell(numbers: Numbers, metric: str) -> str:
     bounds = numbers.get(f"{metric}_interval")
     form = "{:.3f}" if metric == "accuracy" else "{:.1f}"
     text = form.format(value)
-    return text if bounds is None else f"{text} ({form.format(bounds[0])} to {form.format(bounds[1])})"
+    return text if bounds is None else f"{text} [{form.format(bounds[0])}, {form.format(bounds[1])}]"

@@ -1,10 +1,13 @@
+import re
+
 from rich.console import Console
 
 from rfm.evaluation.report import strategy_table, summary_table
 
 
 def progress(mae, **more):
-    return {"count": 3, "mae": mae, "rmse": 2 * mae, "mae_interval": (mae - 1, mae + 1), "unparsed": 0, **more}
+    numbers = {"count": 3, "mae": mae, "rmse": 2 * mae, "mae_interval": (mae - 1, mae + 1), "unparsed": 0}
+    return {**numbers, **more}
 
 
 RESULTS = {
@@ -17,23 +20,30 @@ RESULTS = {
 
 
 def lines(table):
-    console = Console(width=200, color_system=None)
+    console = Console(width=80, color_system=None)
     with console.capture() as capture:
         console.print(table)
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in capture.get().splitlines() if "│" in line]
+    below = re.split(r"─\s*\n", capture.get())[1]
+    return [re.split(r"\s{2,}", line.strip()) for line in below.splitlines() if line.strip()]
 
 
 def test_the_model_stands_beside_its_controls_and_the_best_constant():
     assert lines(summary_table(RESULTS)) == [
-        ["model", "5.0 (4.0 to 6.0)", "10.0"],
-        ["model, blank frames", "25.0 (24.0 to 26.0)", "50.0"],
-        ["best constant", "24.0 (23.0 to 25.0)", "48.0"],
+        ["model", "5.0 [4.0, 6.0]", "10.0"],
+        ["blank frames", "25.0 [24.0, 26.0]", "50.0"],
+        ["best constant", "24.0 [23.0, 25.0]", "48.0"],
     ]
 
 
 def test_each_strategy_has_a_row():
-    assert lines(strategy_table(RESULTS)) == [
-        ["progress", "rewind", "3", "mae", "6.0 (5.0 to 7.0)", "26.0 (25.0 to 27.0)"]
+    assert lines(strategy_table(RESULTS)) == [["progress/rewind", "3", "6.0 [5.0, 7.0]", "26.0"]]
+
+
+def test_long_names_fit_into_80_columns():
+    name, count = "different_task_instruction", 123_456
+    long = progress(47.25, by_strategy={name: progress(47.25, count=count)}, count=count)
+    assert lines(strategy_table({**RESULTS, "progress": long, "best_constant": {"progress": long}})) == [
+        [f"progress/{name}", "123456", "47.2 [46.2, 48.2]", "47.2"]
     ]
 
 
