@@ -1,11 +1,11 @@
-"""A byte-level BPE tokenizer of at most 640 words that splits text as Qwen's does.
+"""A byte-level BPE tokenizer of at most 768 words that splits text as Qwen's does.
 
 In: texts to learn merges from. Out: the stock `Qwen2Tokenizer` with a small vocabulary, so that pre-tokenisation (each
 digit apart, the space before a digit apart), normalisation and saved files are those of the real one. `ANS` is one word
 whatever the texts say: "ANS: 100" is `ANS`, `:`, a space, `1`, `0`, `0`.
 
-Bytes, control tokens and merges share the 640 words, which is where the prompts of the bundled videos are one token a
-word: 115 tokens a row instead of 135 with 500 words, and as much time saved.
+Bytes, control tokens and merges share the 768 words: enough for one token a word in the prompts of the bundled videos,
+115 tokens a row instead of 135 with 500 words, and as much time saved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from transformers import AddedToken, Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-VOCABULARY = 640
+from rfm.vqa.prompts import prompt
+
+VOCABULARY = 768
 
 CONTROL_TOKENS = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
@@ -36,10 +38,10 @@ BUILT_IN_TEXTS = (
     "<0.2 seconds>",
     "<1.2 seconds>",
     "Reference video:",
-    "Given these two robot videos, which one makes the most progress towards solving the task, Video 1 or 2?"
-    " Format your answer as: ANS: 1/2\n\nTask: push the button",
-    "Given the task, assign an integer-valued progress score from 0 to 100 for the robot in the video in the format:"
-    " ANS: score\n\nTask: open the drawer",
+    prompt("preference", "push the button"),
+    prompt("progress", "open the drawer"),
+    prompt("progress", "close the door", discrete=True),
+    prompt("similarity", "slide the plate into the goal"),
 )
 
 

@@ -74,7 +74,7 @@ _TASKS = (
     Task(
         "drawer-close",
         ("close the drawer", "push the green drawer shut", "slide the drawer back in"),
-        threshold=0.055,
+        threshold=0.065,
         others=("drawer-open", "button-press-topdown", "plate-slide"),
     ),
     Task(
