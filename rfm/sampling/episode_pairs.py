@@ -21,7 +21,7 @@ from rfm.sampling.shapes import ShapePair, padded, shown_counts
 
 STARTS = (0.0, 0.125, 0.25, 0.375)
 """Where the common start may lie, as a share of the episode from the side the clips leave."""
-_BLOCK = 16384
+_BLOCK = 2048
 
 
 @dataclass(frozen=True)

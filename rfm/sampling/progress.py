@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from rfm.errors import ConfigError
 from rfm.sampling.clips import Clips
@@ -30,12 +30,17 @@ GRID = 64
 SUCCESSFUL = 2
 
 
+LARGEST_TABLE = 200_000
+"""Trajectories up to which all curves are kept (512 bytes each); of more they are computed when asked for."""
+_BLOCK = 4096
+
+
 @dataclass(frozen=True)
 class Curves:
     """Progress on a grid of frames, row by row; columns beyond a short episode's end are NaN."""
 
-    frames: Int64[np.ndarray, "m G"]
-    progress: Float64[np.ndarray, "m G"]
+    frames: Int32[np.ndarray, "m G"]
+    progress: Float32[np.ndarray, "m G"]
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,37 @@ class Progress:
 
     def curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         """Return the progress of up to GRID frames of each trajectory, first and last included."""
+        if len(self.catalog) > LARGEST_TABLE:
+            return self._curves(trajectory)
+        return Curves(self._table.frames[trajectory], self._table.progress[trajectory])
+
+    @cached_property
+    def _table(self) -> Curves:
+        n = len(self.catalog)
+        parts = [self._curves(np.arange(low, min(low + _BLOCK, n))) for low in range(0, n, _BLOCK)]
+        return Curves(
+            *(np.concatenate(arrays) for arrays in zip(*((p.frames, p.progress) for p in parts), strict=True))
+        )
+
+    @cached_property
+    def _width(self) -> int:
+        return int(min(GRID, self.catalog.num_frames.max(initial=1)))
+
+    def _curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         n = self.catalog.num_frames[trajectory].astype(np.int64)
-        width = int(min(GRID, n.max(initial=1)))
-        columns = np.arange(width)
-        short = n <= width
-        spread = np.floor(columns * ((n - 1) / max(width - 1, 1))[:, None] + 0.5).astype(np.int64)
+        columns = np.arange(self._width)
+        short = n <= self._width
+        spread = np.floor(columns * ((n - 1) / max(self._width - 1, 1))[:, None] + 0.5).astype(np.int64)
         frames = np.where(short[:, None], columns, spread)
         inside = frames < n[:, None]
         values = self._total(trajectory, np.minimum(frames, n[:, None] - 1))
-        return Curves(frames, np.where(inside, values, np.nan))
+        return Curves(frames.astype(np.int32), np.where(inside, values, np.nan).astype(np.float32))
+
+    def at_ends(self, clips: Clips) -> Float32[np.ndarray, " m"]:
+        """Return the progress at the last shown frame of each clip, in the scale of the whole episode; NaN unknown."""
+        values = self._total(clips.trajectory, clips.end()[:, None])
+        self._fill_ends(clips, values, np.zeros(len(clips.count), np.int64))
+        return values[:, 0].astype(np.float32)
 
     def of_clips(self, clips: Clips, *, from_first: bool = False) -> Float32[np.ndarray, "m K"]:
         """Return the progress of each shown frame; NaN where unknown and in unused columns.
@@ -90,7 +117,7 @@ class Progress:
         if from_first and self.pred_type == "absolute_first_frame":
             values = np.where(self.recorded[clips.trajectory][:, None], values, self._from_first(clips, frames))
         values = np.where(clips.indices >= 0, values, np.nan)
-        self._fill_ends(clips, values)
+        self._fill_ends(clips, values, clips.count - 1)
         return values.astype(np.float32)
 
     def targets(self, progress: Float32[np.ndarray, "m K"]) -> Float32[np.ndarray, "m K"]:
@@ -116,11 +143,11 @@ class Progress:
         values = np.minimum((frames - first[:, None]) / np.maximum(span, 1.0), 1.0)
         return np.where(self.known[clips.trajectory][:, None], values, np.nan)
 
-    def _fill_ends(self, clips: Clips, values: np.ndarray) -> None:
-        """Put partial success at the ends of clips that run to the end of an otherwise unknown episode."""
-        to_end = clips.end() == self.catalog.num_frames[clips.trajectory] - 1
-        rows = np.flatnonzero(to_end & ~self.known[clips.trajectory])
-        values[rows, clips.count[rows] - 1] = self.catalog.partial_success[clips.trajectory[rows]]
+    def _fill_ends(self, clips: Clips, values: np.ndarray, column: Int64[np.ndarray, " m"]) -> None:
+        """Put partial success at `column` of clips that run to the end of an otherwise unknown episode."""
+        rows = np.flatnonzero(~self.known[clips.trajectory])
+        rows = rows[clips.end()[rows] == self.catalog.num_frames[clips.trajectory[rows]] - 1]
+        values[rows, column[rows]] = self.catalog.partial_success[clips.trajectory[rows]]
 
 
 def read_cutoffs(path: str | None) -> dict[str, float]:

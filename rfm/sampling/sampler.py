@@ -189,28 +189,28 @@ class _Canvas:
     ) -> None:
         self._text[rows] = drawn.text
         self._answer[rows] = np.where(better_first, 1, 2)
-        self._put(FIRST, rows, Clips.where(better_first, drawn.better, drawn.worse), progress)
-        self._put(SECOND, rows, Clips.where(better_first, drawn.worse, drawn.better), progress)
+        better, worse = progress.at_ends(drawn.better), progress.at_ends(drawn.worse)
+        first, second = np.where(better_first, better, worse), np.where(better_first, worse, better)
+        self._put(FIRST, rows, Clips.where(better_first, drawn.better, drawn.worse), first)
+        self._put(SECOND, rows, Clips.where(better_first, drawn.worse, drawn.better), second)
         if drawn.reference is not None:
-            self._put(REFERENCE, rows, drawn.reference, progress)
+            self._put(REFERENCE, rows, drawn.reference, progress.at_ends(drawn.reference))
 
     def add_scores(self, rows: np.ndarray, drawn: ScoreDraw, progress: Progress, settings: DataConfig) -> None:
-        shown = self._put(FIRST, rows, drawn.clip, progress, from_first=True)
         if drawn.wrong:
             shown = np.where(drawn.clip.indices >= 0, np.float32(0), np.float32(np.nan))
-            self._slots[FIRST].end_progress[rows] = 0
+        else:
+            shown = progress.of_clips(drawn.clip, from_first=True)
+        self._put(FIRST, rows, drawn.clip, shown[np.arange(len(rows)), drawn.clip.count - 1])
         self._text[rows] = drawn.text
         self._target[rows] = progress.targets(shown)
         end = self._slots[FIRST].end_progress[rows]
         self._answer[rows] = level(end) if settings.discrete_progress else score(end, settings.progress_step)
 
-    def _put(
-        self, slot: int, rows: np.ndarray, clips: Clips, progress: Progress, *, from_first: bool = False
-    ) -> Float32[np.ndarray, "k K"]:
-        into, shown = self._slots[slot], progress.of_clips(clips, from_first=from_first)
+    def _put(self, slot: int, rows: np.ndarray, clips: Clips, end_progress: Float32[np.ndarray, " k"]) -> None:
+        into = self._slots[slot]
         into.trajectory[rows], into.indices[rows], into.count[rows] = clips.trajectory, clips.indices, clips.count
-        into.end_progress[rows] = shown[np.arange(len(rows)), clips.count - 1]
-        return shown
+        into.end_progress[rows] = end_progress
 
     def finish(self, strategy: np.ndarray) -> Block:
         first, second, reference = self._slots
