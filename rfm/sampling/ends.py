@@ -9,6 +9,8 @@ from rfm.sampling.episode_pairs import choose
 from rfm.sampling.progress import Curves
 from rfm.sampling.random import RowRandom
 
+_FAR, _SAME = np.float32(np.inf), np.float32(1e-7)
+
 
 def draw_end(
     random: RowRandom, stream: str, curves: Curves, allowed: Bool[np.ndarray, "m G"]
@@ -20,11 +22,11 @@ def draw_end(
     """
     known = allowed & ~np.isnan(curves.progress)
     usable = np.where(known.any(axis=1, keepdims=True), known, allowed)
-    progress = np.where(usable & known, curves.progress, 0.0)
-    low = np.where(usable, progress, np.inf).min(axis=1)
-    high = np.where(usable, progress, -np.inf).max(axis=1)
-    wanted = low + random.uniform(f"{stream}/progress") * (high - low)
-    miss = np.where(usable, np.abs(progress - wanted[:, None]), np.inf)
-    nearest = miss <= miss.min(axis=1, keepdims=True) + 1e-9
+    progress = np.where(known, curves.progress, np.float32(0))
+    low = np.where(usable, progress, _FAR).min(axis=1)
+    high = np.where(usable, progress, -_FAR).max(axis=1)
+    wanted = low + random.uniform(f"{stream}/progress").astype(np.float32) * (high - low)
+    miss = np.where(usable, np.abs(progress - wanted[:, None]), _FAR)
+    nearest = miss <= miss.min(axis=1, keepdims=True) + _SAME
     column = choose(nearest, random.uniform(f"{stream}/frame"))
     return curves.frames[np.arange(len(column)), column]

@@ -29,7 +29,7 @@ class QualityPairs:
         task = catalog.task_code.astype(np.int64)
         within = task * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
         self._levels = [_Level.build(catalog, eligible, group, threshold - 1e-6) for group in (within, task)]
-        near, far = (level.partners() for level in self._levels)
+        near, far = (level.partners for level in self._levels)
         self._level = np.where(near > 0, 0, np.where(far > 0, 1, -1))
         self.anchors = np.flatnonzero(self._level >= 0)
 
@@ -46,13 +46,16 @@ class QualityPairs:
 
 @dataclass(frozen=True)
 class _Level:
-    """One way of grouping: members in (group, score) order, and each trajectory's key in that order."""
+    """One way of grouping: members in (group, score) order, and where the partners of each trajectory lie in it."""
 
     members: Int64[np.ndarray, " k"]
-    sorted_keys: Float64[np.ndarray, " k"]
-    group: Int64[np.ndarray, " n"]
-    score: Float64[np.ndarray, " n"]
-    gap: Float64[np.ndarray, " n"]
+    low: Int64[np.ndarray, " n"]
+    worse: Int64[np.ndarray, " n"]
+    """End of the run of worse partners, which starts at `low`."""
+    better: Int64[np.ndarray, " n"]
+    """Start of the run of better partners."""
+    partners: Int64[np.ndarray, " n"]
+    """How many there are; 0 for trajectories that are no members."""
 
     @staticmethod
     def build(catalog: Catalog, eligible: np.ndarray, group: np.ndarray, threshold: float) -> _Level:
@@ -63,35 +66,24 @@ class _Level:
         score = np.where(by_partial, partial, catalog.quality / 2)
         members = np.flatnonzero(eligible & (by_partial | (catalog.quality >= 0)))
         order = members[np.lexsort((members, score[members], group[members]))]
-        gap = np.where(by_partial, threshold, _BY_QUALITY)
-        return _Level(order, _key(group[order], score[order]), group, score, gap)
-
-    def partners(self) -> Int64[np.ndarray, " n"]:
-        """Return the number of partners of every trajectory; 0 for those that are no members."""
-        low, worse, better, high = self._runs(np.arange(len(self.group)))
-        count = (worse - low) + (high - better)
-        out = np.zeros(len(self.group), np.int64)
-        out[self.members] = count[self.members]
-        return out
+        keys, gap = _key(group[order], score[order]), np.where(by_partial, threshold, _BY_QUALITY)
+        known = np.nan_to_num(score)
+        low = np.searchsorted(keys, _key(group, -1.0), "left")
+        high = np.searchsorted(keys, _key(group, 2.0), "right")
+        worse = np.maximum(np.searchsorted(keys, _key(group, known - gap), "right"), low)
+        better = np.minimum(np.searchsorted(keys, _key(group, known + gap), "left"), high)
+        partners = np.zeros(len(group), np.int64)
+        partners[order] = ((worse - low) + (high - better))[order]
+        return _Level(order, low, worse, better, partners)
 
     def partner(self, anchor: np.ndarray, ticket: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a partner of each anchor and whether the anchor is the better of the two."""
-        low, worse, better, high = self._runs(anchor)
-        count = (worse - low) + (high - better)
+        low, worse, better, count = self.low[anchor], self.worse[anchor], self.better[anchor], self.partners[anchor]
         chosen = np.minimum((ticket * count).astype(np.int64), count - 1)
         is_better = chosen < worse - low
         place = np.where(is_better, low + chosen, better + chosen - (worse - low))
         return self.members[place], is_better
 
-    def _runs(self, anchor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the ends of the run of worse partners and of the run of better ones."""
-        group, score, gap = self.group[anchor], np.nan_to_num(self.score[anchor]), self.gap[anchor]
-        low = np.searchsorted(self.sorted_keys, _key(group, np.full(len(group), -1.0)), "left")
-        high = np.searchsorted(self.sorted_keys, _key(group, np.full(len(group), 2.0)), "right")
-        worse = np.searchsorted(self.sorted_keys, _key(group, score - gap), "right")
-        better = np.searchsorted(self.sorted_keys, _key(group, score + gap), "left")
-        return low, np.maximum(worse, low), np.minimum(better, high), high
 
-
-def _key(group: np.ndarray, score: np.ndarray) -> Float64[np.ndarray, " m"]:
+def _key(group: np.ndarray, score: np.ndarray | float) -> Float64[np.ndarray, " m"]:
     return np.asarray(group * 8.0 + score)

@@ -10,10 +10,13 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rfm.sampling.sampler import FIRST, REFERENCE, SECOND, Block, Sampler, Slot
 from rfm.vqa.prompts import prompt
 
+_HOLE = "\0"
+"""Where the task stands while a question's text before and after it is found."""
 _INDICES, _TARGETS = pa.list_(pa.int32()), pa.list_(pa.float32())
 _QUALITY = pa.array(["failure", "suboptimal", "successful"])
 CLIP_PREFIXES = {
@@ -77,16 +80,19 @@ def record_batch(sampler: Sampler, block: Block, *, discrete: bool) -> pa.Record
 
 
 def _prompts(sampler: Sampler, block: Block, discrete: bool) -> pa.Array:
-    kinds = [kind for kind, _ in sampler.quotas.strategies]
-    pairs, inverse = np.unique(block.strategy * (2**32) + block.text, return_inverse=True)
-    texts = sampler.catalog.texts
-    questions = [
-        prompt(kinds[int(pair) >> 32], texts[int(pair) & (2**32 - 1)].as_py(), discrete=discrete) for pair in pairs
-    ]
-    return _take(questions, inverse)
+    """Return the questions; each one that a block has is put together once."""
+    kinds = list(dict.fromkeys(kind for kind, _ in sampler.quotas.strategies))
+    kind_of = np.array([kinds.index(kind) for kind, _ in sampler.quotas.strategies])
+    asked, row = np.unique(kind_of[block.strategy] * (2**32) + block.text, return_inverse=True)
+    frames = [prompt(kind, _HOLE, discrete=discrete).split(_HOLE) for kind in kinds]
+    before, after = (_take([frame[side] for frame in frames], asked >> 32) for side in (0, 1))
+    texts = sampler.catalog.texts.take(pa.array(asked & (2**32 - 1)))
+    return pc.binary_join_element_wise(before, texts, after, "").take(pa.array(row))
 
 
 def _clip_columns(sampler: Sampler, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
+    if not used.any():
+        return {field.name: pa.nulls(len(used), field.type) for field in _clip_fields(prefix)}
     catalog = sampler.catalog
     at = np.where(used, slot.trajectory, 0)
     rows = pa.array(at, mask=~used)

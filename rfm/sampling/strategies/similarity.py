@@ -65,14 +65,12 @@ class _References:
 
     def __init__(self, material: Material, members: Bool[np.ndarray, " n"]):
         self._material = material
-        self._task = material.catalog.task_code.astype(np.int64)
-        everyone = np.arange(len(self._task))
-        self._order = Order(np.flatnonzero(members), np.ones(len(self._task), np.int64), self._task, everyone)
-        self.serves: Bool[np.ndarray, " n"] = self._order.outside(self._task, everyone) > 0
+        task = material.catalog.task_code.astype(np.int64)
+        self._order = Order(np.flatnonzero(members), None, task, np.arange(len(task)))
+        self.serves: Bool[np.ndarray, " n"] = self._order.outside > 0
 
     def draw(self, random: RowRandom, of: Int64[np.ndarray, " m"]) -> Clips:
-        room = self._order.outside(self._task[of], of)
-        chosen = self._order.at_outside(random.below("reference", room), self._task[of], of)
+        chosen = self._order.at_outside(random.below("reference", self._order.outside[of]), of)
         return _whole(self._material, chosen, np.minimum(self._material.max_frames, self._material.frames[chosen]))
 
 
