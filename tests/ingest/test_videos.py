@@ -272,6 +272,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     six_videos(tmp_path / "repo" / "data" / "metaworld_mini")
     monkeypatch.setattr(bundled.rfm, "__file__", str(tmp_path / "repo" / "rfm" / "__init__.py"))
     monkeypatch.setenv("RFM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # no worker processes, which would not see what tests replace
     return tmp_path / "repo"
 
 
