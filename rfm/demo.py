@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from rfm.console import console
 from rfm.errors import ConfigError
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 FRAMES = 4
 BATCH = 16
 HELD_OUT_ROWS = 1200
+THREADS = 2
+"""Of torch: more only wait for each other on matrices this small."""
 
 
 class Lesson(NamedTuple):
@@ -63,8 +66,8 @@ LESSONS = (
         "how far",
         0.08,
         (
-            "data.sample_type_ratio=[0.5,0.5,0]",
-            "data.preference_strategy_ratio={suboptimal: 1}",
+            "data.sample_type_ratio=[0.6,0.4,0]",
+            "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}",
             "data.progress_strategy_ratio={forward_progress: 1}",
         ),
     ),
@@ -73,6 +76,7 @@ LESSONS = (
         0.2,
         (
             "data.sample_type_ratio=[0.6,0.4,0]",
+            "data.preference_strategy_ratio={rewind: 1, suboptimal: 1, different_task: 2, reverse_progress: 1}",
             "data.progress_strategy_ratio={forward_progress: 1, reverse_progress: 1, rewind: 1}",
         ),
     ),
@@ -95,6 +99,7 @@ class DemoOptions:
 def run(options: DemoOptions) -> int:
     """Run the demo."""
     started = time.monotonic()
+    torch.set_num_threads(min(THREADS, torch.get_num_threads()))
     folder = Path(options.output_dir)
     _say("the bundled robot videos", started)
     root = bundled_root()
@@ -154,7 +159,7 @@ def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
             gradient_accumulation_steps=1,
             optim="muon",
             learning_rate=1e-3,
-            muon_learning_rate=4e-3,
+            muon_learning_rate=2.5e-3,
             lr_scheduler_type="cosine" if last else "constant_with_warmup",
             adam_beta2=0.95,
             weight_decay=0.01,

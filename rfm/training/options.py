@@ -59,7 +59,7 @@ class TrainOptions:
     max_steps: int = _option(-1, "optimizer steps; overrides the epochs")
     learning_rate: float = _option(2e-5, "peak learning rate")
     optim: str = _option("adamw", "optimizer; muon is for training from random weights", OPTIMIZERS)
-    muon_learning_rate: float = _option(4e-3, "peak learning rate of matrices with --optim muon")
+    muon_learning_rate: float = _option(2.5e-3, "peak learning rate of matrices with --optim muon")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate", SCHEDULERS)
     warmup_ratio: float = _option(0.1, "share of the steps that warm up")
     warmup_steps: int | None = _option(None, "steps that warm up; overrides the ratio")
