@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 FRAMES = 4
 BATCH = 16
 HELD_OUT_ROWS = 1200
-THREADS = 2
-"""Of torch: more only wait for each other on matrices this small."""
 
 
 class Lesson(NamedTuple):
@@ -89,7 +87,7 @@ class DemoOptions:
     """Ingest, generate, train, evaluate and draw with a tiny model, on the bundled robot videos, in minutes."""
 
     output_dir: str = field(default="./outputs/demo", metadata={"help": "Folder for datasets, model, results and plot"})
-    steps: int = field(default=5000, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
+    steps: int = field(default=4600, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
 
     def __post_init__(self) -> None:
         if self.steps < len(LESSONS):
@@ -99,7 +97,7 @@ class DemoOptions:
 def run(options: DemoOptions) -> int:
     """Run the demo."""
     started = time.monotonic()
-    torch.set_num_threads(min(THREADS, torch.get_num_threads()))
+    torch.set_num_threads(1)  # on matrices this small two wait for each other, for seconds where another process runs
     folder = Path(options.output_dir)
     _say("the bundled robot videos", started)
     root = bundled_root()
