@@ -35,7 +35,7 @@ def plot_curves(curves: Sequence[Curve], films: Sequence[UInt8[np.ndarray, "t h 
 
 def _filmstrip(axis: Axes, curve: Curve, film: UInt8[np.ndarray, "t h w 3"]) -> None:
     axis.imshow(np.concatenate(list(film), axis=1))
-    axis.set_title(f"{curve.task}\n{curve.quality} ({curve.trajectory_id})", fontsize=10)
+    axis.set_title(f"{curve.task}\n{curve.trajectory_id}", fontsize=10)
     axis.axis("off")
 
 
@@ -43,7 +43,7 @@ def _curve(axis: Axes, curve: Curve, *, first: bool) -> None:
     axis.plot(curve.end, curve.recorded, color="black", linewidth=2, label="recorded")
     axis.plot(curve.end, curve.predicted, color="tab:blue", marker="o", markersize=3, label="predicted")
     axis.set(xlabel="frame", ylim=(-4, 104), xlim=(0, curve.end[-1]))
-    axis.text(0.98, 0.03, _error(curve), ha="right", transform=axis.transAxes, fontsize=9)
+    axis.set_title(f"{curve.quality}: {_error(curve)}", fontsize=9)
     axis.grid(alpha=0.3)
     if first:
         axis.set_ylabel("progress, 0 to 100")
