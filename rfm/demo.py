@@ -1,9 +1,9 @@
 """`make demo`: robot videos become questions, questions train a Qwen3-VL, the model judges episodes it has never seen.
 
 Everything runs through the ordinary commands; the settings below are the only difference to real work. The model starts
-from random weights, so it gets easy lessons first: one skill alone (did it succeed? which task is this?) is found in a
-few hundred steps, all of them at once not in thousands. Released checkpoints know how to look at a video and need no
-lessons. The settings were tuned on a validation part of the training episodes (benchmarks/RESULTS.md).
+from random weights, so it gets easy lessons first: one skill alone (did it succeed?) is found in a few hundred steps
+and the next one soon after, all of them at once not in thousands. Released checkpoints know how to look at a video and
+need no lessons. The settings were tuned on a validation part of the training episodes (benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ class Lesson(NamedTuple):
 
 LESSONS = (
     Lesson(
-        "success or failure",
-        0.06,
+        "did it succeed?",
+        0.055,
         ("data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1}"),
     ),
     Lesson(
-        "which task",
-        0.08,
-        ("data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={different_task: 1}"),
+        "and which task is it?",
+        0.155,
+        ("data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}"),
     ),
     Lesson(
-        "how far",
-        0.08,
+        "how far did it get?",
+        0.065,
         (
             "data.sample_type_ratio=[0.6,0.4,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}",
@@ -70,15 +70,15 @@ LESSONS = (
         ),
     ),
     Lesson(
-        "back and forth",
-        0.2,
+        "forth and back",
+        0.165,
         (
             "data.sample_type_ratio=[0.6,0.4,0]",
             "data.preference_strategy_ratio={rewind: 1, suboptimal: 1, different_task: 2, reverse_progress: 1}",
             "data.progress_strategy_ratio={forward_progress: 1, reverse_progress: 1, rewind: 1}",
         ),
     ),
-    Lesson("everything", 0.58, ("data.sample_type_ratio=[0.5,0.5,0]",)),
+    Lesson("everything", 0.56, ("data.sample_type_ratio=[0.5,0.5,0]",)),
 )
 
 
