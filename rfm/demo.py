@@ -155,6 +155,7 @@ def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
             overwrite_output_dir=True,
             per_device_train_batch_size=BATCH,
             gradient_accumulation_steps=1,
+            blank_share=0.02,
             optim="muon",
             learning_rate=1e-3,
             muon_learning_rate=2.5e-3,

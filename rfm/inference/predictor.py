@@ -99,7 +99,7 @@ class Predictor:
             raise ConfigError(
                 f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}"
             )
-        collator = VQACollator(self.encoder, self.frames, with_answers=False, blank_frames=blank_frames)
+        collator = VQACollator(self.encoder, self.frames, with_answers=False, blank_share=float(blank_frames))
         predictions: list[Prediction] = []
         with progress_bar(disable=not progress) as bar:
             task = bar.add_task("blank frames" if blank_frames else "answering", total=len(rows))

@@ -58,6 +58,9 @@ class TrainOptions:
     num_train_epochs: float = _option(1.0, "passes over the dataset")
     max_steps: int = _option(-1, "optimizer steps; overrides the epochs")
     learning_rate: float = _option(2e-5, "peak learning rate")
+    blank_share: float = _option(
+        0.0, "share of rows trained on with grey frames, so that not seeing gives a prior and not noise"
+    )
     optim: str = _option("adamw", "optimizer; muon is for training from random weights", OPTIMIZERS)
     muon_learning_rate: float = _option(2.5e-3, "peak learning rate of matrices with --optim muon")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate", SCHEDULERS)
@@ -115,6 +118,8 @@ def _check_numbers(options: TrainOptions) -> None:
         value = getattr(options, name)
         if value is not None and value < 0:
             raise ConfigError(f"`{name}` must be >= 0, but is {value}")
+    if not 0 <= options.blank_share < 1:
+        raise ConfigError(f"`blank_share` must lie in [0, 1), but is {options.blank_share}")
     if options.warmup_ratio >= 1:
         raise ConfigError(f"`warmup_ratio` must be < 1, but is {options.warmup_ratio}; give steps as `warmup_steps`")
 

@@ -78,7 +78,8 @@ def make_trainer(
             f"`eval_dataset_path` must have its frames under {data.root} as `dataset_path` has, but has "
             f"{held_out.root}; pass --datasets_root with a folder that holds both"
         )
-    collator = VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form))
+    encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
+    collator = VQACollator(encoder, frames, blank_share=options.blank_share)
     return Trainer(
         model=loaded.model,
         args=training_arguments(options, evaluates=held_out is not None),

@@ -113,7 +113,7 @@ def test_attention_over_equal_segments_equals_the_stock_loop(tmp_path, paths):
 
 
 def test_blank_frames_are_mid_grey(model_and_tokenizer, tmp_path, paths):
-    batch = collator(model_and_tokenizer[1], tmp_path, blank_frames=True)(mixed_rows(paths))
+    batch = collator(model_and_tokenizer[1], tmp_path, blank_share=1.0)(mixed_rows(paths))
     assert batch["pixel_values_videos"].unique().tolist() == [128]
 
 
@@ -166,3 +166,16 @@ def test_other_faults_of_rows_are_named(model_and_tokenizer, tmp_path, paths):
         made([row("progress", None, "go", clip=(paths[0], [0]))])
     with pytest.raises(ConfigError, match=r"`data.resized_height` must be a positive multiple of 16"):
         collator(model_and_tokenizer[1], tmp_path, size=40)
+
+
+def test_a_share_of_rows_is_shown_without_content(model_and_tokenizer, paths, tmp_path):
+    rng = np.random.default_rng(3)
+    rows = [preference_row(paths, rng) for _ in range(40)]
+    some = collator(model_and_tokenizer[1], tmp_path, blank_share=0.25)
+    shown = [some([one])["pixel_values_videos"] for one in rows]
+    blank = [bool((pixels == 128).all()) for pixels in shown]
+    assert 3 <= sum(blank) <= 20
+    assert torch.equal(torch.cat(shown), some(rows)["pixel_values_videos"])  # whatever the batch
+    stock = collator(model_and_tokenizer[1], tmp_path)
+    for one, pixels, hidden in zip(rows, shown, blank, strict=True):
+        assert torch.equal(pixels, stock([one])["pixel_values_videos"]) != hidden
