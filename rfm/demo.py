@@ -87,7 +87,7 @@ class DemoOptions:
     """Ingest, generate, train, evaluate and draw with a tiny model, on the bundled robot videos, in minutes."""
 
     output_dir: str = field(default="./outputs/demo", metadata={"help": "Folder for datasets, model, results and plot"})
-    steps: int = field(default=4600, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
+    steps: int = field(default=5500, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
 
     def __post_init__(self) -> None:
         if self.steps < len(LESSONS):
@@ -155,7 +155,7 @@ def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
             overwrite_output_dir=True,
             per_device_train_batch_size=BATCH,
             gradient_accumulation_steps=1,
-            blank_share=0.02,
+            blank_share=0.02 if last else 0.0,
             optim="muon",
             learning_rate=1e-3,
             muon_learning_rate=2.5e-3,
