@@ -1,0 +1,185 @@
+"""The audit as tables for a terminal of 80 columns, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from rfm.audit.checks import Check, Verdict
+from rfm.audit.comparison import Comparison
+from rfm.audit.dataset_audit import DatasetAudit
+from rfm.audit.shortcuts import Told
+from rfm.console import console
+
+_STYLES = {
+    Verdict.OK: "green",
+    Verdict.FAILED: "bold red",
+    Verdict.PARTLY: "yellow",
+    Verdict.NOT_CHECKED: "yellow",
+    Verdict.REPORTED: "",
+}
+
+
+def print_audit(audits: Iterable[DatasetAudit], comparisons: Iterable[Comparison]) -> None:
+    """Print a dataset's checks, rules and strategies, one after the other, and what each two share."""
+    for audit in audits:
+        questions = audit.subject.questions
+        rows = (
+            f"{len(questions)} rows"
+            if len(questions) == questions.total
+            else f"{len(questions)} of {questions.total} rows"
+        )
+        _print_checks(f"{rows} of {audit.subject.path}", audit.checks)
+        _print_rules(audit)
+        console().print(strategy_table(audit))
+    for one in comparisons:
+        _print_checks(f"{one.first} beside {one.second}", one.checks)
+
+
+def check_table(checks: Iterable[Check]) -> Table:
+    """Return a line a check."""
+    table = _table()
+    table.add_column("", no_wrap=True)
+    for name in ("measured", "limit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for check in checks:
+        sign = ">=" if check.at_least else "<="
+        limit = "-" if check.limit is None else f"{sign} {_number(check.limit)}"
+        table.add_row(check.name, _number(check.measured), limit, check.verdict.value, style=_STYLES[check.verdict])
+    return table
+
+
+def rule_table(audit: DatasetAudit) -> Table:
+    """Return a line for each rule that not every row is known to keep: rows checked, not checked, breaking it."""
+    table = _table()
+    table.add_column("", no_wrap=True)
+    for name in ("checked", "not checked", "broken"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for finding in audit.findings:
+        if finding.count or finding.unchecked:
+            style = "bold red" if finding.count else "yellow" if finding.unchecked else ""
+            cells = (f"{number or '-'}" for number in (finding.checked, finding.unchecked))
+            table.add_row(finding.rule, *cells, str(finding.count), style=style)
+    return table
+
+
+def strategy_table(audit: DatasetAudit) -> Table:
+    """Return a line a strategy: rows, how often the answer is 1, how well it is told without looking."""
+    table = _table("by strategy; told blindly: accuracy, or error beside the best constant's")
+    table.add_column("", no_wrap=True)
+    for name in ("rows", "answer 1", "told blindly"):
+        table.add_column(name, justify="right", no_wrap=True)
+    questions = audit.subject.questions
+    for kind, shortcut in audit.shortcuts.items():
+        for name, rows in questions.strategies(kind).items():
+            share = audit.first_shares.get(kind, {}).get(name)
+            first = "-" if share is None else f"{share.value:.1%}"
+            told = shortcut.by_strategy.get(name)
+            table.add_row(f"{kind}/{name}", str(int(rows.sum())), first, _told(told, kind))
+    return table
+
+
+def as_json(audits: Iterable[DatasetAudit], comparisons: Iterable[Comparison], *, strict: bool) -> dict[str, Any]:
+    """Return everything that was found."""
+    datasets = [_dataset(audit) for audit in audits]
+    pairs = [
+        {
+            "datasets": [one.first, one.second],
+            "checks": [_check(check) for check in one.checks],
+            "shared_trajectories": one.overlap.trajectories,
+            "shared_rows": one.overlap.rows,
+            "shared_instructions": one.overlap.tasks,
+            "look_alikes": [list(pair) for pair in one.lookalikes],
+        }
+        for one in comparisons
+    ]
+    return {"datasets": datasets, "comparisons": pairs, "strict": strict}
+
+
+def _dataset(audit: DatasetAudit) -> dict[str, Any]:
+    questions, files = audit.subject.questions, audit.files
+    return {
+        "path": audit.subject.path,
+        "rows": questions.total,
+        "rows_looked_at": len(questions),
+        "columns_lacking": list(questions.lacking),
+        "checks": [_check(check) for check in audit.checks],
+        "rules": [
+            {
+                "rule": finding.rule,
+                "checked": finding.checked,
+                "not_checked": finding.unchecked,
+                "broken": finding.count,
+                "examples": finding.examples(questions),
+            }
+            for finding in audit.findings
+        ],
+        "answer_1_share": {
+            kind: {name: share.value for name, share in shares.items()} for kind, shares in audit.first_shares.items()
+        },
+        "progress_decile_shares": [share.value for share in audit.deciles],
+        "told_blindly": {
+            kind: {
+                "overall": None if shortcut.overall is None else _numbers(shortcut.overall),
+                "by_strategy": {name: _numbers(told) for name, told in shortcut.by_strategy.items()},
+                "why_not": shortcut.why_not,
+            }
+            for kind, shortcut in audit.shortcuts.items()
+        },
+        "files": None
+        if files is None
+        else {
+            "distinct": files.files,
+            "unreadable_share": files.share,
+            "rows_by_fault": files.kinds,
+            "reasons": {questions.paths[code]: text for code, (_, text) in files.reasons.items()},
+        },
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {**asdict(check), "verdict": check.verdict.value}
+
+
+def _print_checks(title: str, checks: list[Check]) -> None:
+    console().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console().print(check_table(checks))
+    for check in checks:
+        if check.note:
+            console().print(f"{check.name}: {check.note}", style=_STYLES[check.verdict], markup=False, highlight=False)
+
+
+def _print_rules(audit: DatasetAudit) -> None:
+    spoken = [finding for finding in audit.findings if finding.checked or finding.unchecked]
+    kept = [finding for finding in spoken if not finding.count and not finding.unchecked]
+    console().print(f"{len(kept)} of {len(spoken)} rules are kept by every row they speak of", highlight=False)
+    if len(kept) < len(spoken):
+        console().print(rule_table(audit))
+
+
+def _told(told: Told | None, kind: str) -> str:
+    if told is None:
+        return "-"
+    low, high = told.interval
+    if kind == "progress":
+        return f"{told.mean:.1f} of {told.constant:.1f}"
+    return f"{told.mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _numbers(told: Told) -> dict[str, Any]:
+    return {**asdict(told), "interval": told.interval}
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:d}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _table(title: str | None = None) -> Table:
+    return Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)

@@ -1,0 +1,138 @@
+"""Rules that every row must keep, and what was found of each.
+
+A rule speaks about some rows, can be checked on those of them for which there is evidence, and is broken by some. Rows
+that can't be checked are counted, never taken for good ones.
+
+Shape legend: n rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rfm.audit.episodes import UNKNOWN, Episodes
+from rfm.audit.questions import Clip, Questions
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a dataset's generation configuration says about its labels; defaults where it says nothing."""
+
+    min_progress_gap: float = 0.0
+    partial_success_threshold: float = 0.0
+    progress_step: int = 1
+    discrete_progress: bool = False
+    progress_pred_type: str = "absolute_wrt_total_frames"
+
+    @property
+    def lowest_answer(self) -> int:
+        """The answer that means no progress."""
+        return 1 if self.discrete_progress else 0
+
+    @property
+    def highest_answer(self) -> int:
+        """The answer that means done."""
+        return 5 if self.discrete_progress else 100
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a clip shows, row by row; -1 where there is none."""
+
+    clip: Clip
+    trajectory: Int64[np.ndarray, " n"]
+    """In the catalog; UNKNOWN where it is not found."""
+
+    @cached_property
+    def first(self) -> Int64[np.ndarray, " n"]:
+        """The first shown frame."""
+        return self.clip.frames.at(0)
+
+    @cached_property
+    def last(self) -> Int64[np.ndarray, " n"]:
+        """The last shown frame."""
+        return self.clip.frames.at(-1)
+
+    @cached_property
+    def lowest(self) -> Int64[np.ndarray, " n"]:
+        """The lowest shown frame."""
+        return self.clip.frames.lowest()
+
+    @cached_property
+    def backwards(self) -> Bool[np.ndarray, " n"]:
+        """Whether it runs backwards somewhere."""
+        frames = self.clip.frames
+        falling = np.diff(frames.values, prepend=0) < 0
+        return frames.any(falling & (frames.place > 0))
+
+    @property
+    def known(self) -> Bool[np.ndarray, " n"]:
+        """Whether there is a clip and its trajectory is found."""
+        return self.clip.present & (self.trajectory != UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that rules look at."""
+
+    questions: Questions
+    settings: Settings
+    episodes: Episodes | None
+    """None: no trajectories were found, so labels can't be compared with them."""
+
+    def shown(self, prefix: str) -> Shown:
+        """Return what the clip of this prefix shows."""
+        clip = self.questions.clips[prefix]
+        if self.episodes is None:
+            return Shown(clip, np.full(len(self.questions), UNKNOWN))
+        return Shown(clip, self.episodes.match(self.questions, clip))
+
+    @cached_property
+    def wording(self) -> Int64[np.ndarray, " n"]:
+        """The row's instruction among the catalog's; UNKNOWN where none has it."""
+        if self.episodes is None:
+            return np.full(len(self.questions), UNKNOWN)
+        return self.episodes.instruction(self.questions.task)
+
+    def told_of(self, trajectory: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Return whether the row's instruction is that of the trajectory's task."""
+        if self.episodes is None:
+            return np.zeros(len(self.questions), bool)
+        return self.episodes.is_instruction_of(self.wording, trajectory)
+
+    def of_trajectory(self, values: np.ndarray, trajectory: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """Return one of the catalog's columns, `values`, row by row; NaN where the trajectory is UNKNOWN."""
+        return np.append(values.astype(np.float64), np.nan)[trajectory]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one rule."""
+
+    rule: str
+    checked: int
+    """Rows it was checked on."""
+    unchecked: int
+    """Rows it speaks about, but which lack what it needs."""
+    broken: Bool[np.ndarray, " n"]
+
+    @staticmethod
+    def of(rule: str, applies: np.ndarray, broken: np.ndarray, evidence: np.ndarray | None = None) -> Finding:
+        """Judge `rule` on the rows where it `applies` and there is `evidence` (everywhere, if None)."""
+        checked = applies if evidence is None else applies & evidence
+        return Finding(rule, int(checked.sum()), int(applies.sum() - checked.sum()), checked & broken)
+
+    @property
+    def count(self) -> int:
+        """Rows that break the rule."""
+        return int(self.broken.sum())
+
+    def examples(self, questions: Questions) -> list[int]:
+        """Return the numbers of the first rows that break it."""
+        return questions.row[np.flatnonzero(self.broken)[:EXAMPLES]].tolist()
