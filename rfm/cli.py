@@ -39,6 +39,19 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("generate",): Command(
         "rfm.vqa.generate:GenerateOptions", "rfm.vqa.generate:generate", "trajectory datasets -> VQA dataset"
     ),
+    ("split",): Command(
+        "rfm.vqa.split_command:SplitOptions",
+        "rfm.vqa.split_command:split",
+        "trajectories -> train, validation and test sides",
+    ),
+    ("audit",): Command(
+        "rfm.audit.options:AuditOptions", "rfm.audit.run:audit", "check the labels, shortcuts and files of VQA datasets"
+    ),
+    ("stats",): Command(
+        "rfm.audit.statistics_command:StatisticsOptions",
+        "rfm.audit.statistics_command:statistics",
+        "count what VQA datasets consist of",
+    ),
     ("train",): Command("rfm.training.options:TrainOptions", "rfm.training.run:train", "fine-tune a Qwen-VL model"),
     ("evaluate",): Command(
         "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"

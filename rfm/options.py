@@ -4,8 +4,10 @@
     bf16: bool = field(default=True, …)                                    --bf16, --no_bf16
     config_overrides: tuple[str, ...] = ()                                 --config_overrides a=1 b=2
     folder: str = field(metadata={"help": "…", "positional": True})        FOLDER
+    folders: tuple[str, ...] = field(metadata={…, "positional": True})     FOLDERS [FOLDERS ...], one or more
 
-`metadata["choices"]` limits the values; `metadata["const"]` is what the bare flag means.
+`metadata["choices"]` limits the values; `metadata["const"]` is what the bare flag means; a flag with
+`metadata["instead_of"]` makes the required flag of that name dispensable, which is then empty.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) ->
     """
     parser = argparse.ArgumentParser(prog=program, description=cls.__doc__, allow_abbrev=False)
     hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        _add(parser, field, hints[field.name])
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    replaced = _replaced(fields, arguments)
+    for field in fields:
+        _add(parser, field, hints[field.name], replaced)
     values = vars(parser.parse_args(arguments))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
@@ -41,13 +45,24 @@ def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) ->
         raise ConfigError(str(error)) from error
 
 
-def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
+def _replaced(fields: Sequence[dataclasses.Field[Any]], arguments: Sequence[str]) -> set[str]:
+    """Return the required flags that others among the arguments stand in for."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    return {
+        field.metadata["instead_of"]
+        for field in fields
+        if "instead_of" in field.metadata and f"--{field.name}" in given
+    }
+
+
+def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any, replaced: set[str]) -> None:
     required = field.default is dataclasses.MISSING
     kind, many = _kind(hint)
     text = field.metadata.get("help", "") + ("" if required else _shown_default(field.default))
     text = text.replace("%", "%%")
     if field.metadata.get("positional"):
-        parser.add_argument(field.name, metavar=field.name.upper(), help=text, type=kind)
+        several: dict[str, Any] = {"nargs": "+"} if many else {}
+        parser.add_argument(field.name, metavar=field.name.upper(), help=text, type=kind, **several)
         return
     if kind is bool:
         _add_switch(parser, field, text)
@@ -59,8 +74,9 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: A
         extra["choices"] = field.metadata["choices"]
     else:
         extra["metavar"] = kind.__name__.upper()
-    default = None if required else field.default
-    parser.add_argument(f"--{field.name}", help=text, type=kind, required=required, default=default, **extra)
+    default = "" if required else field.default
+    must = required and field.name not in replaced
+    parser.add_argument(f"--{field.name}", help=text, type=kind, required=must, default=default, **extra)
 
 
 def _add_switch(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], text: str) -> None:

@@ -80,6 +80,33 @@ def test_what_does_not_fit_ends_with_status_2(capsys, arguments, text):
     assert text in capsys.readouterr().err
 
 
+@dataclass(frozen=True)
+class Several:
+    """Several."""
+
+    folders: tuple[str, ...] = field(metadata={"help": "Where", "positional": True})
+    name: str = field(default="x", metadata={"help": "Name"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "made"),
+    [
+        (["a"], Several(("a",))),
+        (["a", "b", "--name", "y"], Several(("a", "b"), "y")),
+        (["--name", "y", "a", "b", "c"], Several(("a", "b", "c"), "y")),
+    ],
+    ids=["one", "two", "three"],
+)
+def test_a_positional_field_may_take_several_values(arguments, made):
+    assert parse_options(Several, "several", arguments) == made
+
+
+def test_a_positional_field_of_several_values_takes_one_at_least(capsys):
+    with pytest.raises(SystemExit):
+        parse_options(Several, "several", [])
+    assert "the following arguments are required: FOLDERS" in capsys.readouterr().err
+
+
 def test_values_that_the_options_refuse_are_an_error_of_the_user():
     with pytest.raises(ConfigError, match="`count` must be >= 0, but is -1"):
         parse("--count", "-1")

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from rfm.batch.clips import Row, clips_of
+from rfm.batch.colour_jitter import SEED_COLUMN, ColourJitter
 from rfm.batch.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.patches import Grid, normalise, patchify, patchify_images
@@ -49,12 +50,15 @@ class VQACollator:
         with_answers: bool = True,
         normalise: bool = False,
         blank_share: float = 0.0,
+        colour_jitter: float = 0.0,
     ) -> None:
         self.encoder, self.frames = encoder, frames
         self.with_answers = with_answers
         self.normalise = normalise
         self.blank_share = blank_share
         """Share of rows whose every frame is replaced by mid-grey; which ones is a function of the row alone."""
+        self.colour_jitter = colour_jitter
+        """How far colours of rows that have a `jitter_seed` are changed, see `rfm.batch.colour_jitter`."""
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """Collate rows; raises `DataError` where one of them cannot be used."""
@@ -63,6 +67,9 @@ class VQACollator:
     def encode(self, row: Row) -> tuple[Encoded, list[Patches], list[Grid]]:
         """Encode one row: its conversation, patches and grids."""
         clips = [self.frames.clip(reference) for reference in clips_of(row)]
+        if self.colour_jitter and row.get(SEED_COLUMN) is not None:
+            jitter = ColourJitter.draw(row[SEED_COLUMN], self.colour_jitter)
+            clips = [jitter.apply(clip) for clip in clips]
         if _ticket(row) < self.blank_share:
             clips = [np.full_like(clip, BLANK) for clip in clips]
         cut = [self._patches(clip) for clip in clips]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,6 +54,19 @@ def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> E
 def as_dict(config: ExperimentConfig) -> dict[str, Any]:
     """Return the configuration as plain dicts and lists, ready for JSON."""
     return dataclasses.asdict(config)
+
+
+def config_from(values: Mapping[str, Any]) -> ExperimentConfig:
+    """Return the validated configuration that `as_dict` gave; keys that it lacks have their defaults.
+
+    Raises:
+        ConfigError: unknown key, wrong type, or value out of range.
+
+    """
+    try:
+        return validate(_as_dataclass(OmegaConf.create(dict(values))))
+    except OmegaConfBaseException as error:
+        raise ConfigError(_explain(error, "generation_config.json")) from error
 
 
 def _locate(config_name: str) -> tuple[Path, str]:

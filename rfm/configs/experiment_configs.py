@@ -12,6 +12,9 @@ from typing import Any
 from rfm.errors import ConfigError
 
 PROGRESS_PRED_TYPES = ("absolute_wrt_total_frames", "absolute_first_frame", "relative_first_frame")
+SUCCESS_CUTOFFS = ("file", "idle")
+DATASET_TYPES = ("strategy_first", "trajectory_first")
+MIXTURES = ("balanced", "original")
 RESIZE_FILTERS = ("box", "bilinear", "bicubic", "lanczos")
 
 
@@ -25,6 +28,8 @@ class DataConfig:
     """Dataset keys (folders below the root) that training questions are drawn from."""
     eval_datasets: list[str] = field(default_factory=lambda: ["metaworld_eval"])
     """Dataset keys that held-out questions are drawn from (`--partition eval`)."""
+    split_file: str | None = None
+    """A file of `rfm split`: `--partition` then names one of its sides, of the trajectories of `train_datasets`."""
     max_frames: int = 16
     """Frames shown per clip, at most."""
     min_frames_per_trajectory: int = 5
@@ -37,6 +42,14 @@ class DataConfig:
     """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping; null: equal shares."""
     similarity_strategy_ratio: Any = None
     """[rewind, suboptimal, paired_human_robot], or a mapping; null: equal shares."""
+    dataset_type: str = "strategy_first"
+    """`strategy_first`: a strategy draws its trajectories at random; `trajectory_first`: all that can, in turn."""
+    mixture: str = "balanced"
+    """`balanced`: only the task tells the answer; `original`: pairs as in the original recipe, shortcuts and all."""
+    strategies_per_sample: int = 1
+    """2: preference and progress have a fifth strategy, `reverse_progress+rewind`: back past the end, then forward."""
+    source_boost: int = 2
+    """How many times as often trajectories of sources that suit a similarity strategy serve it; 1: as all others."""
     progress_pred_type: str = "absolute_wrt_total_frames"
     """How time gives progress where none is recorded; see docs/generation.md."""
     discrete_progress: bool = False
@@ -49,8 +62,17 @@ class DataConfig:
     """Two episodes compared by partial success differ by at least this much (0 to 1)."""
     traj_same_source_prob: float = 0.5
     """Probability that a wrong instruction comes from the video's own data source."""
+    prefixes_per_episode: int = 8
+    """Prefixes of each episode in `--eval_set prefixes`; of shorter episodes one per frame after the first."""
+    success_cutoff: str = "file"
+    """Where successful episodes without recorded progress are done: `file`: as dataset_success_cutoff_file says, at the
+    end without one; `idle`: where nothing moves any more in the frames, per source."""
     dataset_success_cutoff_file: str | None = None
     """CSV of `data_source,share`: the share of an episode's time at which its task is done."""
+    frame_dropping: float = 0.0
+    """Share of a clip's frames between the first and the last that questions for training may lack, at most."""
+    colour_jitter: float = 0.0
+    """In training: brightness, contrast and saturation times a factor from 1 - this to 1 + this, the same for a row."""
     resized_height: int | None = None
     """Height in pixels at which frames enter the model; null: as stored."""
     resized_width: int | None = None
@@ -76,6 +98,8 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         faults.append(f"`data.progress_step` must divide 100, but is {data.progress_step}; try 1, 5 or 10")
     if (data.resized_height is None) != (data.resized_width is None):
         faults.append("`data.resized_height` and `data.resized_width` must be given together")
+    if data.success_cutoff != "file" and data.dataset_success_cutoff_file is not None:
+        faults.append("`data.dataset_success_cutoff_file` must be null with data.success_cutoff=idle; leave one out")
     if faults:
         raise ConfigError("\n".join(faults))
     return config
@@ -89,6 +113,11 @@ def _range_faults(data: DataConfig) -> list[str]:
         "min_progress_gap": (0.01, 1.0),
         "partial_success_threshold": (0.01, 1.0),
         "traj_same_source_prob": (0.0, 1.0),
+        "frame_dropping": (0.0, 0.9),
+        "colour_jitter": (0.0, 0.9),
+        "strategies_per_sample": (1, 2),
+        "source_boost": (1, 100),
+        "prefixes_per_episode": (1, 4096),
         "seed": (0, 2**63 - 1),
         "resized_height": (1, 16384),
         "resized_width": (1, 16384),
@@ -112,7 +141,13 @@ def _ratio_faults(data: DataConfig) -> list[str]:
 
 
 def _choice_faults(data: DataConfig) -> list[str]:
-    choices = {"progress_pred_type": PROGRESS_PRED_TYPES, "resize_filter": RESIZE_FILTERS}
+    choices = {
+        "success_cutoff": SUCCESS_CUTOFFS,
+        "dataset_type": DATASET_TYPES,
+        "mixture": MIXTURES,
+        "progress_pred_type": PROGRESS_PRED_TYPES,
+        "resize_filter": RESIZE_FILTERS,
+    }
     return [
         f"`data.{name}` must be one of {', '.join(valid)}, but is {getattr(data, name)!r}"
         for name, valid in choices.items()

@@ -47,7 +47,10 @@ class _Cells:
 
 
 class EpisodePairs:
-    """Draws two clips of one episode that share their start; `backwards` clips leave from the late side."""
+    """Draws two clips of one episode that share their start; `backwards` clips leave from the late side.
+
+    Without `shapes_by_coin` the first shape of a pair always goes to the clip that gets further.
+    """
 
     def __init__(
         self,
@@ -58,10 +61,12 @@ class EpisodePairs:
         max_frames: int,
         gap: float,
         backwards: bool,
+        shapes_by_coin: bool = True,
     ):
         self._progress = progress
         self._gap = gap - 1e-6
         self._backwards = backwards
+        self._by_coin = shapes_by_coin
         self._width = max_frames
         self._tiers = [_Cells(shapes(k)) for k in shown_counts(max_frames)]
         self._tier = np.full(len(eligible), -1, np.int8)
@@ -128,7 +133,8 @@ class EpisodePairs:
         cell = choose(allowed, random.uniform("pair/cell"))
         curves, n = self._curves(trajectory)
         more, less = self._draw_ends(random, curves, self._window(cells, cell, curves, n))
-        return self._lay(cells, cell, random.coin("pair/shapes"), trajectory, n, more, less)
+        coin = random.coin("pair/shapes") & self._by_coin
+        return self._lay(cells, cell, coin, trajectory, n, more, less)
 
     def _draw_ends(self, random: RowRandom, curves: Curves, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return two ends as distances from the side left; the first has more progress, by the gap at least."""

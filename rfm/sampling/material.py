@@ -57,6 +57,14 @@ class Material:
     same_source_prob: float
     whole_episodes: bool = False
     """Clips run from the first frame to the last, as evaluation sets show them."""
+    trajectory_first: bool = False
+    """Every trajectory that can serve a strategy serves it equally often, instead of at random and by weight."""
+    original_mixture: bool = False
+    """Pairs of one episode as the original recipe has them: forward against rewound, and forward against reversed."""
+    source_boost: int = 1
+    """How many times as often trajectories of sources that suit a similarity strategy serve it."""
+    boost: Int64[np.ndarray, " n"] | None = None
+    """How many times as often each trajectory is drawn as the one that a question is about; None: all alike."""
     served: Bool[np.ndarray, " n"] | None = None
     """The trajectories that questions are about; all where None."""
 
@@ -75,6 +83,14 @@ class Material:
         """Return the same material with questions about the trajectories `served` only."""
         return replace(self, served=served)
 
+    def boosted(self, trajectories: Bool[np.ndarray, " n"]) -> Material:
+        """Return the same material with sources that hold any of `trajectories` drawn `source_boost` times as often."""
+        source = self.catalog.source_code
+        suits = np.isin(source, source[trajectories])
+        if self.source_boost == 1 or suits.all() or not suits.any():
+            return self
+        return replace(self, boost=np.where(suits, self.source_boost, 1).astype(np.int64))
+
     @cached_property
     def progress_range(self) -> Float64[np.ndarray, " n"]:
         """How far apart the least and the most progress of each trajectory are; 0 where unknown."""
@@ -86,8 +102,10 @@ class Material:
         return out
 
     @cached_property
-    def weights(self) -> Int64[np.ndarray, " n"]:
+    def weights(self) -> Int64[np.ndarray, " n"] | None:
         """Weights 0.1 + range of progress, in thousandths: answers spread over the scale instead of heaping at 0."""
+        if self.trajectory_first:
+            return None
         return np.rint(100 + 1000 * self.progress_range).astype(np.int64)
 
     def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:

@@ -33,8 +33,8 @@ class Pool:
         return self._anywhere.members
 
     def draw(self, random: RowRandom, stream: str) -> Int64[np.ndarray, " m"]:
-        """Draw a trajectory a row."""
-        return self._anywhere.at(random.below(stream, self._anywhere.total))
+        """Draw a trajectory a row: the one that a question is about."""
+        return self._anywhere.at(random.ticket(stream, self._anywhere.total))
 
     def draw_other_task(
         self, random: RowRandom, stream: str, unlike: Int64[np.ndarray, " m"], same_source: Bool[np.ndarray, " m"]

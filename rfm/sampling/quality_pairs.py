@@ -25,17 +25,25 @@ _BY_QUALITY = 0.5 - 1e-6  # failure, suboptimal, successful score 0, 1/2, 1
 class QualityPairs:
     """Draws (better, worse) trajectory numbers."""
 
-    def __init__(self, catalog: Catalog, eligible: Bool[np.ndarray, " n"], threshold: float):
+    def __init__(
+        self,
+        catalog: Catalog,
+        eligible: Bool[np.ndarray, " n"],
+        threshold: float,
+        weights: Int64[np.ndarray, " n"] | None = None,
+    ):
         task = catalog.task_code.astype(np.int64)
         within = task * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
         self._levels = [_Level.build(catalog, eligible, group, threshold - 1e-6) for group in (within, task)]
         near, far = (level.partners for level in self._levels)
         self._level = np.where(near > 0, 0, np.where(far > 0, 1, -1))
         self.anchors = np.flatnonzero(self._level >= 0)
+        if weights is not None:
+            self.anchors = np.repeat(self.anchors, weights[self.anchors])
 
     def draw(self, random: RowRandom) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
-        """Return (better, worse): an anchor drawn uniformly and one of its partners."""
-        anchor = self.anchors[random.below("quality/anchor", len(self.anchors))]
+        """Return (better, worse): an anchor drawn by its weight and one of its partners."""
+        anchor = self.anchors[random.ticket("quality/anchor", len(self.anchors))]
         partner, better = np.empty_like(anchor), np.empty(len(anchor), bool)
         ticket = random.uniform("quality/partner")
         for number, level in enumerate(self._levels):
@@ -56,6 +64,11 @@ class _Level:
     """Start of the run of better partners."""
     partners: Int64[np.ndarray, " n"]
     """How many there are; 0 for trajectories that are no members."""
+
+    @property
+    def worse_partners(self) -> Int64[np.ndarray, " n"]:
+        """How many worse partners each trajectory has; 0 for those that are no members."""
+        return np.where(self.partners > 0, self.worse - self.low, 0)
 
     @staticmethod
     def build(catalog: Catalog, eligible: np.ndarray, group: np.ndarray, threshold: float) -> _Level:
@@ -87,3 +100,37 @@ class _Level:
 
 def _key(group: np.ndarray, score: np.ndarray | float) -> Float64[np.ndarray, " m"]:
     return np.asarray(group * 8.0 + score)
+
+
+class EveryQualityPair:
+    """All (better, worse) pairs, numbered task by task; within one source where a task has such pairs, else across.
+
+    Nothing is enumerated: a pair's number leads to its better episode by a binary search.
+    """
+
+    def __init__(self, catalog: Catalog, eligible: Bool[np.ndarray, " n"], threshold: float):
+        task = catalog.task_code.astype(np.int64)
+        within = task * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
+        near, far = (_Level.build(catalog, eligible, group, threshold - 1e-6) for group in (within, task))
+        has_near = np.zeros(int(task.max(initial=0)) + 1, bool)
+        has_near[task[near.worse_partners > 0]] = True
+        self._near, self._far, self._is_near = near, far, has_near[task]
+        worse = np.where(self._is_near, near.worse_partners, far.worse_partners)
+        anchors = np.flatnonzero(worse)
+        self._anchors = anchors[np.argsort(task[anchors], kind="stable")]
+        self._first = np.concatenate([[0], np.cumsum(worse[self._anchors])]).astype(np.int64)
+        tasks, begins = np.unique(task[self._anchors], return_index=True)
+        self.tasks: Int64[np.ndarray, " t"] = tasks
+        """Codes of the tasks that have pairs."""
+        self.starts: Int64[np.ndarray, " t+1"] = self._first[np.append(begins, len(self._anchors))]
+        """The number of each task's first pair; the last entry is how many pairs there are."""
+
+    def __getitem__(self, number: Int64[np.ndarray, " m"]) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+        """Return (better, worse) of the pairs with these numbers."""
+        place = np.searchsorted(self._first, number, side="right") - 1
+        better, step = self._anchors[place], number - self._first[place]
+        near = self._is_near[better]
+        worse = np.empty_like(better)
+        for level, rows in ((self._near, near), (self._far, ~near)):
+            worse[rows] = level.members[level.low[better[rows]] + step[rows]]
+        return better, worse

@@ -39,10 +39,12 @@ class RowRandom:
 
     seed: int
     positions: UInt64[np.ndarray, " n"]
+    ranks: Int64[np.ndarray, " n"] | None = None
+    """Numbers of the rows within their strategy, where `ticket` hands out each number equally often."""
 
     def take(self, rows: Int64[np.ndarray, " m"]) -> RowRandom:
         """Return the random numbers of some of the rows."""
-        return RowRandom(self.seed, self.positions[rows])
+        return RowRandom(self.seed, self.positions[rows], None if self.ranks is None else self.ranks[rows])
 
     def words(self, stream: str) -> UInt64[np.ndarray, " n"]:
         """Return 64 random bits a row."""
@@ -59,6 +61,18 @@ class RowRandom:
     def below(self, stream: str, bound: Int64[np.ndarray, " n"] | int) -> Int64[np.ndarray, " n"]:
         """Return an integer in [0, bound) a row; bounds must be at least 1 and below 2**52."""
         return np.minimum((self.uniform(stream) * bound).astype(np.int64), np.asarray(bound, np.int64) - 1)
+
+    def ticket(self, stream: str, total: int) -> Int64[np.ndarray, " n"]:
+        """Return an integer in [0, total) a row: at random, or with `ranks` all of them in turn, in a permuted order.
+
+        Ranks also decide on which side the better clip stands, by their parity; turns of even length are shifted by
+        one each, so that a number comes up with even and odd ranks alike.
+        """
+        if self.ranks is None:
+            return self.below(stream, total)
+        turn, place = np.divmod(self.ranks, total)
+        shifted = (place + turn * (total % 2 == 0)) % total
+        return permute(shifted.astype(np.uint64), total, self.seed, f"{stream}/in turn")
 
 
 def permute(positions: UInt64[np.ndarray, " m"], n: int, seed: int, stream: str) -> Int64[np.ndarray, " m"]:

@@ -11,61 +11,42 @@ strategy and over all of a sample type.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16, Int32, Int64
+from jaxtyping import Int64, UInt64
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
-from rfm.sampling.clips import Clips
-from rfm.sampling.material import Material, PairDraw, ScoreDraw, Unsupported
-from rfm.sampling.progress import Progress, read_cutoffs
+from rfm.sampling.block import Block, Canvas
+from rfm.sampling.frame_drops import drop_frames
+from rfm.sampling.material import Material, PairDraw, Unsupported
+from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
-from rfm.sampling.strategies import DEFAULTS, EVALUATION
+from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION
 from rfm.trajectories.catalog import Catalog
-
-FIRST, SECOND, REFERENCE = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One clip of every row; `trajectory` is -1 where a row has none in this slot."""
-
-    trajectory: Int64[np.ndarray, " m"]
-    indices: Int64[np.ndarray, "m K"]
-    count: Int64[np.ndarray, " m"]
-    end_progress: Float32[np.ndarray, " m"]
-
-
-@dataclass(frozen=True)
-class Block:
-    """m questions as columns. A progress question's clip is the first slot; `answer` is 1, 2 or the score."""
-
-    strategy: Int64[np.ndarray, " m"]
-    """Index into `Sampler.quotas.strategies`."""
-    text: Int32[np.ndarray, " m"]
-    """Instruction, a code of `Catalog.texts`."""
-    answer: Int16[np.ndarray, " m"]
-    slots: tuple[Slot, Slot, Slot]
-    target: Float32[np.ndarray, "m K"]
-    """Progress of each shown frame of a progress question; NaN unknown."""
 
 
 class Sampler:
     """Draws questions from a catalog; see the module's docstring."""
 
-    def __init__(self, catalog: Catalog, settings: DataConfig, *, total: int, seed: int, eval_mode: bool = False):
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: DataConfig,
+        *,
+        total: int,
+        seed: int,
+        eval_mode: bool = False,
+        cutoffs: Mapping[str, float] | None = None,
+    ):
         keep = catalog.num_frames >= max(settings.min_frames_per_trajectory, 1)
         self.catalog = catalog if keep.all() else catalog.select(keep)
         self.left_out = int((~keep).sum())
         self._settings = settings
         self._seed = seed
-        self.progress = Progress(
-            self.catalog, settings.progress_pred_type, read_cutoffs(settings.dataset_success_cutoff_file)
-        )
+        self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
         self._material = Material(
             self.catalog,
             self.progress,
@@ -74,30 +55,41 @@ class Sampler:
             threshold=settings.partial_success_threshold,
             same_source_prob=settings.traj_same_source_prob,
             whole_episodes=eval_mode,
+            trajectory_first=settings.dataset_type == "trajectory_first",
+            original_mixture=settings.mixture == "original",
+            source_boost=settings.source_boost,
         )
         self.unsupported: dict[Strategy, str] = {}
         """Strategies of the default shares that the data cannot support, with the reason."""
         self._draws: dict[Strategy, Any] = {}
-        shares = self._shares(EVALUATION if eval_mode else DEFAULTS)
+        shares = self._shares(
+            EVALUATION if eval_mode else COMBINED if settings.strategies_per_sample == 2 else DEFAULTS
+        )
         self.quotas = _quotas(shares, total, seed)
 
     def draw(self, start: int, stop: int) -> Block:
         """Return the questions of rows `start` to `stop` - 1."""
-        random = RowRandom(self._seed, np.arange(start, stop, dtype=np.uint64))
-        strategy, rank = self.quotas.assign(random.positions)
-        block = _Canvas(stop - start, self._settings.max_frames)
+        positions = np.arange(start, stop, dtype=np.uint64)
+        strategy, rank = self.quotas.assign(positions)
+        block = Canvas(stop - start, self._settings.max_frames)
         for number, name in enumerate(self.quotas.strategies):
             rows = np.flatnonzero(strategy == number)
             if not len(rows):
                 continue
-            drawn = self._draws[name](random.take(rows))
+            drawn = self._draws[name](self._random(positions[rows], rank[rows]))
             if isinstance(drawn, PairDraw):
                 # ranks go on from strategy to strategy, so odd counts do not add up to a surplus of one answer
                 better_first = (self.quotas.starts[number] + rank[rows]) % 2 == 0
                 block.add_pairs(rows, drawn, better_first, self.progress)
             else:
                 block.add_scores(rows, drawn, self.progress, self._settings)
-        return block.finish(strategy)
+        drawn_block = block.finish(strategy)
+        if self._settings.frame_dropping:
+            return drop_frames(drawn_block, RowRandom(self._seed, positions), self._settings.frame_dropping)
+        return drawn_block
+
+    def _random(self, positions: UInt64[np.ndarray, " k"], rank: Int64[np.ndarray, " k"]) -> RowRandom:
+        return RowRandom(self._seed, positions, rank if self._material.trajectory_first else None)
 
     def _shares(self, available: Mapping[str, Mapping[str, Any]]) -> dict[Strategy, float]:
         """Return the share of each strategy that the data supports, over all sample types."""
@@ -165,64 +157,3 @@ def _quotas(shares: Mapping[Strategy, float], total: int, seed: int) -> Quotas:
     for kind in kinds:
         counts |= largest_remainder(by_kind[kind, ""], {name: s for name, s in shares.items() if name[0] == kind})
     return Quotas(tuple(counts), tuple(counts.values()), seed)
-
-
-class _Canvas:
-    """The arrays of a block while its strategies fill in their rows."""
-
-    def __init__(self, rows: int, width: int):
-        self._text = np.zeros(rows, np.int32)
-        self._answer = np.zeros(rows, np.int16)
-        self._target = np.full((rows, width), np.nan, np.float32)
-        self._slots = tuple(
-            Slot(
-                np.full(rows, -1, np.int64),
-                np.full((rows, width), -1, np.int64),
-                np.zeros(rows, np.int64),
-                np.full(rows, np.nan, np.float32),
-            )
-            for _ in range(3)
-        )
-
-    def add_pairs(
-        self, rows: np.ndarray, drawn: PairDraw, better_first: Bool[np.ndarray, " k"], progress: Progress
-    ) -> None:
-        self._text[rows] = drawn.text
-        self._answer[rows] = np.where(better_first, 1, 2)
-        better, worse = progress.at_ends(drawn.better), progress.at_ends(drawn.worse)
-        first, second = np.where(better_first, better, worse), np.where(better_first, worse, better)
-        self._put(FIRST, rows, Clips.where(better_first, drawn.better, drawn.worse), first)
-        self._put(SECOND, rows, Clips.where(better_first, drawn.worse, drawn.better), second)
-        if drawn.reference is not None:
-            self._put(REFERENCE, rows, drawn.reference, progress.at_ends(drawn.reference))
-
-    def add_scores(self, rows: np.ndarray, drawn: ScoreDraw, progress: Progress, settings: DataConfig) -> None:
-        if drawn.wrong:
-            shown = np.where(drawn.clip.indices >= 0, np.float32(0), np.float32(np.nan))
-        else:
-            shown = progress.of_clips(drawn.clip, from_first=True)
-        self._put(FIRST, rows, drawn.clip, shown[np.arange(len(rows)), drawn.clip.count - 1])
-        self._text[rows] = drawn.text
-        self._target[rows] = progress.targets(shown)
-        end = self._slots[FIRST].end_progress[rows]
-        self._answer[rows] = level(end) if settings.discrete_progress else score(end, settings.progress_step)
-
-    def _put(self, slot: int, rows: np.ndarray, clips: Clips, end_progress: Float32[np.ndarray, " k"]) -> None:
-        into = self._slots[slot]
-        into.trajectory[rows], into.indices[rows], into.count[rows] = clips.trajectory, clips.indices, clips.count
-        into.end_progress[rows] = end_progress
-
-    def finish(self, strategy: np.ndarray) -> Block:
-        first, second, reference = self._slots
-        return Block(strategy, self._text, self._answer, (first, second, reference), self._target)
-
-
-def score(progress: Float32[np.ndarray, " m"], step: int = 1) -> Int16[np.ndarray, " m"]:
-    """Return floor(100 p + 0.5) of progress p in [0, 1]; with a step, the nearest multiple of it in the same way."""
-    exact = np.round(100 * progress.astype(np.float64), 4)
-    return (step * np.floor(exact / step + 0.5)).astype(np.int16)
-
-
-def level(progress: Float32[np.ndarray, " m"]) -> Int16[np.ndarray, " m"]:
-    """Return 1 + floor(4 p + 0.5) of progress p in [0, 1]."""
-    return (np.floor(np.round(4 * progress.astype(np.float64), 6) + 0.5) + 1).astype(np.int16)

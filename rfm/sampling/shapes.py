@@ -101,6 +101,12 @@ def rewind_pairs(k: int) -> list[ShapePair]:
     return _spread(sorted(pairs, key=lambda pair: pair.resolution))
 
 
+def original_rewind_pairs(k: int) -> list[ShapePair]:
+    """Return the pairs of k frames of the original recipe: straight (for the better clip), and turning back."""
+    pairs = [ShapePair(straight(k), shape) for shape in _overshoots(k) if shape.reach > 1 + 1e-9]
+    return _spread(sorted(pairs, key=lambda pair: pair.resolution))
+
+
 def straight_pairs(k: int) -> list[ShapePair]:
     """Return the pairs of k frames without a turn: both straight, or both standing still at the end alike."""
     pairs = [ShapePair(straight(k), straight(k))]

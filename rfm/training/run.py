@@ -22,6 +22,7 @@ import torch
 from transformers import Trainer, TrainingArguments, set_seed
 
 from rfm.batch.collator import VQACollator
+from rfm.batch.colour_jitter import with_jitter_seeds
 from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
@@ -79,12 +80,13 @@ def make_trainer(
             f"{held_out.root}; pass --datasets_root with a folder that holds both"
         )
     encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
-    collator = VQACollator(encoder, frames, blank_share=options.blank_share)
+    jitter = load_config(options.config_name, options.config_overrides).data.colour_jitter
+    collator = VQACollator(encoder, frames, blank_share=options.blank_share, colour_jitter=jitter)
     return Trainer(
         model=loaded.model,
         args=training_arguments(options, evaluates=held_out is not None),
         data_collator=collator,
-        train_dataset=data.rows,
+        train_dataset=with_jitter_seeds(data.rows, options.seed) if jitter else data.rows,
         eval_dataset=None if held_out is None else held_out.rows,
         processing_class=loaded.tokenizer,
         callbacks=[saver, StopOnInvalidLoss()],

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rfm.sampling.sampler import FIRST, REFERENCE, SECOND, Block, Sampler, Slot
+from rfm.sampling.block import FIRST, REFERENCE, SECOND, Block, Drawer, Slot
 from rfm.vqa.prompts import prompt
 
 _HOLE = "\0"
@@ -54,46 +54,46 @@ SCHEMA = pa.schema(
 )
 
 
-def record_batch(sampler: Sampler, block: Block, *, discrete: bool) -> pa.RecordBatch:
+def record_batch(drawer: Drawer, block: Block, *, discrete: bool) -> pa.RecordBatch:
     """Return the block as a record batch of `SCHEMA`."""
-    kinds = np.array([kind for kind, _ in sampler.quotas.strategies])[block.strategy]
+    kinds = np.array([kind for kind, _ in drawer.quotas.strategies])[block.strategy]
     is_pair, is_score = kinds != "progress", kinds == "progress"
     better = np.where(block.answer == 1, block.slots[FIRST].trajectory, block.slots[SECOND].trajectory)
     shown = np.where(is_score, block.slots[FIRST].trajectory, better)
-    catalog = sampler.catalog
+    catalog = drawer.catalog
     columns = {
-        "sample_type": _take([kind for kind, _ in sampler.quotas.strategies], block.strategy),
-        "prompt": _prompts(sampler, block, discrete),
+        "sample_type": _take([kind for kind, _ in drawer.quotas.strategies], block.strategy),
+        "prompt": _prompts(drawer, block, discrete),
         "answer": _take([str(number) for number in range(101)], block.answer),
         "task": catalog.texts.take(pa.array(block.text)),
         "data_source": catalog.sources.take(pa.array(catalog.source_code[shown])),
-        "data_gen_strategy": _take([name for _, name in sampler.quotas.strategies], block.strategy),
+        "data_gen_strategy": _take([name for _, name in drawer.quotas.strategies], block.strategy),
         "resample_attempts": pa.array(np.ones(len(kinds), np.int32)),
         "chosen_is_first": pa.array(block.answer == 1, mask=kinds != "preference"),
         "target_progress": _targets(block, is_score),
-        **_clip_columns(sampler, block.slots[FIRST], "", is_score),
-        **_clip_columns(sampler, block.slots[FIRST], "first_", is_pair),
-        **_clip_columns(sampler, block.slots[SECOND], "second_", is_pair),
-        **_clip_columns(sampler, block.slots[REFERENCE], "reference_", kinds == "similarity"),
+        **_clip_columns(drawer, block.slots[FIRST], "", is_score),
+        **_clip_columns(drawer, block.slots[FIRST], "first_", is_pair),
+        **_clip_columns(drawer, block.slots[SECOND], "second_", is_pair),
+        **_clip_columns(drawer, block.slots[REFERENCE], "reference_", kinds == "similarity"),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _prompts(sampler: Sampler, block: Block, discrete: bool) -> pa.Array:
+def _prompts(drawer: Drawer, block: Block, discrete: bool) -> pa.Array:
     """Return the questions; each one that a block has is put together once."""
-    kinds = list(dict.fromkeys(kind for kind, _ in sampler.quotas.strategies))
-    kind_of = np.array([kinds.index(kind) for kind, _ in sampler.quotas.strategies])
+    kinds = list(dict.fromkeys(kind for kind, _ in drawer.quotas.strategies))
+    kind_of = np.array([kinds.index(kind) for kind, _ in drawer.quotas.strategies])
     asked, row = np.unique(kind_of[block.strategy] * (2**32) + block.text, return_inverse=True)
     frames = [prompt(kind, _HOLE, discrete=discrete).split(_HOLE) for kind in kinds]
     before, after = (_take([frame[side] for frame in frames], asked >> 32) for side in (0, 1))
-    texts = sampler.catalog.texts.take(pa.array(asked & (2**32 - 1)))
+    texts = drawer.catalog.texts.take(pa.array(asked & (2**32 - 1)))
     return pc.binary_join_element_wise(before, texts, after, "").take(pa.array(row))
 
 
-def _clip_columns(sampler: Sampler, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
+def _clip_columns(drawer: Drawer, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
     if not used.any():
         return {field.name: pa.nulls(len(used), field.type) for field in _clip_fields(prefix)}
-    catalog = sampler.catalog
+    catalog = drawer.catalog
     at = np.where(used, slot.trajectory, 0)
     rows = pa.array(at, mask=~used)
     quality = catalog.quality[at].astype(np.int8)

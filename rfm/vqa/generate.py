@@ -1,7 +1,8 @@
 """Generate a VQA dataset from trajectories: no frame is read, the same seed gives the same bytes.
 
-Rows are drawn in chunks of fixed size, each a function of its position, in this process or in several; shards, workers
-and interruptions therefore change neither rows nor content hash. Memory is that of the catalog plus a shard.
+Rows are drawn in chunks (`rfm.vqa.drawing`) and written in shards (`rfm.vqa.store`); shards, workers and interruptions
+change neither rows nor content hash. Memory is that of the catalog plus a shard. To split, three frames of each episode
+are read, see `rfm.vqa.split_datasets`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import hashlib
 import json
 import logging
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,156 +20,171 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.configs.compose import as_dict, load_config
-from rfm.configs.experiment_configs import ExperimentConfig
+from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
 from rfm.console import progress_bar
-from rfm.errors import ConfigError
-from rfm.ingest.bundled import bundled_root
-from rfm.processes import die_with_parent
+from rfm.sampling.eval_sets import EvalSet
+from rfm.sampling.progress import read_cutoffs
 from rfm.sampling.sampler import Sampler
-from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
-from rfm.trajectories.record import dataset_folder
-from rfm.vqa.columns import record_batch
+from rfm.trajectories.catalog import Catalog
+from rfm.vqa import drawing
+from rfm.vqa.drawing import Plan, draw_chunks
+from rfm.vqa.generate_options import GenerateOptions
+from rfm.vqa.idle_tail import find_cutoffs
+from rfm.vqa.parts import Part, PartWriter, is_complete
 from rfm.vqa.prompts import PROMPT_VERSION
-from rfm.vqa.store import DatasetWriter, hash_batch
+from rfm.vqa.sources import open_sources
+from rfm.vqa.split_generation import write_split
+from rfm.vqa.store import DatasetWriter, check_vacant, hash_batch
+from rfm.vqa.verify import verify
+
+__all__ = ["GenerateOptions", "generate"]
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 8192
-"""Rows drawn and hashed at a time; part of the format, since the content hash is taken over chunks."""
 WORTH_A_WORKER = 200_000
 """Rows below which another process costs more than it saves."""
 
 
-@dataclass(frozen=True)
-class GenerateOptions:
-    """Generate a static VQA dataset of prompts, answers and references to frames."""
-
-    output_path: str = field(metadata={"help": "Path to save the generated HuggingFace dataset"})
-    num_samples: int = field(default=10000, metadata={"help": "Number of samples to generate"})
-    seed: int | None = field(default=None, metadata={"help": "Random seed (default: data.seed, 42)"})
-    num_workers: int = field(default=8, metadata={"help": "Parallel workers, at most; -1: as many as CPUs"})
-    save_batch_size: int = field(default=10000, metadata={"help": "Save every N samples; -1: all at once"})
-    config_name: str = field(default="config", metadata={"help": "Hydra config to use"})
-    config_overrides: tuple[str, ...] = field(default=(), metadata={"help": "Config overrides, key=value …"})
-    eval_mode: bool = field(
-        default=False, metadata={"help": "Real quality differences and whole episodes instead of augmentations"}
-    )
-    partition: str = field(
-        default="train",
-        metadata={"help": "Draw from data.train_datasets or data.eval_datasets", "choices": ("train", "eval")},
-    )
-    overwrite: bool = field(default=False, metadata={"help": "Replace a dataset that exists"})
-
-    def __post_init__(self) -> None:
-        faults = [
-            f"`{name}` must be {rule}, but is {getattr(self, name)}"
-            for name, good, rule in (
-                ("num_samples", self.num_samples >= 1, "at least 1"),
-                ("num_workers", self.num_workers >= 1 or self.num_workers == -1, "at least 1, or -1 for all CPUs"),
-                ("save_batch_size", self.save_batch_size >= 1 or self.save_batch_size == -1, "at least 1, or -1"),
-                ("partition", self.partition in ("train", "eval"), "train or eval"),
-            )
-            if not good
-        ]
-        if faults:
-            raise ConfigError("\n".join(faults))
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Everything that determines the rows; sent to worker processes."""
-
-    catalog: Catalog
-    config: ExperimentConfig
-    total: int
-    seed: int
-    eval_mode: bool
-
-    def sampler(self) -> Sampler:
-        return Sampler(self.catalog, self.config.data, total=self.total, seed=self.seed, eval_mode=self.eval_mode)
-
-
 def generate(options: GenerateOptions) -> Path:
-    """Write the dataset and return its path.
+    """Write the dataset, or one for each side of a split, and return its path; `verify` compares one that is there.
 
     Raises:
         ConfigError: a setting is not valid, or asks for what the trajectories cannot give.
-        DataError: the output exists, or trajectories cannot be read.
+        DataError: the output exists, trajectories cannot be read, or a dataset is not what drawing again gives.
 
     """
+    if options.verify is not None:
+        return verify(Path(options.verify), options.root_override)
     config = load_config(options.config_name, options.config_overrides)
-    seed = config.data.seed if options.seed is None else options.seed
-    config.data.seed = seed
-    root = resolve_root(config.data.datasets_root) or bundled_root()
-    config.data.datasets_root = str(root)
-    keys = config.data.train_datasets if options.partition == "train" else config.data.eval_datasets
-    catalog = load_catalog(root, keys)
-    plan = _Plan(catalog, config, options.num_samples, seed, options.eval_mode)
-    sampler = plan.sampler()
-    for (kind, name), reason in sampler.unsupported.items():
-        logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
-    record = _record(options, plan, sampler, _source_hashes(root, keys))
+    config.data.seed = config.data.seed if options.seed is None else options.seed
+    config.data.discrete_progress |= options.discrete_progress
+    if options.split is None:
+        return _write(options, config)
+    for side in write_split(options, config):
+        _write(side, config, keep=not options.overwrite)
+    return Path(options.output_path)
+
+
+def _write(options: GenerateOptions, config: ExperimentConfig, *, keep: bool = False) -> Path:
+    """Write one dataset; `keep` one that is complete."""
+    config = _without_augmentation(options, config)
+    sources = open_sources(config, options.drawn_partition)
+    plan = Plan(
+        sources.catalog,
+        config,
+        config.data.seed,
+        _num_samples(options, config, sources.catalog),
+        eval_mode=options.eval_mode,
+        eval_set=options.eval_set,
+        cutoffs=_cutoffs(sources.catalog, config.data),
+    )
+    drawer = plan.drawer()
+    _report(plan, drawer)
+    total = drawer.quotas.total
+    record = {**_record(options, plan, drawer, sources.hashes), "split": sources.split}
     output = Path(options.output_path)
-    shard_rows = options.num_samples if options.save_batch_size == -1 else options.save_batch_size
+    if keep and is_complete(output, record):
+        logger.info("%d samples in %s, complete before", total, output)
+        return output
+    shard_rows = total if options.save_batch_size == -1 else options.save_batch_size
     fingerprint = hashlib.sha256(json.dumps([record, shard_rows], sort_keys=True).encode()).hexdigest()
+    if options.shard is not None:
+        return _write_part(options, plan, drawer, record, fingerprint, shard_rows)
     writer = DatasetWriter(output, plan=fingerprint, shard_rows=shard_rows, overwrite=options.overwrite)
-    writer.write(_with_progress(_rows(plan, sampler, writer, _workers(options)), writer.journal.rows, plan.total))
+    _write_rows(writer, plan, drawer, range(total), _workers(options, total))
     record["content_hash"] = hashlib.sha256("".join(writer.chunk_hashes).encode()).hexdigest()
     writer.finish(record)
-    logger.info("%d samples in %s", options.num_samples, output)
+    logger.info("%d samples in %s", total, output)
     return output
 
 
-def _rows(plan: _Plan, sampler: Sampler, writer: DatasetWriter, workers: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that are not yet written, hashing whole chunks on the way."""
-    done = writer.journal.rows
-    first = done // CHUNK
-    starts = range(first * CHUNK, plan.total if done < plan.total else 0, CHUNK)
-    chunks = _serial(plan, sampler, starts) if workers == 1 else _parallel(plan, starts, workers)
-    for number, batch in enumerate(chunks, start=first):
-        if number == len(writer.chunk_hashes):
-            writer.chunk_hashes.append(hash_batch(batch))
-        yield batch.slice(max(0, done - number * CHUNK))
+def _write_part(
+    options: GenerateOptions,
+    plan: Plan,
+    drawer: Sampler | EvalSet,
+    record: dict[str, Any],
+    fingerprint: str,
+    shard_rows: int,
+) -> Path:
+    """Write the rows of one job of several; the last one to finish puts the dataset together."""
+    output, part, total = Path(options.output_path), Part.parse(options.shard or ""), drawer.quotas.total
+    if is_complete(output, record):
+        logger.info("%d samples in %s, complete before", total, output)
+        return output
+    check_vacant(output, overwrite=False)
+    writer = PartWriter(output, part, plan=fingerprint, shard_rows=shard_rows, total=total)
+    rows = range(writer.start, writer.stop)
+    if not rows:
+        logger.warning("shard %s has no rows: %d rows a file make fewer files than shards", options.shard, shard_rows)
+    try:
+        _write_rows(writer, plan, drawer, rows, _workers(options, len(rows)))
+        missing = writer.finish(record)
+    except FileNotFoundError:  # the same shard was started twice, and the dataset put together without this one
+        missing = [part.number]
+    if not missing or is_complete(output, record):
+        writer.clean_up()
+        logger.info("%d samples in %s", total, output)
+    else:
+        logger.info("shard %s is done; still to be done: %s", options.shard, ", ".join(map(str, missing)))
+    return output
 
 
-def _serial(plan: _Plan, sampler: Sampler, starts: range) -> Iterator[pa.RecordBatch]:
-    return (_draw_chunk(plan, sampler, start) for start in starts)
+def _without_augmentation(options: GenerateOptions, config: ExperimentConfig) -> ExperimentConfig:
+    """Return the configuration with whole clips where a dataset is for evaluation."""
+    for_training = options.drawn_partition == "train" and not options.eval_mode and options.eval_set is None
+    if for_training or not config.data.frame_dropping:
+        return config
+    logger.info("data.frame_dropping is for training: it is 0 in this dataset")
+    return replace(config, data=replace(config.data, frame_dropping=0.0))
 
 
-def _parallel(plan: _Plan, starts: range, workers: int) -> Iterator[pa.RecordBatch]:
-    """Draw chunks in other processes, in order, with a bounded number under way."""
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(plan,)) as pool:
-        under_way: deque[Future[pa.RecordBatch]] = deque()
-        for start in starts:
-            under_way.append(pool.submit(_work, start))
-            if len(under_way) > 2 * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+def _cutoffs(catalog: Catalog, data: DataConfig) -> dict[str, float]:
+    if data.success_cutoff == "idle":
+        return find_cutoffs(catalog, data.seed)
+    return read_cutoffs(data.dataset_success_cutoff_file)
 
 
-_worker: tuple[_Plan, Sampler] | None = None
+def _num_samples(options: GenerateOptions, config: ExperimentConfig, catalog: Catalog) -> int | None:
+    """Return the rows asked for; None: all of an evaluation set."""
+    if options.eval_set is not None:
+        return options.num_samples if options.samples_asked else None
+    if options.num_epochs is None:
+        return int(options.num_samples)
+    usable = int((catalog.num_frames >= config.data.min_frames_per_trajectory).sum())
+    return max(1, options.num_epochs * usable)
 
 
-def _start_worker(plan: _Plan) -> None:
-    global _worker
-    die_with_parent()
-    _worker = plan, plan.sampler()
+def _report(plan: Plan, drawer: Sampler | EvalSet) -> None:
+    """Log what was left out."""
+    if isinstance(drawer, EvalSet):
+        logger.info(
+            "evaluation set %s: %d questions exist, %d are taken", plan.eval_set, drawer.existing, drawer.quotas.total
+        )
+        return
+    for (kind, name), reason in drawer.unsupported.items():
+        logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
 
 
-def _work(start: int) -> pa.RecordBatch:
-    assert _worker is not None
-    return _draw_chunk(*_worker, start)
+def _write_rows(
+    writer: DatasetWriter | PartWriter, plan: Plan, drawer: Sampler | EvalSet, rows: range, workers: int
+) -> None:
+    """Draw and write those of `rows` that are not yet written, hashing the chunks that begin in them on the way."""
+    done, first_hashed = writer.journal.rows, -(-rows.start // drawing.CHUNK)
+    start = rows.start + done
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number, batch in draw_chunks(plan, drawer, start, rows.stop, workers):
+            if number - first_hashed == len(writer.chunk_hashes):
+                writer.chunk_hashes.append(hash_batch(batch))
+            begin = max(0, start - number * drawing.CHUNK)
+            yield batch.slice(begin, rows.stop - number * drawing.CHUNK - begin)
+
+    writer.write(_with_progress(batches(), done, len(rows)))
 
 
-def _draw_chunk(plan: _Plan, sampler: Sampler, start: int) -> pa.RecordBatch:
-    block = sampler.draw(start, min(start + CHUNK, plan.total))
-    return record_batch(sampler, block, discrete=plan.config.data.discrete_progress)
-
-
-def _workers(options: GenerateOptions) -> int:
+def _workers(options: GenerateOptions, rows: int) -> int:
     asked = os.cpu_count() or 1 if options.num_workers == -1 else options.num_workers
-    useful = max(1, options.num_samples // WORTH_A_WORKER)
+    useful = max(1, rows // WORTH_A_WORKER)
     return min(asked, useful, os.cpu_count() or 1)
 
 
@@ -182,46 +196,37 @@ def _with_progress(batches: Iterator[pa.RecordBatch], done: int, total: int) -> 
             bar.advance(task, batch.num_rows)
 
 
-def _record(options: GenerateOptions, plan: _Plan, sampler: Sampler, sources: dict[str, str]) -> dict[str, Any]:
+def _record(options: GenerateOptions, plan: Plan, drawer: Sampler | EvalSet, sources: dict[str, str]) -> dict[str, Any]:
     """Return what `generation_config.json` says, but for the content hash."""
-    quotas = sampler.quotas
+    quotas = drawer.quotas
     counts: dict[str, dict[str, int]] = {}
     for (kind, name), count in zip(quotas.strategies, quotas.counts, strict=True):
         counts.setdefault(kind, {})[name] = count
+    unsupported = {} if isinstance(drawer, EvalSet) else drawer.unsupported
     return {
         "config": as_dict(plan.config),
         "config_name": options.config_name,
         "config_overrides": list(options.config_overrides),
         "datasets_root": str(plan.catalog.root),
-        "partition": options.partition,
+        "partition": options.drawn_partition,
         "eval_mode": options.eval_mode,
-        "num_samples": plan.total,
+        "eval_set": plan.eval_set,
+        "num_samples": quotas.total,
+        "num_existing": drawer.existing if isinstance(drawer, EvalSet) else None,
         "seed": plan.seed,
         "prompt_version": PROMPT_VERSION,
         "counts": {kind: {"total": sum(by_name.values()), "strategies": by_name} for kind, by_name in counts.items()},
         "effective_ratio": {
-            f"{kind}/{name}": count / plan.total
+            f"{kind}/{name}": count / quotas.total
             for (kind, name), count in zip(quotas.strategies, quotas.counts, strict=True)
         },
-        "unsupported": {f"{kind}/{name}": reason for (kind, name), reason in sampler.unsupported.items()},
+        "unsupported": {f"{kind}/{name}": reason for (kind, name), reason in unsupported.items()},
         "trajectories": {
-            "used": len(sampler.catalog),
-            "too_short": sampler.left_out,
+            "used": len(drawer.catalog),
+            "too_short": drawer.left_out,
             "unreadable": list(plan.catalog.unreadable),
         },
+        "success_cutoffs": dict(plan.cutoffs or {}),
         "source_hashes": sources,
         "versions": {name: version(name) for name in ("rfm-vqa", "numpy", "pyarrow", "datasets")},
     }
-
-
-def _source_hashes(root: Path, keys: list[str]) -> dict[str, str]:
-    """Return the sha256 over the Arrow files of each trajectory dataset."""
-    hashes = {}
-    for key in keys:
-        digest = hashlib.sha256()
-        for file in sorted((root / dataset_folder(key) / "processed_dataset").glob("*.arrow")):
-            with file.open("rb") as stream:
-                while piece := stream.read(1 << 22):
-                    digest.update(piece)
-        hashes[key] = digest.hexdigest()
-    return hashes

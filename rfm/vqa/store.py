@@ -22,6 +22,8 @@ from rfm.errors import DataError
 from rfm.vqa.columns import SCHEMA
 from rfm.vqa.dataset import CONFIG_FILE
 
+PARTS_OF = "parts-of-"
+"""How folders of runs with --shard begin, see `rfm.vqa.parts`."""
 STATE_FILE = "state.json"
 """What makes a folder a saved dataset."""
 
@@ -45,7 +47,7 @@ class DatasetWriter:
         self.partial = output.parent / f".{output.name}.partial"
         self._shard_rows = shard_rows
         self._overwrite = overwrite
-        _check_vacant(output, overwrite)
+        check_vacant(output, overwrite)
         self.journal = self._open_journal(plan)
 
     @property
@@ -55,19 +57,16 @@ class DatasetWriter:
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Write batches that follow the rows already done; each shard appears whole."""
-        for shard in _in_shards(batches, self._shard_rows):
+        for shard in in_shards(batches, self._shard_rows):
             self._write_shard(shard)
 
     def finish(self, config: dict[str, Any]) -> None:
         """Add what `load_from_disk` needs and `generation_config.json`, and let the dataset appear."""
-        names = [f"data-{i:05d}-of-{self.journal.shards:05d}.arrow" for i in range(self.journal.shards)]
+        names = file_names(self.journal.shards)
         for number, name in enumerate(names):
             if not (self.partial / name).exists():  # it does if an earlier run was killed here
                 (self.partial / _shard_name(number)).rename(self.partial / name)
-        features = datasets.Features.from_arrow_schema(SCHEMA)
-        datasets.DatasetInfo(features=features).write_to_directory(str(self.partial))
-        _write_json(self.partial / STATE_FILE, _state(names, config["content_hash"]))
-        _write_json(self.partial / CONFIG_FILE, config)
+        write_description(self.partial, names, config)
         (self.partial / "journal.json").unlink()
         if self.output.exists():
             shutil.rmtree(self.output)
@@ -83,23 +82,25 @@ class DatasetWriter:
                     "repeat that command to finish it, or add --overwrite to start anew"
                 )
             return journal
+        if not self._overwrite and any(self.partial.glob(f"{PARTS_OF}*")):
+            raise DataError(
+                f"`output_path` {self.output} has an unfinished run with --shard in {self.partial}; "
+                "finish it, or add --overwrite to start anew"
+            )
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir(parents=True)
         return Journal(plan)
 
     def _write_shard(self, batches: list[pa.RecordBatch]) -> None:
         temporary = self.partial / "shard.tmp"
-        schema = SCHEMA.with_metadata(datasets.Features.from_arrow_schema(SCHEMA).arrow_schema.metadata)
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-            for batch in batches:
-                stream.write_batch(batch.replace_schema_metadata(schema.metadata))
+        write_arrow(temporary, batches)
         temporary.replace(self.partial / _shard_name(self.journal.shards))
         self.journal.shards += 1
         self.journal.rows += sum(batch.num_rows for batch in batches)
-        _write_json(self.partial / "journal.json", asdict(self.journal))
+        write_json(self.partial / "journal.json", asdict(self.journal))
 
 
-def _check_vacant(output: Path, overwrite: bool) -> None:
+def check_vacant(output: Path, overwrite: bool) -> None:
     """Refuse to lose what is there: only a saved dataset is replaced, and only if that was asked for."""
     if not output.exists():
         return
@@ -116,7 +117,8 @@ def hash_batch(batch: pa.RecordBatch) -> str:
     return hashlib.sha256(batch.serialize()).hexdigest()
 
 
-def _in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[list[pa.RecordBatch]]:
+def in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[list[pa.RecordBatch]]:
+    """Yield the batches cut and gathered into lists of `shard_rows` rows each, the last one the rest."""
     held: list[pa.RecordBatch] = []
     room = shard_rows
     for batch in batches:
@@ -129,6 +131,27 @@ def _in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[l
                 held, room = [], shard_rows
     if held:
         yield held
+
+
+def write_arrow(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write the rows of one file of a dataset."""
+    schema = SCHEMA.with_metadata(datasets.Features.from_arrow_schema(SCHEMA).arrow_schema.metadata)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch.replace_schema_metadata(schema.metadata))
+
+
+def write_description(folder: Path, names: list[str], config: dict[str, Any]) -> None:
+    """Write what `load_from_disk` needs beside the rows, and `generation_config.json`."""
+    features = datasets.Features.from_arrow_schema(SCHEMA)
+    datasets.DatasetInfo(features=features).write_to_directory(str(folder))
+    write_json(folder / STATE_FILE, _state(names, config["content_hash"]))
+    write_json(folder / CONFIG_FILE, config)
+
+
+def file_names(count: int) -> list[str]:
+    """Return the names of a dataset's `count` files of rows."""
+    return [f"data-{i:05d}-of-{count:05d}.arrow" for i in range(count)]
 
 
 def _shard_name(number: int) -> str:
@@ -147,7 +170,8 @@ def _state(names: list[str], content_hash: str) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file that appears whole."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     temporary.replace(path)

@@ -139,7 +139,7 @@ def test_the_results_are_shown(evaluate, monkeypatch, capsys):
     saying(monkeypatch, lambda row: f"ANS: {row['answer']}")
     evaluate("--controls", "blank")
     shown = capsys.readouterr().err
-    assert all(part in shown for part in ("60 samples of", "model, blank", "best constant", "strategy"))
+    assert all(part in shown for part in ("60 samples of", "blank frames", "best constant", "by strategy"))
 
 
 def test_discrete_answers_are_judged_by_level(world, evaluate, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from rfm.trajectories.catalog import Catalog
 
 GAP = 0.2
 THRESHOLD = 0.2
+BOTH = "reverse_progress+rewind"
 
 
 def progress_at(catalog: Catalog, row: int, frame: int) -> float | None:
@@ -56,8 +57,11 @@ def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any],
         known = progress_at(catalog, at, frame)
         assert (target is None) == (known is None)
         assert known is None or abs(target - known) < 1e-6
-    directions = {"forward_progress": {1}, "reverse_progress": {-1}, "rewind": {1, -1}}[strategy]
+    directions = {"forward_progress": {1}, "reverse_progress": {-1}, "rewind": {1, -1}, BOTH: {1, -1}}[strategy]
     assert steps(shown) - {0} == directions
+    if strategy in ("rewind", BOTH):
+        assert np.sign(shown[1] - shown[0]) == (1 if strategy == "rewind" else -1), "it leaves in its direction"
+        assert np.sign(shown[-1] - shown[-2]) == (-1 if strategy == "rewind" else 1), "and comes back"
 
 
 def check_pair(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
@@ -146,3 +150,94 @@ def viewer_features(shown: list[int]) -> list[float]:
         float((way == 0).sum()),
         float(way[-1] == 0),
     ]
+
+
+def evenly_shown(end: int, max_frames: int) -> list[int]:
+    count = min(max_frames, end + 1)
+    return [math.floor(j * end / (count - 1) + 0.5 + 1e-9) for j in range(count)]
+
+
+def expected_eval_rows(catalog: Catalog, name: str, max_frames: int, prefixes: int) -> set[tuple[Any, ...]]:
+    """Every question of an evaluation set, found row by row: (instruction, clips with the better first, answer)."""
+    return {"prefixes": _prefixes, "ranking": _ranking, "confusion": _confusion, "quality": _quality}[name](
+        catalog, max_frames, prefixes
+    )
+
+
+def _usable(catalog: Catalog) -> list[int]:
+    return [row for row in range(len(catalog)) if catalog.num_frames[row] >= 2]
+
+
+def _text(catalog: Catalog, row: int) -> str:
+    return catalog.texts[int(catalog.text_code[row])].as_py()
+
+
+def _asked(catalog: Catalog, row: int, end: int, max_frames: int) -> tuple[Any, ...]:
+    answer = math.floor(round(100 * progress_at(catalog, row, end), 4) + 0.5)
+    return _text(catalog, row), ((row, *evenly_shown(end, max_frames)),), answer
+
+
+def _prefixes(catalog: Catalog, max_frames: int, prefixes: int) -> set[tuple[Any, ...]]:
+    found = set()
+    for row in _usable(catalog):
+        last = int(catalog.num_frames[row]) - 1
+        if progress_at(catalog, row, 0) is not None:
+            count = min(prefixes, last)
+            ends = {math.floor(k * last / count + 0.5) for k in range(1, count + 1)}
+            assert len(ends) == count
+            found |= {_asked(catalog, row, end, max_frames) for end in ends}
+    return found
+
+
+def _ranking(catalog: Catalog, max_frames: int, _: int) -> set[tuple[Any, ...]]:
+    able = [
+        row
+        for row in _usable(catalog)
+        if catalog.quality[row] >= 0 and progress_at(catalog, row, int(catalog.num_frames[row]) - 1) is not None
+    ]
+    held: dict[int, set[int]] = {}
+    for row in able:
+        held.setdefault(int(catalog.task_code[row]), set()).add(int(catalog.quality[row]))
+    return {
+        _asked(catalog, row, int(catalog.num_frames[row]) - 1, max_frames)
+        for row in able
+        if len(held[int(catalog.task_code[row])]) >= 2
+    }
+
+
+def _confusion(catalog: Catalog, max_frames: int, _: int) -> set[tuple[Any, ...]]:
+    videos = [row for row in _usable(catalog) if catalog.quality[row] == 2]
+    texts = {int(catalog.task_code[row]): _text(catalog, row) for row in videos}
+    found = set()
+    for row in videos if len(texts) > 1 else []:
+        own = _asked(catalog, row, int(catalog.num_frames[row]) - 1, max_frames)
+        others = [text for task, text in texts.items() if task != catalog.task_code[row]]
+        found |= {own, *((text, own[1], 0) for text in others)}
+    return found
+
+
+def _quality(catalog: Catalog, max_frames: int, _: int) -> set[tuple[Any, ...]]:
+    groups: dict[Any, list[int]] = {}
+    for row in _usable(catalog):
+        groups.setdefault(int(catalog.task_code[row]), []).append(row)
+    found = set()
+    for members in groups.values():
+        by_source = [[r for r in members if catalog.source_code[r] == source] for source in range(len(catalog.sources))]
+        near = [pair for part in by_source for pair in _ordered_pairs(catalog, part)]
+        for better, worse in near or _ordered_pairs(catalog, members):
+            count = min(max_frames, int(catalog.num_frames[better]), int(catalog.num_frames[worse]))
+            clips = tuple((r, *_spread(int(catalog.num_frames[r]) - 1, count)) for r in (better, worse))
+            found.add((_text(catalog, better), clips, None))
+    return found
+
+
+def _spread(end: int, count: int) -> list[int]:
+    return [math.floor(j * end / (count - 1) + 0.5 + 1e-9) for j in range(count)]
+
+
+def _ordered_pairs(catalog: Catalog, members: list[int]) -> list[tuple[int, int]]:
+    """All (better, worse) of a group: by partial success where every member has one, else by quality label."""
+    partial = {r: 1.0 if catalog.quality[r] == 2 else float(catalog.partial_success[r]) for r in members}
+    if not any(map(math.isnan, partial.values())):
+        return [(a, b) for a in members for b in members if partial[a] - partial[b] >= THRESHOLD - 1e-6]
+    return [(a, b) for a in members for b in members if catalog.quality[a] > catalog.quality[b] >= 0]

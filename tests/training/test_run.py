@@ -223,3 +223,16 @@ def test_the_command_of_the_specification_becomes_stock_arguments(dataset, tmp_p
     assert training_arguments(made, evaluates=True).eval_strategy == "steps"
     assert training_arguments(dataclasses.replace(made, bf16=True), evaluates=False).bf16 is True
     assert weights_dtype(dataclasses.replace(made, model_dtype="bfloat16")) == torch.bfloat16
+
+
+def test_colours_jitter_in_training_and_not_in_its_evaluation(dataset, tmp_path):
+    jitter = {"config_overrides": ("data.colour_jitter=0.9",)}
+    evaluated = {"eval_dataset_path": str(dataset), "eval_strategy": "steps", "eval_steps": 1, "learning_rate": 1e-12}
+    plain, jittery = (
+        train(options(dataset, tmp_path / name, max_steps=2, **evaluated, **more)).parent
+        for name, more in (("plain", {}), ("jittery", jitter))
+    )
+    assert losses(plain) != losses(jittery)
+    state = [TrainerState.load_from_json(str(folder / "trainer_state.json")) for folder in (plain, jittery)]
+    one, other = ([entry["eval_loss"] for entry in s.log_history if "eval_loss" in entry] for s in state)
+    assert one == pytest.approx(other, abs=1e-6)

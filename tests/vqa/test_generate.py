@@ -15,9 +15,11 @@ from worlds import make_world
 
 from rfm.errors import ConfigError, DataError
 from rfm.trajectories.catalog import load_catalog
+from rfm.vqa import drawing
 from rfm.vqa import generate as module
 from rfm.vqa.columns import SCHEMA
 from rfm.vqa.generate import GenerateOptions, generate
+from rfm.vqa.generate_options import Unasked
 from rfm.vqa.provenance import trajectory_hashes
 
 ROWS = 1000
@@ -33,7 +35,7 @@ def world(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Several chunks, and a worker for each, in a dataset of a thousand rows on any machine."""
-    monkeypatch.setattr(module, "CHUNK", 128)
+    monkeypatch.setattr(drawing, "CHUNK", 128)
     monkeypatch.setattr(module, "WORTH_A_WORKER", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
@@ -53,7 +55,7 @@ def options(world: Path, output: Path, *overrides: str, **changes) -> GenerateOp
 def reference(world, tmp_path_factory):
     """One dataset that the others are compared with."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", 128)
+        patch.setattr(drawing, "CHUNK", 128)
         return generate(options(world, tmp_path_factory.mktemp("reference") / "vqa"))
 
 
@@ -153,7 +155,7 @@ def test_the_same_command_gives_the_same_bytes(world, tmp_path, reference):
 @pytest.mark.parametrize("workers", [2, -1])
 def test_workers_change_nothing(world, tmp_path, reference, workers):
     made = options(world, tmp_path / "vqa", num_workers=workers)
-    assert module._workers(made) == 2
+    assert module._workers(made, ROWS) == 2
     assert files(generate(made)) == files(reference)
 
 
@@ -233,7 +235,6 @@ def test_one_that_was_asked_for_is_an_error(tmp_path):
         ({"num_samples": 0}, "`num_samples` must be at least 1, but is 0"),
         ({"num_workers": 0}, "`num_workers` must be at least 1, or -1 for all CPUs, but is 0"),
         ({"save_batch_size": -2}, "`save_batch_size` must be at least 1, or -1, but is -2"),
-        ({"partition": "test"}, "`partition` must be train or eval, but is test"),
     ],
 )
 def test_wrong_options_are_named(change, text):
@@ -305,7 +306,7 @@ def kill(step: int, made: GenerateOptions) -> int | None:
 @pytest.fixture(scope="module")
 def three_shards(world, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", 128)
+        patch.setattr(drawing, "CHUNK", 128)
         made = options(world, tmp_path_factory.mktemp("three") / "vqa", num_samples=600, save_batch_size=250)
         return files(generate(made))
 
@@ -349,3 +350,71 @@ def test_an_unfinished_run_of_other_settings_is_not_mixed_in(world, tmp_path):
         generate(other)
     whole = files(generate(dataclasses.replace(other, output_path=str(tmp_path / "whole"))))
     assert files(generate(dataclasses.replace(other, overwrite=True))) == whole
+
+
+@pytest.mark.parametrize("name", ["prefixes", "ranking", "confusion", "quality"])
+def test_an_evaluation_set_has_every_question_of_the_held_out_trajectories(world, tmp_path, caplog, name):
+    caplog.set_level("INFO")
+    made = GenerateOptions("x", eval_set=name)
+    made = dataclasses.replace(options(world, tmp_path / "vqa"), num_samples=made.num_samples, eval_set=name)
+    path = generate(made)
+    rows, record = rows_of(path), config_of(path)
+    assert len(rows) == {"prefixes": 12 * 8, "ranking": 12, "confusion": 4 * 2, "quality": 2 * 12}[name]
+    assert {row["data_gen_strategy"] for row in rows} == {name}
+    assert {row["data_source"] for row in rows} == {"toy_eval"}
+    assert (record["eval_set"], record["partition"]) == (name, "eval")
+    assert record["num_samples"] == record["num_existing"] == len(rows)
+    assert load_from_disk(str(path)).column_names == SCHEMA.names
+    assert f"evaluation set {name}: {len(rows)} questions exist, {len(rows)} are taken" in caplog.text
+
+
+def test_a_part_of_an_evaluation_set_of_the_training_trajectories(world, tmp_path):
+    path = generate(options(world, tmp_path / "vqa", eval_set="prefixes", num_samples=20, partition="train"))
+    assert (config_of(path)["num_samples"], config_of(path)["num_existing"]) == (16, 96)
+    assert {row["data_source"] for row in rows_of(path)} == {"toy_train"}
+
+
+def test_epochs_count_usable_trajectories(world, tmp_path):
+    made = dataclasses.replace(options(world, tmp_path / "vqa"), num_samples=Unasked(10000), num_epochs=3)
+    assert len(rows_of(generate(made))) == 36
+
+
+def test_discrete_scores_by_flag(world, tmp_path):
+    path = generate(options(world, tmp_path / "a", "data.sample_type_ratio=[0,1,0]", discrete_progress=True))
+    by_key = generate(options(world, tmp_path / "b", "data.sample_type_ratio=[0,1,0]", "data.discrete_progress=true"))
+    assert {row["answer"] for row in rows_of(path)} == set("12345")
+    assert config_of(path)["config"] == config_of(by_key)["config"]
+    assert rows_of(path) == rows_of(by_key)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"num_samples": 10, "num_epochs": 1}, "`num_samples` and `num_epochs` must not be given together; both say"),
+        ({"num_epochs": 0}, "`num_epochs` must be at least 1, but is 0"),
+        ({"num_epochs": 1, "eval_set": "quality"}, "`num_epochs` and `eval_set` must not be given together; an eval"),
+        ({"eval_mode": True, "eval_set": "quality"}, "`eval_mode` and `eval_set` must not be given together; an eval"),
+        ({"eval_set": "prefix"}, "`eval_set` must be one of prefixes, ranking, confusion, quality, but is prefix"),
+    ],
+)
+def test_options_that_exclude_each_other(change, text):
+    with pytest.raises(ConfigError, match=text):
+        GenerateOptions(output_path="x", **change)
+
+
+@pytest.mark.parametrize("change", [{"eval_mode": True}, {"partition": "eval"}, {"eval_set": "ranking"}], ids=str)
+def test_frames_are_dropped_for_training_only(world, tmp_path, caplog, change):
+    caplog.set_level("INFO")
+    dropping = "data.frame_dropping=0.9"
+    made = generate(options(world, tmp_path / "a", dropping, **change))
+    whole = generate(options(world, tmp_path / "b", **change))
+    assert config_of(made)["config"]["data"]["frame_dropping"] == 0
+    assert rows_of(made) == rows_of(whole)
+    assert "data.frame_dropping is for training: it is 0 in this dataset" in caplog.text
+
+
+def test_rows_of_training_say_which_frames_are_shown(world, tmp_path, reference):
+    rows = rows_of(generate(options(world, tmp_path / "vqa", "data.frame_dropping=0.9", "data.max_frames=8")))
+    lengths = {len(row["frame_indices"]) for row in rows if row["sample_type"] == "progress"}
+    assert min(lengths) < 5
+    assert max(lengths) == 8

@@ -11,6 +11,18 @@ from rfm.sampling.strategies import preference, progress, similarity
 DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"preference": preference.DEFAULTS, "progress": progress.DEFAULTS, "similarity": similarity.DEFAULTS}
 )
+COMBINED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "preference": {**preference.DEFAULTS, **preference.COMBINED},
+        "progress": {**progress.DEFAULTS, **progress.COMBINED},
+        "similarity": similarity.DEFAULTS,
+    }
+)
+"""With `data.strategies_per_sample=2`: also those that combine two.
+
+The two that change only the motion combine: backwards, past the end and forward to it. None of the others can be: a
+wrong instruction must not be shown backwards, and labels of whole episodes go with clips that run to their ends.
+"""
 EVALUATION: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "preference": {"quality_preference": preference.suboptimal},

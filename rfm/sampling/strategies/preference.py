@@ -4,7 +4,11 @@
     reverse_progress  two clips of one episode, both going back from the same start; the chosen one undoes less
     suboptimal        two episodes of one task, shown to their ends; the chosen one did better
     different_task    two episodes of different tasks; the instruction is the chosen one's
+    reverse_progress+rewind  two clips of one episode that go back, at least one past its end and forward to it
     quality_preference  suboptimal over whole episodes, for evaluation
+
+With `data.mixture=original` rewind sets a clip that goes straight to its end, always the chosen one, against one that
+turns back, and reverse_progress a forward clip, always the chosen one, against a backward one.
 
 Why a pair of one episode is drawn as it is: docs/generation.md, "No shortcut through the shape".
 """
@@ -20,9 +24,10 @@ from rfm.sampling.clips import Clips, evenly
 from rfm.sampling.ends import draw_end
 from rfm.sampling.episode_pairs import EpisodePairs
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
+from rfm.sampling.opposite_pairs import OppositePairs
 from rfm.sampling.quality_pairs import QualityPairs
 from rfm.sampling.random import RowRandom
-from rfm.sampling.shapes import rewind_pairs, straight_pairs
+from rfm.sampling.shapes import original_rewind_pairs, rewind_pairs, straight_pairs
 
 
 def rewind(material: Material) -> PairStrategy:
@@ -32,12 +37,28 @@ def rewind(material: Material) -> PairStrategy:
 
 def reverse_progress(material: Material) -> PairStrategy:
     """Two clips that go back from one start: the chosen one undoes less, or more of a mistake."""
+    if material.original_mixture:
+        pairs = OppositePairs(material.progress, material.several, max_frames=material.max_frames, gap=material.gap)
+        return _one_episode(material, pairs)
     return _one_episode(material, _episode_pairs(material, backwards=True))
+
+
+def reversed_rewind(material: Material) -> PairStrategy:
+    """Two clips that go back from one start, at least one of which goes past its end and forward to it."""
+    pairs = EpisodePairs(
+        material.progress,
+        material.several,
+        shapes=rewind_pairs,
+        max_frames=material.max_frames,
+        gap=material.gap,
+        backwards=True,
+    )
+    return _one_episode(material, pairs)
 
 
 def suboptimal(material: Material) -> PairStrategy:
     """Two episodes of one task to their ends, from the same share of the way; the better one is chosen."""
-    pairs = QualityPairs(material.catalog, material.several, material.threshold)
+    pairs = QualityPairs(material.catalog, material.several, material.threshold, material.boost)
     if not len(pairs.anchors):
         raise Unsupported(
             "needs two episodes of one task that differ in quality label, or in partial success by "
@@ -78,6 +99,8 @@ def different_task(material: Material) -> PairStrategy:
     return draw
 
 
+COMBINED: Mapping[str, object] = MappingProxyType({"reverse_progress+rewind": reversed_rewind})
+"""What `data.strategies_per_sample=2` adds."""
 DEFAULTS: Mapping[str, object] = MappingProxyType(
     {
         "rewind": rewind,
@@ -90,17 +113,19 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
 
 
 def _episode_pairs(material: Material, *, backwards: bool) -> EpisodePairs:
+    original = material.original_mixture and not backwards
     return EpisodePairs(
         material.progress,
         material.several,
-        shapes=straight_pairs if backwards else rewind_pairs,
+        shapes=straight_pairs if backwards else original_rewind_pairs if original else rewind_pairs,
+        shapes_by_coin=not original,
         max_frames=material.max_frames,
         gap=material.gap,
         backwards=backwards,
     )
 
 
-def _one_episode(material: Material, pairs: EpisodePairs) -> PairStrategy:
+def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> PairStrategy:
     supported = np.flatnonzero(pairs.supported)
     if not len(supported):
         raise Unsupported(
@@ -110,7 +135,7 @@ def _one_episode(material: Material, pairs: EpisodePairs) -> PairStrategy:
         )
 
     def draw(random: RowRandom) -> PairDraw:
-        trajectory = supported[random.below("one episode", len(supported))]
+        trajectory = supported[random.ticket("one episode", len(supported))]
         further, less_far = pairs.draw(random, trajectory)
         return PairDraw(material.catalog.text_code[trajectory], further, less_far)
 

@@ -4,6 +4,7 @@
     forward_progress            a forward clip
     reverse_progress            a clip that runs backwards
     rewind                      a clip that goes past its end and back to it
+    reverse_progress+rewind     a clip that goes back past its end and forward to it (`data.strategies_per_sample=2`)
 
 Ends are spread evenly over progress. Episodes that are neither successful nor recorded serve `forward_progress` by
 clips to their end if they have a partial success.
@@ -12,6 +13,7 @@ clips to their end if they have a partial success.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -44,6 +46,13 @@ def rewind(material: Material) -> ScoreStrategy:
     return _with_own_instruction(material, _known_pool(material), _rewound)
 
 
+def reversed_rewind(material: Material) -> ScoreStrategy:
+    """A clip that goes back past its end and forward to it."""
+    if material.max_frames < 3:
+        raise Unsupported(f"needs 3 shown frames to turn, but data.max_frames is {material.max_frames}")
+    return _with_own_instruction(material, _known_pool(material), _rewound_backwards)
+
+
 def different_task_instruction(material: Material) -> ScoreStrategy:
     """A forward clip with the instruction of another task, drawn as often as it is drawn as a right one."""
     texts = _scorable_pool(material)
@@ -61,6 +70,10 @@ def different_task_instruction(material: Material) -> ScoreStrategy:
     return draw
 
 
+COMBINED: Mapping[str, Callable[[Material], ScoreStrategy]] = MappingProxyType(
+    {"reverse_progress+rewind": reversed_rewind}
+)
+"""What `data.strategies_per_sample=2` adds."""
 DEFAULTS: Mapping[str, Callable[[Material], ScoreStrategy]] = MappingProxyType(
     {
         "different_task_instruction": different_task_instruction,
@@ -123,13 +136,26 @@ def _backward(material: Material, random: RowRandom, trajectory: np.ndarray) -> 
 
 
 def _rewound(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
+    """Return clips that go forward past their end and turn back."""
+    return _turning(material, random, trajectory, _early_end(material, random, trajectory))
+
+
+def _rewound_backwards(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
+    """Return clips that go back past their end and turn forward: the mirror image of rewound ones."""
+    curves, last = material.progress.curves(trajectory), material.frames[trajectory] - 1
+    known_places = (curves.frames >= 1) & (curves.frames <= last[:, None])
+    end = draw_end(random, "late end", curves, known_places)
+    clips = _turning(material, random, trajectory, last - end)
+    return replace(clips, indices=np.where(clips.indices >= 0, last[:, None] - clips.indices, -1))
+
+
+def _turning(material: Material, random: RowRandom, trajectory: np.ndarray, end: Int64[np.ndarray, " m"]) -> Clips:
     """Return clips that turn back at a random shown frame, with at least a frame's way between shown frames.
 
     A turn after `m` steps leaves b = count - 1 - m steps back; the peak is b steps past the end and must lie inside the
     episode, the start is m steps before the peak and must not lie before frame 0. Both bound the step.
     """
     width = material.max_frames
-    end = _early_end(material, random, trajectory)
     after = material.frames[trajectory] - 1 - end
     turns = np.arange(1, width - 1)
     back = width - 1 - turns

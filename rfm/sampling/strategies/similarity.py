@@ -3,6 +3,9 @@
 rewind              a successful reference; two clips of another episode of its task, as in preference `rewind`
 suboptimal          a successful reference; two other episodes of its task that differ in quality
 paired_human_robot  a human reference; a robot on the same task and a robot on another one
+
+Sources that suit a strategy serve it `data.source_boost` times as often as others: those with failed or suboptimal
+episodes `suboptimal`, those with human ones beside their robots `paired_human_robot`.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ def rewind(material: Material) -> PairStrategy:
 
 def suboptimal(material: Material) -> PairStrategy:
     """Two episodes of different quality beside a successful one: the better is nearer."""
-    return _with_reference(material, preference.suboptimal)
+    worse = (material.catalog.quality >= 0) & (material.catalog.quality < SUCCESSFUL)
+    return _with_reference(material.boosted(worse), preference.suboptimal)
 
 
 def paired_human_robot(material: Material) -> PairStrategy:
@@ -42,7 +46,7 @@ def paired_human_robot(material: Material) -> PairStrategy:
             "needs human episodes (is_robot false) of a task that a robot does too, and a second task; "
             f"{material.share(~catalog.is_robot)} are human"
         )
-    anchors = material.pool(served)
+    anchors = material.pool(served, material.boosted(~catalog.is_robot).boost)
 
     def draw(random: RowRandom) -> PairDraw:
         better = anchors.draw(random, "paired/robot")

@@ -1,0 +1,261 @@
+"""Evaluation sets: every question of one kind that the trajectories have, or an even part of them.
+
+    prefixes   each episode at growing prefixes from frame 0: does the score rise as the robot gets further?
+    ranking    each episode of known quality, whole: do better episodes of a task score higher?
+    confusion  each successful episode, whole, with each task's instruction: does the score follow the instruction?
+    quality    each pair of whole episodes of one task that differ in quality
+
+    EvalSet(catalog, settings, name, limit, seed).draw(start, stop) -> Block of rows start..stop-1
+
+A row is computed from its number, so nothing is enumerated and 200 million pairs cost no memory. Under a `limit` whole
+units are taken (an episode with all its prefixes, a video with all instructions), tasks and qualities in turn, so that
+what is compared stays together; the order is a function of the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from rfm.configs.experiment_configs import DataConfig
+from rfm.errors import ConfigError
+from rfm.sampling.block import Block, Canvas
+from rfm.sampling.clips import Clips, evenly
+from rfm.sampling.material import PairDraw, ScoreDraw
+from rfm.sampling.progress import SUCCESSFUL, Progress
+from rfm.sampling.quality_pairs import EveryQualityPair
+from rfm.sampling.quotas import Quotas
+from rfm.sampling.random import RowRandom, permute
+from rfm.trajectories.catalog import Catalog
+
+VIDEOS_PER_TASK = 10
+CONFUSION_ROWS = 100_000
+"""Without a limit, `confusion` takes this many videos of a task and about this many rows, at least a video a task."""
+
+
+class EvalSet:
+    """The questions of one evaluation set; see the module's docstring."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: DataConfig,
+        name: str,
+        *,
+        limit: int | None,
+        seed: int,
+        cutoffs: Mapping[str, float] | None = None,
+    ):
+        keep = catalog.num_frames >= max(settings.min_frames_per_trajectory, 2)
+        self.catalog = catalog if keep.all() else catalog.select(keep)
+        self.left_out = int((~keep).sum())
+        self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
+        self._settings, self._seed = settings, seed
+        self._questions = SETS[name](self.catalog, self.progress, settings, limit, seed)
+        self.existing = self._questions.existing
+        """How many questions there are; `quotas.total` of them are taken."""
+        if not self.existing:
+            raise ConfigError(f"`--eval_set {name}` needs {self._questions.needs}, but of these there are none")
+        if not self._questions.taken:
+            raise ConfigError(
+                f"`num_samples` must be at least {self._questions.smallest} for --eval_set {name} "
+                f"({self._questions.unit}), but is {limit}"
+            )
+        self.quotas = Quotas(((self._questions.kind, name),), (self._questions.taken,), seed)
+
+    def draw(self, start: int, stop: int) -> Block:
+        """Return the questions of rows `start` to `stop` - 1."""
+        canvas = Canvas(stop - start, self._settings.max_frames)
+        drawn = self._questions.at(np.arange(start, stop))
+        rows = np.arange(stop - start)
+        if isinstance(drawn, PairDraw):
+            # an even split that nothing else of the row tells
+            first = permute(np.arange(start, stop, dtype=np.uint64), self.quotas.total, self._seed, "quality/side") % 2
+            canvas.add_pairs(rows, drawn, first == 0, self.progress)
+        else:
+            told, own = drawn
+            for wrong, part in ((False, rows[own]), (True, rows[~own])):
+                draw = ScoreDraw(told.text[part], _take(told.clip, part), wrong=wrong)
+                canvas.add_scores(part, draw, self.progress, self._settings)
+        return canvas.finish(np.zeros(stop - start, np.int64))
+
+
+_Scores = tuple[ScoreDraw, Bool[np.ndarray, " m"]]
+"""Questions about one clip, and which of them have the clip's own instruction."""
+
+
+class _Questions(Protocol):
+    """The questions of one set, numbered from 0."""
+
+    kind: str
+    needs: str
+    unit: str
+    smallest: int
+    """Rows of the first unit."""
+    existing: int
+    taken: int
+
+    def at(self, number: Int64[np.ndarray, " m"]) -> PairDraw | _Scores:
+        """Return the questions with these numbers, all below `taken`."""
+
+
+class _Prefixes:
+    kind = "progress"
+    needs = "episodes of which every frame has a progress (successful, or recorded)"
+    unit = "the prefixes of one episode"
+
+    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        self._catalog, self._width = catalog, settings.max_frames
+        members = np.flatnonzero(progress.known)
+        group = catalog.source_code[members].astype(np.int64) * (int(catalog.task_code.max(initial=0)) + 1)
+        group += catalog.task_code[members]
+        self._order = members[in_turn(seed, "prefixes", group, catalog.quality[members])]
+        self._count = np.minimum(settings.prefixes_per_episode, catalog.num_frames[self._order].astype(np.int64) - 1)
+        self._first = np.concatenate([[0], np.cumsum(self._count)])
+        self.existing = int(self._first[-1])
+        self.smallest = int(self._count[0]) if len(members) else 1
+        self.taken = _whole_units(self._first, limit)
+
+    def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
+        unit = np.searchsorted(self._first, number, side="right") - 1
+        trajectory, last = self._order[unit], self._catalog.num_frames[self._order[unit]].astype(np.int64) - 1
+        end = ((number - self._first[unit] + 1) * last * 2 + self._count[unit]) // (2 * self._count[unit])
+        clip = evenly(trajectory, end * 0, end, np.minimum(self._width, end + 1), self._width)
+        return ScoreDraw(self._catalog.text_code[trajectory], clip), np.ones(len(number), bool)
+
+
+class _Ranking:
+    kind = "progress"
+    needs = "tasks with episodes of two qualities whose ends have a progress (successful, recorded, or partial success)"
+    unit = "one episode"
+    smallest = 1
+
+    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        self._catalog, self._width = catalog, settings.max_frames
+        able = (catalog.quality >= 0) & progress.known_at_end
+        held = np.zeros((int(catalog.task_code.max(initial=0)) + 1, 3), bool)
+        held[catalog.task_code[able], catalog.quality[able]] = True
+        members = np.flatnonzero(able & (held.sum(axis=1) >= 2)[catalog.task_code])
+        self._order = members[in_turn(seed, "ranking", catalog.task_code[members], catalog.quality[members])]
+        self.existing = len(members)
+        self.taken = self.existing if limit is None else min(limit, self.existing)
+
+    def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
+        trajectory = self._order[number]
+        clip = _whole(self._catalog, trajectory, self._width)
+        return ScoreDraw(self._catalog.text_code[trajectory], clip), np.ones(len(number), bool)
+
+
+class _Confusion:
+    kind = "progress"
+    needs = "successful episodes of two tasks"
+    unit = "a video with every instruction"
+
+    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        self._catalog, self._width = catalog, settings.max_frames
+        members = np.flatnonzero(catalog.quality == SUCCESSFUL)
+        task = catalog.task_code[members]
+        self._tasks, first = np.unique(task, return_index=True)
+        self._told = catalog.text_code[members[first]]
+        order = in_turn(seed, "confusion", task, task * 0)
+        self._order = members[order]
+        count = self.smallest = max(len(self._tasks), 1)
+        self.existing = len(members) * count if count > 1 else 0
+        videos = len(members)
+        if limit is None:
+            capped = int(np.minimum(np.bincount(task, minlength=1), VIDEOS_PER_TASK).sum())
+            limit = max(min(capped * count, CONFUSION_ROWS), count * count)
+        self.taken = min(limit // count, videos) * count if count > 1 else 0
+
+    def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
+        video, told = np.divmod(number, len(self._tasks))
+        trajectory = self._order[video]
+        own = self._tasks[told] == self._catalog.task_code[trajectory]
+        text = np.where(own, self._catalog.text_code[trajectory], self._told[told])
+        return ScoreDraw(text, _whole(self._catalog, trajectory, self._width)), own
+
+
+class _Quality:
+    kind = "preference"
+    needs = (
+        "two episodes of one task that differ in quality label, or in partial success by data.partial_success_threshold"
+    )
+    unit = "one pair"
+    smallest = 1
+
+    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        self._catalog, self._width = catalog, settings.max_frames
+        eligible = np.ones(len(catalog), bool)
+        self._pairs = EveryQualityPair(catalog, eligible, settings.partial_success_threshold)
+        self._held = np.diff(self._pairs.starts)
+        self.existing = int(self._pairs.starts[-1])
+        order = np.argsort(RowRandom(seed, np.arange(len(self._held), dtype=np.uint64)).words("quality/tasks"))
+        self._parts = even_parts(self._held, limit, order)
+        self._first = np.concatenate([[0], np.cumsum(self._parts)]).astype(np.int64)
+        self.taken = int(self._first[-1])
+
+    def at(self, number: Int64[np.ndarray, " m"]) -> PairDraw:
+        task = np.searchsorted(self._first, number, side="right") - 1
+        held, part = self._held[task], self._parts[task]
+        step = (number - self._first[task]) * held // part  # evenly over the task's pairs
+        better, worse = self._pairs[self._pairs.starts[task] + step]
+        frames = self._catalog.num_frames.astype(np.int64)
+        count = np.minimum(self._width, np.minimum(frames[better], frames[worse]))
+        clips = (evenly(side, side * 0, frames[side] - 1, count, self._width) for side in (better, worse))
+        return PairDraw(self._catalog.text_code[better], *clips)
+
+
+SETS: Mapping[str, Callable[[Catalog, Progress, DataConfig, int | None, int], _Questions]] = MappingProxyType(
+    {"prefixes": _Prefixes, "ranking": _Ranking, "confusion": _Confusion, "quality": _Quality}
+)
+"""By the names that `--eval_set` takes and `data_gen_strategy` carries."""
+
+
+def in_turn(
+    seed: int, stream: str, group: Int64[np.ndarray, " n"], within: Int64[np.ndarray, " n"]
+) -> Int64[np.ndarray, " n"]:
+    """Return an order in which one member of each (group, within) comes, then a second of each, and so on.
+
+    Members and groups are shuffled; the parts of one group follow each other.
+    """
+    words = RowRandom(seed, np.arange(len(group), dtype=np.uint64)).words(stream)
+    groups = np.argsort(np.argsort(RowRandom(seed, np.unique(group).astype(np.uint64)).words(f"{stream}/groups")))
+    shuffled = groups[np.unique(group, return_inverse=True)[1]]
+    order = np.lexsort((words, within, shuffled))
+    changed = np.flatnonzero((np.diff(shuffled[order], prepend=-1) != 0) | (np.diff(within[order], prepend=-2) != 0))
+    turn = np.arange(len(order)) - np.repeat(changed, np.diff(np.append(changed, len(order))))
+    return order[np.argsort(turn, kind="stable")]
+
+
+def even_parts(held: Int64[np.ndarray, " t"], limit: int | None, order: Int64[np.ndarray, " t"]) -> np.ndarray:
+    """Return how many of each group's `held` to take so that `limit` in all are spread as evenly as can be.
+
+    What does not divide goes one each to the first groups of `order` that have more.
+    """
+    if limit is None or limit >= held.sum():
+        return held
+    low, high = 0, int(held.max())
+    while low < high:  # the largest level that fits
+        level = (low + high + 1) // 2
+        low, high = (level, high) if np.minimum(held, level).sum() <= limit else (low, level - 1)
+    parts = np.minimum(held, low)
+    more = order[held[order] > low][: limit - int(parts.sum())]
+    parts[more] += 1
+    return parts
+
+
+def _whole_units(first: Int64[np.ndarray, " u+1"], limit: int | None) -> int:
+    return int(first[-1] if limit is None else first[np.searchsorted(first, limit, side="right") - 1])
+
+
+def _whole(catalog: Catalog, trajectory: Int64[np.ndarray, " m"], width: int) -> Clips:
+    frames = catalog.num_frames[trajectory].astype(np.int64)
+    return evenly(trajectory, frames * 0, frames - 1, np.minimum(width, frames), width)
+
+
+def _take(clips: Clips, rows: Int64[np.ndarray, " k"]) -> Clips:
+    return Clips(clips.trajectory[rows], clips.indices[rows], clips.count[rows])
