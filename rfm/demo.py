@@ -3,7 +3,8 @@
 Everything runs through the ordinary commands; the settings below are the only difference to real work. The model starts
 from random weights, so it gets easy lessons first: one skill alone (did it succeed?) is found in a few hundred steps
 and the next one soon after, all of them at once not in thousands. Released checkpoints know how to look at a video and
-need no lessons. The settings were tuned on a validation part of the training episodes (benchmarks/RESULTS.md).
+need no lessons. The lessons were tuned on a validation part of the training episodes; benchmarks/RESULTS.md has what
+was tried and what was chosen later.
 """
 
 from __future__ import annotations
