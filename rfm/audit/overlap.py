@@ -20,16 +20,10 @@ from jaxtyping import Bool, Int64, UInt8
 from rfm.audit.questions import Questions
 from rfm.audit.repeats import row_hashes
 from rfm.errors import DataError
-from rfm.frames.perceptual_hash import hamming, hash_episodes, hashed_indices
-from rfm.frames.reader import read_frames
-from rfm.frames.resize import resize_frames
+from rfm.frames.near_duplicates import MOST_BITS, episode_cells, same_picture
+from rfm.frames.perceptual_hash import hamming, hash_episodes
 from rfm.trajectories.record import normalise_task
 
-MOST_BITS = 8
-"""Differing bits of 192 up to which two episodes are compared by their pictures."""
-MOST_LEVELS = 16
-"""Grey levels, in the worst of 16 x 16 cells of three frames, up to which they count as the same."""
-_CELLS = 16
 _BLOCK = 1 << 22  # pairs of hashes compared at a time
 
 
@@ -109,9 +103,8 @@ class _Pictures:
         return self._cells[at]
 
     def _read(self, at: int) -> UInt8[np.ndarray, "k h w 3"] | None:
-        shown = hashed_indices(int(self._prints.num_frames[at]))
         try:
-            return resize_frames(read_frames(self._prints.root, self._prints.paths[at], shown), _CELLS, _CELLS)
+            return episode_cells(self._prints.root, self._prints.paths[at], int(self._prints.num_frames[at]))
         except DataError:  # it was there when it was hashed
             return None
 
@@ -122,5 +115,5 @@ def _alike(one: _Pictures, i: np.ndarray, other: _Pictures, j: np.ndarray) -> Bo
     for at, (a, b) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
         first, second = one[a], other[b]
         if first is not None and second is not None:
-            same[at] = np.abs(first.astype(np.int16) - second).max() <= MOST_LEVELS
+            same[at] = same_picture(first, second[None])[0]
     return same

@@ -54,7 +54,7 @@ def near_duplicates(
     found = 0
     for members in np.split(by_candidate, np.cumsum(np.bincount(candidates))[:-1]):
         if len(members) > 1:
-            cells = [_cells(root, paths[at], int(num_frames[at])) for at in members.tolist()]
+            cells = [episode_cells(root, paths[at], int(num_frames[at])) for at in members.tolist()]
             label = _alike_groups(hashes[members], np.stack(cells), max_distance)
             together = np.bincount(label)[label] > 1
             group[members[together]] = found + label[together]
@@ -62,8 +62,8 @@ def near_duplicates(
     return NearDuplicates(group, unreadable)
 
 
-def _cells(root: Path, path: str, num_frames: int) -> UInt8[np.ndarray, "k h w 3"]:
-    """The hashed frames as few cells; they were readable when they were hashed, so DataError is not caught."""
+def episode_cells(root: Path, path: str, num_frames: int) -> UInt8[np.ndarray, "k h w 3"]:
+    """The hashed frames of an episode as few cells; DataError where they cannot be read."""
     return resize_frames(read_frames(root, path, hashed_indices(num_frames)), _CELLS, _CELLS)
 
 
@@ -74,12 +74,13 @@ def _alike_groups(
     pairs = []
     for at in range(len(hashes) - 1):
         near = at + 1 + np.flatnonzero(hamming(hashes[at], hashes[at + 1 :]) <= max_distance)
-        near = near[_same(cells[at], cells[near])]
+        near = near[same_picture(cells[at], cells[near])]
         pairs.append(np.stack([np.full(len(near), at), near]))
     one, other = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(hashes), len(hashes)))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _same(one: UInt8[np.ndarray, "k h w 3"], others: UInt8[np.ndarray, "m k h w 3"]) -> Bool[np.ndarray, " m"]:
+def same_picture(one: UInt8[np.ndarray, "k h w 3"], others: UInt8[np.ndarray, "m k h w 3"]) -> Bool[np.ndarray, " m"]:
+    """Which of the other episodes' cells show the same as those of one: no cell differs by more than `MOST_LEVELS`."""
     return (np.abs(others.astype(np.int16) - one) <= MOST_LEVELS).all(axis=(1, 2, 3, 4))
