@@ -18,6 +18,8 @@ from rfm.ingest.videos import ingest_videos
 from rfm.trajectories.staging import exclusive
 
 NAME = "metaworld_mini"
+FILLING = "RFM_FILLING_CACHE"
+"""Set for worker processes: a script without a main guard, which they run again, would wait for the lock for ever."""
 LAYOUT = b"2"
 """Changes when the same videos are to be ingested differently."""
 
@@ -32,6 +34,11 @@ def bundled_root() -> Path:
             "clone the repository, or set `data.datasets_root` or RFM_PROCESSED_DATASETS_PATH to datasets of your own"
         )
     root = cache_folder() / f"{NAME}-{hashlib.sha256(LAYOUT + manifest.read_bytes()).hexdigest()[:12]}"
+    if os.environ.get(FILLING) == str(root):
+        raise ConfigError(
+            "the bundled videos are being ingested by worker processes, which run your script again: put what it does "
+            "under `if __name__ == '__main__':`, or run `rfm generate` once before"
+        )
     if not root.is_dir():
         _fill(videos, root)
     return root
@@ -55,7 +62,11 @@ def _fill(videos: Path, root: Path) -> None:
         if root.is_dir():  # another process filled it while this one waited
             return
         workers = min(4, os.cpu_count() or 1)
-        summary = ingest_videos(videos, partial, form="jpeg", overwrite=True, num_workers=workers)
+        os.environ[FILLING] = str(root)
+        try:
+            summary = ingest_videos(videos, partial, form="jpeg", overwrite=True, num_workers=workers)
+        finally:
+            del os.environ[FILLING]
         if summary.rejected:
             first = summary.rejected[0]
             raise DataError(f"all bundled videos must be readable, but {len(summary.rejected)} are not: {first.reason}")

@@ -325,3 +325,13 @@ def test_without_the_repository_the_error_says_what_to_do(repository: Path, monk
         ConfigError, match=r"the bundled videos must lie in .*: clone the repository, or set `data.datas"
     ):
         bundled.bundled_root()
+
+
+def test_a_script_without_a_main_guard_is_told_instead_of_waiting(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = bundled.bundled_root()
+    assert bundled.FILLING not in os.environ
+    monkeypatch.setenv(bundled.FILLING, str(root))
+    with pytest.raises(ConfigError, match=r"run your script again: put what it does under `if __name__ == '__main__'"):
+        bundled.bundled_root()
