@@ -12,10 +12,12 @@ from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError, DataError, RfmError
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
+from rfm.training.arguments import training_arguments
 from rfm.training.callbacks import StopOnInvalidLoss
 from rfm.training.dataset import open_training_set
 from rfm.training.options import TrainOptions
-from rfm.training.run import input_format, train, training_arguments, weights_dtype
+from rfm.training.run import train
+from rfm.training.trainable import input_format, weights_dtype
 from rfm.vqa.dataset import load_dataset
 from rfm.vqa.generate import GenerateOptions, generate
 from rfm.vqa.provenance import load_hashes, trajectory_hashes

@@ -1,0 +1,56 @@
+"""The stock TrainingArguments of a run: options under the same name, and what is left to the run decided and logged."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from rfm.training.options import TrainOptions
+
+logger = logging.getLogger(__name__)
+
+SAME_NAME = (
+    "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs",
+    "max_steps", "learning_rate", "lr_scheduler_type", "max_grad_norm", "weight_decay", "adam_beta1", "adam_beta2",
+    "dataloader_num_workers", "save_strategy", "save_steps", "save_total_limit",
+    "logging_steps", "eval_steps",
+)  # fmt: skip
+
+
+def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
+    """Return the stock TrainingArguments; what was left to the run is decided and logged here."""
+    on_gpu = torch.cuda.is_available()
+    bf16 = on_gpu if options.bf16 is None else options.bf16
+    if options.bf16 is None:
+        logger.info("arithmetic: %s", "bfloat16 on the GPU" if bf16 else "float32, there is no GPU")
+    eval_strategy = options.eval_strategy if evaluates else "no"
+    workers = options.dataloader_num_workers
+    return TrainingArguments(
+        output_dir=options.output_dir,
+        run_name=options.run_name,
+        report_to=options.report_to,
+        seed=options.seed,
+        use_cpu=not on_gpu,
+        bf16=bf16,
+        **{name: getattr(options, name) for name in SAME_NAME},
+        warmup_steps=options.warmup_ratio if options.warmup_steps is None else options.warmup_steps,
+        eval_strategy=eval_strategy,
+        **_checkpointing(options.gradient_checkpointing),
+        dataloader_persistent_workers=workers > 0,
+        dataloader_pin_memory=on_gpu,
+        remove_unused_columns=False,
+        prediction_loss_only=True,
+        label_names=["labels"],
+        logging_nan_inf_filter=False,
+    )
+
+
+def _checkpointing(wanted: bool) -> dict[str, Any]:
+    """Return the arguments under the names that this transformers has for them: they changed between 5.17 and 5.23."""
+    names = {field.name for field in dataclasses.fields(TrainingArguments)}
+    name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
+    return {name: wanted, f"{name}_kwargs": {"use_reentrant": False} if wanted else None}

@@ -1,0 +1,123 @@
+"""The model as a run trains it: loaded or drawn, adapted or partly frozen, and the format of its inputs.
+
+In: `TrainOptions`. Out: a `LoadedModel` whose trainable parameters are listed in the log, and an `InputFormat`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rfm.batch.input_format import InputFormat
+from rfm.configs.compose import load_config
+from rfm.errors import ConfigError
+from rfm.model import tiny
+from rfm.model.freeze import check_trainable, freeze_vision_tower, log_parameter_groups
+from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
+from rfm.model.lora import add_lora
+from rfm.model.quantization import check_quantized, nf4
+from rfm.model.unsloth import UnslothOptions, load_unsloth
+from rfm.training.options import TrainOptions
+
+TINY_TEXTS = 2000
+"""Prompts that a tiny tokenizer is trained on, at most."""
+
+
+def load_trainable(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedModel:
+    """Load the model with its adapters and frozen parts as the options ask."""
+    if options.use_unsloth:
+        loaded = _load_unsloth(options)
+    else:
+        loaded = _load(options, rows, resume)
+        loaded = replace(loaded, model=_adapt(loaded.model, options))
+    check_trainable(loaded.model, frozen_tower=options.freeze_vision_tower)
+    log_parameter_groups(loaded.model)
+    return loaded
+
+
+def _load_unsloth(options: TrainOptions) -> LoadedModel:
+    unsloth = UnslothOptions(
+        rank=options.rank,
+        alpha=options.lora_alpha,
+        quantization=options.quantization,
+        freeze_vision_tower=options.freeze_vision_tower,
+        gradient_checkpointing=options.gradient_checkpointing,
+        seed=options.seed,
+    )
+    dtype = weights_dtype(options)
+    return load_unsloth(options.model_name, unsloth, dtype=dtype, trust_remote_code=options.trust_remote_code)
+
+
+def _load(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedModel:
+    dtype = weights_dtype(options)
+    if options.model_name == tiny.NAME:
+        return _load_tiny(options, rows, resume)
+    if (Path(options.model_name) / ADAPTER_FILE).is_file():
+        raise ConfigError(
+            f"`model_name` must be a full model, but {options.model_name} is an adapter; go on with its run by"
+            " --resume_from_checkpoint, or name its base model"
+        )
+    quantization = nf4(options.model_name, dtype) if options.quantization else None
+    return load_model(
+        options.model_name, dtype=dtype, quantization=quantization, trust_remote_code=options.trust_remote_code
+    )
+
+
+def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedModel:
+    """Draw a tiny model, or take that of the run that is gone on with; an adapter's base is saved beside it.
+
+    Nobody could draw the base again later: its tokenizer was trained on the rows of this run.
+    """
+    if options.quantization:
+        nf4(tiny.NAME, torch.float32)
+    base = Path(options.output_dir) / BASE_FOLDER
+    if resume is not None:
+        return load_model(base if options.rank else resume)
+    texts = list(dict.fromkeys(rows["prompt"]))[:TINY_TEXTS]
+    loaded = load_model(tiny.NAME, seed=options.seed, texts=texts)
+    if options.rank == 0:
+        return loaded
+    loaded.model.save_pretrained(str(base))
+    loaded.save_processor(base, input_format(options))
+    return load_model(base)
+
+
+def _adapt(model: Any, options: TrainOptions) -> Any:
+    if options.quantization:
+        check_quantized(model)
+    if options.rank:
+        return add_lora(model, rank=options.rank, alpha=options.lora_alpha, tower=not options.freeze_vision_tower)
+    if options.freeze_vision_tower:
+        freeze_vision_tower(model)
+    return model
+
+
+def input_format(options: TrainOptions) -> InputFormat:
+    """Return frame size, filter and mode.
+
+    Where no size was asked for, a checkpoint of ours keeps its own size and filter and `tiny` takes 32 x 32.
+    """
+    data = load_config(options.config_name, options.config_overrides).data
+    form = InputFormat(data.resized_height, data.resized_width, data.resize_filter, options.use_multi_image)
+    if form.resized_height is not None:
+        return form
+    if options.model_name == tiny.NAME:
+        return replace(form, resized_height=tiny.FRAME_SIZE, resized_width=tiny.FRAME_SIZE)
+    own = InputFormat.load(Path(options.model_name))
+    if own is None:
+        return form
+    filter_given = any(override.startswith("data.resize_filter=") for override in options.config_overrides)
+    kept = replace(own, use_multi_image=options.use_multi_image)
+    return replace(kept, resize_filter=form.resize_filter) if filter_given else kept
+
+
+def weights_dtype(options: TrainOptions) -> torch.dtype:
+    """Return the dtype of the weights: bfloat16 where bfloat16 arithmetic runs on a GPU, unless one was asked for."""
+    on_gpu = torch.cuda.is_available()
+    wanted = options.model_dtype
+    if wanted == "auto":
+        wanted = "bfloat16" if on_gpu and options.bf16 is not False else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
