@@ -12,6 +12,12 @@ _ANSWER = re.compile(r"ANS:\s*(-?\d{1,9})(?![\d.,/]*\d)", re.ASCII)
 _RANGES = {"preference": (1, 2), "similarity": (1, 2), "progress": (0, 100)}
 
 
+def valid_answers(sample_type: str, *, discrete: bool = False) -> tuple[int, ...]:
+    """Return all answers to a question, ascending; `discrete` means progress from 1 to 5."""
+    low, high = (1, 5) if discrete and sample_type == "progress" else _RANGES[sample_type]
+    return tuple(range(low, high + 1))
+
+
 def write_answer(answer: str) -> str:
     """Return the assistant's text for an answer."""
     return f"ANS: {answer}"

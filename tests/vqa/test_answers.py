@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.vqa.answers import parse_answer, write_answer
+from rfm.vqa.answers import parse_answer, valid_answers, write_answer
 
 
 @given(st.integers(0, 100))
@@ -80,3 +80,12 @@ def test_preference(completion, answer):
 def test_any_text_is_an_answer_in_range_or_none(text):
     assert parse_answer("progress", f"ANS: {text}") in (None, *range(101))
     assert parse_answer("preference", f"ANS: {text}") in (None, 1, 2)
+
+
+def test_every_valid_answer_is_parsed_as_itself():
+    assert valid_answers("preference") == valid_answers("similarity") == (1, 2)
+    assert valid_answers("progress") == tuple(range(101))
+    assert valid_answers("progress", discrete=True) == (1, 2, 3, 4, 5)
+    assert valid_answers("preference", discrete=True) == (1, 2)
+    for kind in ("preference", "progress"):
+        assert all(parse_answer(kind, write_answer(str(answer))) == answer for answer in valid_answers(kind))

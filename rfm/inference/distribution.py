@@ -1,0 +1,40 @@
+"""Probabilities over answers, and the single answers that can be drawn from them. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Probabilities of b rows over the same ascending answers, for example 1 and 2, or 0 to 100."""
+
+    answers: Float64[np.ndarray, " answers"]
+    probabilities: Float64[np.ndarray, "b answers"]
+    """Each row sums to 1."""
+    leftover: Float64[np.ndarray, " b"]
+    """What the model gave to everything that is no answer, before the rest was divided by its sum; in [0, 1]."""
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def mean(self) -> Float64[np.ndarray, " b"]:
+        """Return the expected answer: of all numbers the one of least expected squared error."""
+        return self.probabilities @ self.answers
+
+    def median(self) -> Float64[np.ndarray, " b"]:
+        """Return the least answer with half of the probability at or below it: of least expected absolute error."""
+        below = np.cumsum(self.probabilities, axis=1)
+        return self.answers[(below >= 0.5 - 1e-9).argmax(axis=1)]  # rounding must not push a half below a half
+
+    def mode(self) -> Float64[np.ndarray, " b"]:
+        """Return the most probable answer; the lower one of equals."""
+        return self.answers[self.probabilities.argmax(axis=1)]
+
+    def entropy(self) -> Float64[np.ndarray, " b"]:
+        """Return the entropy in nats: 0 where one answer has it all, log(answers) where all are equal."""
+        safe = np.where(self.probabilities > 0, self.probabilities, 1.0)
+        return np.abs((self.probabilities * np.log(safe)).sum(axis=1))
