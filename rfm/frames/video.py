@@ -15,11 +15,14 @@ from typing import Any
 
 import av
 import numpy as np
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Float64, Int, Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.npz import check_indices
 from rfm.frames.resize import resize_frames
+
+MOST_PIXELS = 2**26
+"""Pixels a frame may have (8192 x 8192): what a file declares is no reason to take memory."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,58 @@ def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"])
     frames, total, _ = _decode(path, distinct, None, to_end=False)
     check_indices(wanted, total, path)
     return frames[place]
+
+
+def read_frames_at(
+    path: Path,
+    seconds: Float64[np.ndarray, "k"],
+    tolerance: float,
+    height: int | None = None,
+    width: int | None = None,
+) -> UInt8[np.ndarray, "k h w 3"]:
+    """The frames shown nearest to each of `seconds`, which ascend; resized one by one if a size is given.
+
+    DataError for the first time that has no frame within `tolerance` seconds.
+    """
+    size = None if height is None or width is None else (height, width)
+    frames = []
+    with _opened(path) as (container, stream):
+        for second, (shown, frame) in zip(seconds.tolist(), _nearest(container, stream, seconds), strict=True):
+            if frame is None or abs(shown - second) > tolerance:
+                nearest = "has none" if frame is None else f"its nearest is at {shown:.4f} s"
+                raise DataError(
+                    f"video {path} must have a frame within {tolerance:.4f} s of {second:.4f} s, but {nearest}"
+                )
+            frames.append(_sized(_upright(frame), size))
+    return _stacked(frames, len(frames), path)
+
+
+def _nearest(container: Any, stream: Any, seconds: Float64[np.ndarray, "k"]) -> Iterator[tuple[float, Any]]:
+    """(time, frame) nearest to each of `seconds`, the earlier of two equally near; (0, None) if nothing is decoded."""
+    before: tuple[float, Any] = (0.0, None)
+    at = 0
+    for now in _shown_from(container, stream, float(seconds[0])):
+        while at < len(seconds) and seconds[at] <= now[0]:
+            yield before if before[1] is not None and seconds[at] - before[0] <= now[0] - seconds[at] else now
+            at += 1
+        if at == len(seconds):
+            return
+        before = now
+    for _ in range(at, len(seconds)):
+        yield before
+
+
+def _shown_from(container: Any, stream: Any, second: float) -> Iterator[tuple[float, Any]]:
+    """(time, frame) from the key frame before `second` on; from the start where seeking leads past it."""
+    base = float(stream.time_base)
+    for start in (round(second / base), 0):
+        container.seek(start, stream=stream)
+        timed = ((frame.pts * base, frame) for frame in container.decode(stream) if frame.pts is not None)
+        first = next(timed, None)
+        if first is not None and (first[0] <= second or start <= 0):
+            yield first
+            yield from timed
+            return
 
 
 def evenly_spaced(count: int, most: int) -> Int64[np.ndarray, "t"]:
@@ -110,6 +165,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             if not container.streams.video:
                 raise DataError(f"video {path} must have a video stream, but has none")
             stream = container.streams.video[0]
+            if stream.width * stream.height > MOST_PIXELS:
+                raise DataError(
+                    f"video {path} must have at most {MOST_PIXELS} pixels a frame, but declares "
+                    f"{stream.width} x {stream.height}"
+                )
             stream.thread_type = "NONE"  # one video a worker: threads of its own gain nothing on small frames
             yield container, stream
     except av.FFmpegError as error:

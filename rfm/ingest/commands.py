@@ -1,4 +1,4 @@
-"""`rfm ingest …`: options and summaries of the ingest commands."""
+"""`rfm ingest videos` and `rfm ingest metaworld`: their options, and how they run."""
 
 from __future__ import annotations
 
@@ -6,30 +6,21 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rfm.ingest.videos import ingest_videos
+from rfm.ingest.options import PipelineOptions, run_ingest
+from rfm.ingest.videos import video_episodes
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class IngestVideosOptions:
+@dataclass(frozen=True, kw_only=True)
+class IngestVideosOptions(PipelineOptions):
     """Turn a folder of videos with a manifest into trajectory datasets, one for each data_source."""
 
     folder: str = field(metadata={"help": "Folder of mp4, webm, mov or gif files", "positional": True})
-    output: str = field(metadata={"help": "Datasets root to write below"})
     manifest: str | None = field(
         default=None,
         metadata={"help": "CSV or JSONL with at least `path` and `task`; default: manifest.* in the folder"},
     )
-    max_frames: int = field(default=64, metadata={"help": "Frames kept of each video, evenly spaced, at most"})
-    height: int | None = field(default=None, metadata={"help": "Height in pixels; default: as filmed"})
-    width: int | None = field(default=None, metadata={"help": "Width in pixels; default: as filmed"})
-    form: str = field(
-        default="stored",
-        metadata={"help": "How frames are stored in their .npz", "choices": ("stored", "compressed", "jpeg")},
-    )
-    num_workers: int = field(default=1, metadata={"help": "Processes that decode"})
-    overwrite: bool = field(default=False, metadata={"help": "Replace datasets that exist"})
 
 
 @dataclass(frozen=True)
@@ -45,19 +36,8 @@ class IngestMetaworldOptions:
 
 def ingest_videos_command(options: IngestVideosOptions) -> int:
     """Run `rfm ingest videos`; status 1 if a video was rejected."""
-    summary = ingest_videos(
-        Path(options.folder),
-        Path(options.output),
-        manifest=None if options.manifest is None else Path(options.manifest),
-        max_frames=options.max_frames,
-        height=options.height,
-        width=options.width,
-        form=options.form,
-        overwrite=options.overwrite,
-        num_workers=options.num_workers,
-    )
-    logger.info("%s", summary)
-    return 1 if summary.rejected else 0
+    manifest = None if options.manifest is None else Path(options.manifest)
+    return run_ingest(video_episodes(Path(options.folder), manifest), options)
 
 
 def ingest_metaworld_command(options: IngestMetaworldOptions) -> None:

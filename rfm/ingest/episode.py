@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import FORMS
 from rfm.frames.video import Video
 
@@ -45,7 +45,22 @@ class FrameSource(Protocol):
         """The chosen frames, `evenly_spaced`; DataError if they can't be read."""
 
     def identity(self) -> str:
-        """Changes when the frames do."""
+        """Changes when the frames do; never fails, for it is asked of files that may be gone."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """The source of an episode that its adapter found to be faulty: it goes to `rejected.jsonl` with this reason."""
+
+    reason: str
+
+    def read(self, options: IngestOptions) -> Video:
+        """Raise the reason."""
+        raise DataError(self.reason)
+
+    def identity(self) -> str:
+        """The reason."""
+        return self.reason
 
 
 @dataclass(frozen=True)
@@ -63,3 +78,5 @@ class Episode:
     progress: tuple[float, ...] | None = None
     scene_id: str | None = None
     split: str | None = None
+    preference_group_id: str | None = None
+    preference_rank: int | None = None

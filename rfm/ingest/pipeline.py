@@ -4,7 +4,8 @@ In: `Episode`s; their frames are read when their turn comes, maybe in another pr
 dataset a `data_source`. Frames come first, the rows last, and only then does a dataset count as complete. Until then
 `unfinished.json` in its folder holds a hash of options and sources: a run that was killed goes on where it stopped when
 the hash is the same, and starts over when it is not. The bytes depend on episodes and options alone, not on workers or
-interruptions. Episodes whose frames can't be read go to `rejected.jsonl` with the reason; the others are kept.
+interruptions. Episodes whose frames can't be read, that their adapter found faulty, or whose id another one has taken,
+go to `rejected.jsonl` with the reason; the others are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import logging
 import multiprocessing
 import re
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -84,12 +84,15 @@ class _Job(NamedTuple):
     options: IngestOptions
 
 
-def ingest(episodes: Sequence[Episode], output: Path, options: IngestOptions) -> IngestSummary:
+def ingest(episodes: Iterable[Episode], output: Path, options: IngestOptions) -> IngestSummary:
     """Write the episodes' datasets under `output`; see the module for what is left where.
 
-    Raises ConfigError, before any work, where a dataset is complete already and `overwrite` is not set.
+    All episodes are listed first, without their frames. Raises ConfigError, before any work, where a dataset is
+    complete already and `overwrite` is not set; whatever the adapter raises while it lists comes before any work too.
     """
-    groups = _group(episodes)
+    listed = list(episodes)
+    distinct, repeated = _distinct(listed)
+    groups = _group(distinct, repeated)
     trajectories: list[Trajectory] = []
     rejected: list[Rejection] = []
     with ExitStack() as stack:
@@ -100,10 +103,11 @@ def ingest(episodes: Sequence[Episode], output: Path, options: IngestOptions) ->
                 _check_vacant(output / name)
         for name, members in groups.items():
             _prepare(output / name, _fingerprint(members, options))
-        outcomes = _outcomes([_Job(member, output / _frames_path(member), options) for member in episodes], options)
-        by_id = {episode.id: outcome for episode, outcome in zip(episodes, outcomes, strict=True)}
+        outcomes = _outcomes([_Job(member, output / _frames_path(member), options) for member in distinct], options)
+        by_id = {episode.id: outcome for episode, outcome in zip(distinct, outcomes, strict=True)}
         for name, members in groups.items():
             rows, failed = _rows(members, by_id, options)
+            failed += [_repetition(episode) for episode in repeated if dataset_folder(episode.data_source) == name]
             _finish(output / name, rows, failed)
             trajectories += rows
             rejected += failed
@@ -113,20 +117,34 @@ def ingest(episodes: Sequence[Episode], output: Path, options: IngestOptions) ->
     return IngestSummary(output, keys, len(trajectories), sum(row.num_frames for row in trajectories), tuple(rejected))
 
 
-def _group(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
-    """Episodes by dataset folder, in order of appearance."""
-    groups: dict[str, list[Episode]] = {}
+def _distinct(episodes: Sequence[Episode]) -> tuple[list[Episode], list[Episode]]:
+    """The first episode of each id, and those whose id was taken."""
+    taken: set[str] = set()
+    distinct: list[Episode] = []
+    repeated: list[Episode] = []
     for episode in episodes:
-        members = groups.setdefault(dataset_folder(episode.data_source), [])
-        if members and members[0].data_source != episode.data_source:
+        (repeated if episode.id in taken else distinct).append(episode)
+        taken.add(episode.id)
+    return distinct, repeated
+
+
+def _repetition(episode: Episode) -> Rejection:
+    return Rejection(episode.id, f"`id` must differ in every episode of an ingest, but `{episode.id}` repeats")
+
+
+def _group(distinct: Sequence[Episode], repeated: Sequence[Episode]) -> dict[str, list[Episode]]:
+    """Distinct episodes by dataset folder, in order of appearance; a folder of repeated ones alone has no members."""
+    sources: dict[str, str] = {}
+    for episode in (*distinct, *repeated):
+        source = sources.setdefault(dataset_folder(episode.data_source), episode.data_source)
+        if source != episode.data_source:
             raise ConfigError(
-                f"each `data_source` must have a folder of its own, but `{members[0].data_source}` and "
+                f"each `data_source` must have a folder of its own, but `{source}` and "
                 f"`{episode.data_source}` share `{dataset_folder(episode.data_source)}`: rename one"
             )
-        members.append(episode)
-    repeated = [name for name, count in Counter(episode.id for episode in episodes).items() if count > 1]
-    if repeated:
-        raise DataError(f"`id` must differ in every episode of an ingest, but `{repeated[0]}` repeats")
+    groups: dict[str, list[Episode]] = {folder: [] for folder in sources}
+    for episode in distinct:
+        groups[dataset_folder(episode.data_source)].append(episode)
     return groups
 
 
@@ -241,6 +259,8 @@ def _trajectory(episode: Episode, shape: tuple[int, int, int, int], total: int, 
         progress=progress,
         scene_id=episode.scene_id,
         split=episode.split,
+        preference_group_id=episode.preference_group_id,
+        preference_rank=episode.preference_rank,
     )
 
 

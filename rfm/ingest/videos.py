@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from rfm.frames.video import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.manifest import ManifestRow, find_manifest, read_manifest
 from rfm.ingest.pipeline import IngestSummary, ingest
-
-
-@dataclass(frozen=True)
-class VideoFile:
-    """Frames from one video file."""
-
-    path: Path
-
-    def read(self, options: IngestOptions) -> Video:
-        """Decode the chosen frames."""
-        return decode_video(self.path, options.max_frames, options.height, options.width)
-
-    def identity(self) -> str:
-        """Path, size and time of change."""
-        status = self.path.stat()
-        return f"{self.path.resolve()} {status.st_size} {status.st_mtime_ns}"
+from rfm.ingest.sources import VideoFile
 
 
 def ingest_videos(
@@ -47,8 +31,13 @@ def ingest_videos(
     `rejected`.
     """
     options = IngestOptions(max_frames, height, width, form, overwrite, num_workers)
-    rows = read_manifest(find_manifest(folder, manifest), folder)
-    return ingest([_episode(row, folder) for row in rows], output, options)
+    return ingest(video_episodes(folder, manifest), output, options)
+
+
+def video_episodes(folder: Path, manifest: Path | None = None) -> Iterator[Episode]:
+    """The episodes that a folder's manifest lists; raises for all its faults at once."""
+    for row in read_manifest(find_manifest(folder, manifest), folder):
+        yield _episode(row, folder)
 
 
 def _episode(row: ManifestRow, folder: Path) -> Episode:

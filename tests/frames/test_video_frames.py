@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from rfm.errors import DataError
 from rfm.frames import video
-from rfm.frames.video import decode_video, evenly_spaced, read_video, read_video_frames
+from rfm.frames.video import decode_video, evenly_spaced, read_frames_at, read_video, read_video_frames
 
 REAL_CLIPS = Path(__file__).parents[3] / "shared" / "data" / "real_clips"
 
 
-def write_video(path: Path, count: int, codec: str = "libx264", pixels: str = "yuv420p") -> None:
+def write_video(
+    path: Path, count: int, codec: str = "libx264", pixels: str = "yuv420p", key_frames_every: int = 12
+) -> None:
     """Grey frames whose level, 4 a frame, tells which one it is."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 48, 32, pixels, 2_000_000
+        stream.gop_size = key_frames_every
         for at in range(count):
             frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 4 * at, np.uint8), format="rgb24")
             for packet in stream.encode(frame.reformat(format=pixels)):
@@ -138,3 +141,50 @@ def test_real_robot_clips() -> None:
     assert {name: clip.total for name, clip in totals.items()} == {"berkeley": 32, "jaco": 64, "soar": 32}
     assert all(clip.fps == 10 and len(clip.frames) == 16 for clip in totals.values())
     assert all(clip.frames.std() > 20 for clip in totals.values())
+
+
+def test_frames_at_times_are_the_nearest_shown(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 40)
+    path = tmp_path / "a.mp4"
+    assert levels(read_frames_at(path, np.array([0.0, 0.1, 3.9]), 0.05)) == [0, 1, 39]
+    assert levels(read_frames_at(path, np.array([2.04, 2.06, 2.06]), 0.05)) == [20, 21, 21]
+    assert read_frames_at(path, np.array([1.0]), 0.05, 16, 24).shape == (1, 16, 24, 3)
+
+
+def test_decoding_starts_at_the_key_frame_before_and_ends_at_the_last(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 60, key_frames_every=10)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        shown = [float(packet.pts * packet.time_base) for packet in packets]
+        start, end = [at for at, packet in enumerate(packets) if packet.is_keyframe][2:4]
+        places = [(packet.pos, packet.size) for packet in (*packets[:start], *packets[end:])]
+    broken = bytearray((tmp_path / "a.mp4").read_bytes())
+    for place, size in places:
+        broken[place : place + size] = bytes(size)
+    (tmp_path / "b.mp4").write_bytes(broken)
+    frame = round(shown[start] * 10)
+    assert levels(read_frames_at(tmp_path / "b.mp4", np.array([shown[start], shown[start] + 0.2]), 0.05)) == [
+        frame,
+        frame + 2,
+    ]
+    with pytest.raises(DataError, match="decoding it gives"):
+        read_frames_at(tmp_path / "b.mp4", np.array([0.5]), 0.05)
+
+
+def test_every_frame_can_be_sought(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 60, key_frames_every=10)
+    for at in range(60):
+        assert levels(read_frames_at(tmp_path / "a.mp4", np.array([at / 10]), 0.05)) == [at]
+
+
+def test_a_time_without_a_frame_is_an_error(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 10)
+    with pytest.raises(DataError, match=r"must have a frame within 0.0500 s of 1.2000 s, but its nearest is at 0.9000"):
+        read_frames_at(tmp_path / "a.mp4", np.array([0.9, 1.2]), 0.05)
+
+
+def test_a_declared_size_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "a.mp4", 10)
+    monkeypatch.setattr(video, "MOST_PIXELS", 1000)
+    with pytest.raises(DataError, match="must have at most 1000 pixels a frame, but declares 48 x 32"):
+        read_video(tmp_path / "a.mp4")

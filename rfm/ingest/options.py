@@ -1,0 +1,63 @@
+"""What all `rfm ingest …` commands of recorded data take, and how they run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rfm.ingest.episode import Episode, IngestOptions
+from rfm.ingest.pipeline import ingest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineOptions:
+    """How frames are kept, where they go, and how the work is done."""
+
+    output: str = field(metadata={"help": "Datasets root to write below"})
+    max_frames: int = field(default=64, metadata={"help": "Frames kept of each episode, evenly spaced, at most"})
+    height: int | None = field(default=None, metadata={"help": "Height in pixels; default: as recorded"})
+    width: int | None = field(default=None, metadata={"help": "Width in pixels; default: as recorded"})
+    form: str = field(
+        default="stored",
+        metadata={"help": "How frames are stored in their .npz", "choices": ("stored", "compressed", "jpeg")},
+    )
+    num_workers: int = field(default=1, metadata={"help": "Processes that decode"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace datasets that exist"})
+
+    def pipeline(self) -> IngestOptions:
+        """The same for the pipeline; ConfigError for values out of range."""
+        return IngestOptions(
+            max_frames=self.max_frames,
+            height=self.height,
+            width=self.width,
+            form=self.form,
+            overwrite=self.overwrite,
+            num_workers=self.num_workers,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions(PipelineOptions):
+    """A dataset of somebody else's format, as one or more trajectory datasets."""
+
+    path: str = field(metadata={"help": "The dataset", "positional": True})
+    data_source: str | None = field(
+        default=None, metadata={"help": "Dataset key, a folder below --output; default: the name of PATH"}
+    )
+
+    @property
+    def source_name(self) -> str:
+        """`data_source`, or the name of the file or folder."""
+        path = Path(self.path).resolve()
+        return self.data_source or (path.stem if path.is_file() else path.name)
+
+
+def run_ingest(episodes: Iterable[Episode], options: PipelineOptions) -> int:
+    """Ingest, report, and return the exit status: 1 if an episode was rejected."""
+    summary = ingest(episodes, Path(options.output), options.pipeline())
+    logger.info("%s", summary)
+    return 1 if summary.rejected else 0

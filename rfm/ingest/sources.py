@@ -1,0 +1,60 @@
+"""Where frames lie in files that hold them whole, and how a path that a dataset names is kept within it.
+
+Datasets come from elsewhere: a path in one of their files may lead anywhere. `confined` resolves it, links included,
+and refuses what lies outside the dataset's folder. One exception: a dataset in the Hugging Face cache is a folder of
+links into the `blobs` beside it, which belong to it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rfm.errors import DataError
+from rfm.frames.video import Video, decode_video
+from rfm.ingest.episode import Episode, IngestOptions, Unusable
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """Frames from one video file."""
+
+    path: Path
+
+    def read(self, options: IngestOptions) -> Video:
+        """Decode the chosen frames."""
+        return decode_video(self.path, options.max_frames, options.height, options.width)
+
+    def identity(self) -> str:
+        """Path, size and time of change."""
+        return file_identity(self.path)
+
+
+def file_identity(path: Path) -> str:
+    """Path, size and time of change; that it is missing, where it is."""
+    try:
+        status = path.stat()
+    except OSError:
+        return f"{path} missing"
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+def rejected(identity: str, data_source: str, error: DataError | str) -> Episode:
+    """An episode that is listed for its fault alone."""
+    return Episode(id=identity, task="", data_source=data_source, source=Unusable(str(error)))
+
+
+def confined(root: Path, relative: str, name: str) -> Path:
+    """The file `relative` to `root`; DataError, calling it `name`, where it leads out of the dataset's folder."""
+    base = os.path.realpath(root)
+    full = os.path.realpath(os.path.join(base, relative))  # noqa: PTH118
+    if not any(full.startswith(os.path.join(folder, "")) for folder in (base, *_blobs(base))):  # noqa: PTH118
+        raise DataError(f"{name} must lie in the dataset's folder {root}, but `{relative}` leads to {full}")
+    return root / relative
+
+
+def _blobs(base: str) -> list[str]:
+    """The folder of a Hugging Face cache that `snapshots/<revision>` links into."""
+    snapshots = Path(base).parent
+    return [str(snapshots.parent / "blobs")] if snapshots.name == "snapshots" else []
