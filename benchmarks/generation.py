@@ -20,6 +20,8 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
+from rfm.configs.compose import load_config
+from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.store import PROCESSED, SCHEMA
 from rfm.vqa import generate as generation
@@ -41,6 +43,8 @@ def main() -> None:
         started = time.perf_counter()
         catalog = load_catalog(folder / "root", keys)
         print(f"catalog of {len(catalog)} trajectories: {time.perf_counter() - started:.2f} s")
+        Sampler(catalog, load_config("config", ()).data, total=options.rows, seed=0)
+        print(f"ready to draw: {time.perf_counter() - started:.2f} s")
         rates = {count: _ours(folder, keys, options, count) for count in options.workers}
         baseline = _baseline(folder, catalog, options.baseline_rows)
         print(f"row at a time: {baseline:.0f} rows/s")

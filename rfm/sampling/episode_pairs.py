@@ -2,8 +2,8 @@
 
 For every trajectory it is known before drawing which pairs of shapes can be laid from which start so that both ends are
 within reach of both shapes and differ by the gap; a draw picks one of those, then the two ends, so nothing is retried.
-Which shape goes to which end is left to the caller's coin. Set-up costs one pass over the catalog per shape pair and
-start; memory is 9 bytes a trajectory.
+Which shape goes to which end is left to the caller's coin. Set-up and memory (9 bytes) are for a kind of curve: all
+episodes of one length whose progress is time, and each with a record of its own.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int16, Int64
 
 from rfm.sampling.clips import Clips, shaped
 from rfm.sampling.progress import Curves, Progress
 from rfm.sampling.random import RowRandom
 from rfm.sampling.shapes import ShapePair, padded, shown_counts
+from rfm.sampling.spread import Spread
 
 STARTS = (0.0, 0.125, 0.25, 0.375)
 """Where the common start may lie, as a share of the episode from the side the clips leave."""
@@ -26,24 +27,39 @@ _BLOCK = 2048
 
 @dataclass(frozen=True)
 class _Cells:
-    """The (shape pair, start) combinations for one number of shown frames."""
+    """The (shape pair, start) combinations for one number of shown frames, and what they reach in an episode.
+
+    Windows hold for each of the catalog's lengths (row) and combination the run of grid frames that can be the end of
+    either clip.
+    """
 
     pairs: list[ShapePair]
+    first: Int16[np.ndarray, "l c"]
+    past: Int16[np.ndarray, "l c"]
+    table: Float64[np.ndarray, "p 2 K"]
+    """The shapes of each pair."""
 
-    def __len__(self) -> int:
-        return len(self.pairs) * len(STARTS)
-
-    @property
-    def resolution(self) -> Int64[np.ndarray, " c"]:
-        return np.repeat([pair.resolution for pair in self.pairs], len(STARTS))
-
-    @property
-    def reach(self) -> Float64[np.ndarray, " c"]:
-        return np.repeat([pair.reach for pair in self.pairs], len(STARTS))
-
-    @property
-    def start(self) -> Float64[np.ndarray, " c"]:
-        return np.tile(STARTS, len(self.pairs))
+    @staticmethod
+    def build(
+        pairs: list[ShapePair], width: int, lengths: Int64[np.ndarray, " l"], progress: Progress, *, backwards: bool
+    ) -> _Cells:
+        resolution = np.repeat([pair.resolution for pair in pairs], len(STARTS))
+        reach = np.repeat([pair.reach for pair in pairs], len(STARTS))
+        share = np.tile(STARTS, len(pairs))
+        first, past = (np.empty((len(lengths), len(share)), np.int16) for _ in range(2))
+        for row in range(0, len(lengths), _BLOCK):
+            rows = slice(row, row + _BLOCK)
+            n, grid = lengths[rows], progress.grid(lengths[rows])
+            for cell in range(len(share)):
+                start = _start(share[cell], n)
+                low = start + resolution[cell]
+                high = start + np.floor((n - 1 - start) / reach[cell] + 1e-9)
+                if backwards:
+                    low, high = n - 1 - high, n - 1 - low
+                first[rows, cell] = (grid < low[:, None]).sum(axis=1)
+                past[rows, cell] = (grid <= high[:, None]).sum(axis=1)
+        table = np.array([[padded(shape, width) for shape in (pair.first, pair.second)] for pair in pairs])
+        return _Cells(pairs, first, past, table)
 
 
 class EpisodePairs:
@@ -68,71 +84,67 @@ class EpisodePairs:
         self._backwards = backwards
         self._by_coin = shapes_by_coin
         self._width = max_frames
-        self._tiers = [_Cells(shapes(k)) for k in shown_counts(max_frames)]
-        self._tier = np.full(len(eligible), -1, np.int8)
-        self._cells = np.zeros(len(eligible), np.uint64)
-        candidates = np.flatnonzero(eligible & progress.known)
-        for low in range(0, len(candidates), _BLOCK):
-            self._survey(candidates[low : low + _BLOCK])
-
-    @property
-    def supported(self) -> Bool[np.ndarray, " n"]:
+        frames = progress.catalog.num_frames[progress.kinds.members].astype(np.int64)
+        lengths, self._length = np.unique(frames, return_inverse=True)
+        """Each kind's row of the cells' windows."""
+        self._tiers = [
+            _Cells.build(shapes(k), max_frames, lengths, progress, backwards=backwards)
+            for k in shown_counts(max_frames)
+        ]
+        self._tier = np.full(len(frames), -1, np.int8)
+        self._cells = np.zeros(len(frames), np.uint64)
+        kinds = np.flatnonzero(progress.known[progress.kinds.members])
+        for low in range(0, len(kinds), _BLOCK):
+            self._survey(kinds[low : low + _BLOCK])
+        self.supported: Bool[np.ndarray, " n"] = eligible & (self._tier >= 0)[progress.kinds.of]
         """The trajectories of which at least one pair can be drawn."""
-        return self._tier >= 0
 
     def draw(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> tuple[Clips, Clips]:
         """Return (further, less far) clips of each trajectory: the first ends at more progress."""
         clips = [np.empty((len(trajectory), self._width), np.int64) for _ in range(2)]
         count = np.empty(len(trajectory), np.int64)
+        kind = self._progress.kinds.of[trajectory]
         for tier, cells in enumerate(self._tiers):
-            rows = np.flatnonzero(self._tier[trajectory] == tier)
+            rows = np.flatnonzero(self._tier[kind] == tier)
             if len(rows):
-                pair = self._draw_tier(cells, random.take(rows), trajectory[rows])
+                pair = self._draw_tier(cells, random.take(rows), trajectory[rows], kind[rows])
                 for out, drawn in zip(clips, pair, strict=True):
                     out[rows] = drawn.indices
                 count[rows] = pair[0].count
         return Clips(trajectory, clips[0], count), Clips(trajectory, clips[1], count)
 
-    def _survey(self, trajectory: Int64[np.ndarray, " m"]) -> None:
-        """Note for each trajectory the largest number of shown frames that works, and its cells as bits."""
-        curves, n = self._curves(trajectory)
+    def _survey(self, kind: Int64[np.ndarray, " m"]) -> None:
+        """Note for each kind of curve the largest number of shown frames that works, and its cells as bits."""
+        spread = Spread(self._curves(self._progress.kinds.members[kind])[0].progress)
+        rows = np.arange(len(kind))
         for tier, cells in enumerate(self._tiers):
-            open_rows = np.flatnonzero(self._tier[trajectory] < 0)
-            bits = np.zeros(len(open_rows), np.uint64)
-            sub = Curves(curves.frames[open_rows], curves.progress[open_rows])
-            for cell in range(len(cells)):
-                inside = self._window(cells, np.full(len(open_rows), cell), sub, n[open_rows])
-                bits |= self._spans(sub, inside).astype(np.uint64) << np.uint64(cell)
-            rows = trajectory[open_rows]
-            self._cells[rows] = bits
-            self._tier[rows[bits > 0]] = tier
+            first, past = cells.first[self._length[kind[rows]]], cells.past[self._length[kind[rows]]]
+            bits = np.zeros(len(rows), np.uint64)
+            for cell in range(first.shape[1]):
+                wide = spread.of(rows, first[:, cell], past[:, cell]) >= self._gap
+                bits |= wide.astype(np.uint64) << np.uint64(cell)
+            self._cells[kind[rows]] = bits
+            self._tier[kind[rows[bits > 0]]] = tier
+            rows = rows[bits == 0]
 
     def _curves(self, trajectory: np.ndarray) -> tuple[Curves, Int64[np.ndarray, " m"]]:
-        """Return curves over the distance from the side that the clips leave."""
+        """Return curves over the distance from the side that the clips leave, and the episodes' lengths."""
         n = self._progress.catalog.num_frames[trajectory].astype(np.int64)
         curves = self._progress.curves(trajectory)
         if self._backwards:
             curves = Curves(n[:, None] - 1 - curves.frames, curves.progress)
         return curves, n
 
-    def _window(self, cells: _Cells, cell: np.ndarray, curves: Curves, n: np.ndarray) -> Bool[np.ndarray, "m G"]:
-        """Return which grid frames can be the end of either clip."""
-        start = _start(cells.start[cell], n)
-        low = start + cells.resolution[cell]
-        high = start + np.floor((n - 1 - start) / cells.reach[cell] + 1e-9)
-        inside = (curves.frames >= low[:, None]) & (curves.frames <= high[:, None])
-        return inside & ~np.isnan(curves.progress)
-
-    def _spans(self, curves: Curves, inside: Bool[np.ndarray, "m G"]) -> Bool[np.ndarray, " m"]:
-        low, high = _extremes(curves.progress, inside)
-        return np.asarray(high - low >= self._gap)
-
-    def _draw_tier(self, cells: _Cells, random: RowRandom, trajectory: np.ndarray) -> tuple[Clips, Clips]:
-        shifts = np.arange(64, dtype=np.uint64)
-        allowed = (self._cells[trajectory][:, None] >> shifts) & np.uint64(1) == 1
+    def _draw_tier(
+        self, cells: _Cells, random: RowRandom, trajectory: np.ndarray, kind: np.ndarray
+    ) -> tuple[Clips, Clips]:
+        shifts = np.arange(cells.first.shape[1], dtype=np.uint64)
+        allowed = (self._cells[kind][:, None] >> shifts) & np.uint64(1) == 1
         cell = choose(allowed, random.uniform("pair/cell"))
         curves, n = self._curves(trajectory)
-        more, less = self._draw_ends(random, curves, self._window(cells, cell, curves, n))
+        at, columns = (self._length[kind], cell), np.arange(curves.frames.shape[1])
+        inside = (columns >= cells.first[at][:, None]) & (columns < cells.past[at][:, None])
+        more, less = self._draw_ends(random, curves, inside)
         coin = random.coin("pair/shapes") & self._by_coin
         return self._lay(cells, cell, coin, trajectory, n, more, less)
 
@@ -159,11 +171,10 @@ class EpisodePairs:
         less: np.ndarray,
     ) -> tuple[Clips, Clips]:
         """Give the two shapes of the pair to the two ends by the coin and lay the clips."""
-        start = _start(cells.start[cell], n)
+        start = _start(np.asarray(STARTS)[cell % len(STARTS)], n)
         if self._backwards:
             start, more, less = n - 1 - start, n - 1 - more, n - 1 - less
-        table = np.array([[padded(s, self._width) for s in (p.first, p.second)] for p in cells.pairs])
-        pair = table[cell // len(STARTS)]
+        pair = cells.table[cell // len(STARTS)]
         rows, side = np.arange(len(cell)), coin.astype(np.int64)
         count = np.full(len(cell), cells.pairs[0].count)
         return (
@@ -179,7 +190,7 @@ def choose(allowed: Bool[np.ndarray, "m c"], ticket: Float64[np.ndarray, " m"]) 
     return np.asarray((rank > wanted[:, None]).argmax(axis=1))
 
 
-def _start(share: np.ndarray, n: np.ndarray) -> Int64[np.ndarray, " m"]:
+def _start(share: np.ndarray | float, n: np.ndarray) -> Int64[np.ndarray, " m"]:
     return np.floor(share * (n - 1) + 0.5).astype(np.int64)
 
 

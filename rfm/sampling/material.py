@@ -10,12 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from rfm.sampling.clips import Clips
-from rfm.sampling.pools import Pool
+from rfm.sampling.pools import Groups, Pool
 from rfm.sampling.progress import Progress
 from rfm.sampling.random import RowRandom
 from rfm.trajectories.catalog import Catalog
-
-_BLOCK = 65536
 
 
 class Unsupported(Exception):
@@ -94,12 +92,7 @@ class Material:
     @cached_property
     def progress_range(self) -> Float64[np.ndarray, " n"]:
         """How far apart the least and the most progress of each trajectory are; 0 where unknown."""
-        out = np.zeros(len(self.catalog))
-        for low in range(0, len(out), _BLOCK):
-            rows = np.arange(low, min(low + _BLOCK, len(out)))
-            values = self.progress.curves(rows).progress
-            out[rows] = _span(values)
-        return out
+        return self.progress.measured(lambda rows: _span(self.progress.curves(rows).progress)).astype(np.float64)
 
     @cached_property
     def weights(self) -> Int64[np.ndarray, " n"] | None:
@@ -110,7 +103,15 @@ class Material:
 
     def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:
         """Return the pool of `members` with at least two frames."""
-        return Pool(self.catalog, members & self.several, weights)
+        return Pool(self._by_source, self._by_task, members & self.several, weights)
+
+    @cached_property
+    def _by_task(self) -> Groups:
+        return Groups.build(np.zeros(len(self.catalog), np.int64), self.catalog.task_code)
+
+    @cached_property
+    def _by_source(self) -> Groups:
+        return Groups.build(self.catalog.source_code, self.catalog.task_code)
 
     def share(self, members: Bool[np.ndarray, " n"]) -> str:
         """Return e.g. "3 of 40 trajectories", for messages."""

@@ -15,23 +15,13 @@ from rfm.sampling.progress import Curves, Progress
 from rfm.sampling.random import RowRandom
 from rfm.sampling.shapes import shown_counts
 
-_BLOCK = 2048
-
 
 class OppositePairs:
     """Draws two clips of one episode that leave a common frame in opposite directions."""
 
     def __init__(self, progress: Progress, eligible: Bool[np.ndarray, " n"], *, max_frames: int, gap: float):
         self._progress, self._gap, self._width = progress, gap - 1e-6, max_frames
-        self._count = np.zeros(len(eligible), np.int64)
-        candidates = np.flatnonzero(eligible & progress.known)
-        for low in range(0, len(candidates), _BLOCK):
-            rows = candidates[low : low + _BLOCK]
-            curves = progress.curves(rows)
-            for count in shown_counts(max_frames):
-                gain = self._gain(curves, np.full(len(rows), count))[0]
-                able = (gain >= self._gap).any(axis=1) & (self._count[rows] == 0)
-                self._count[rows[able]] = count
+        self._count = np.where(eligible & progress.known, progress.measured(self._most_frames), 0)
 
     @property
     def supported(self) -> Bool[np.ndarray, " n"]:
@@ -52,6 +42,14 @@ class OppositePairs:
             evenly(trajectory, start, end, count, self._width),
             evenly(trajectory, start, back, count, self._width),
         )
+
+    def _most_frames(self, trajectory: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return the largest number of shown frames that works for each trajectory; 0: none does."""
+        curves, out = self._progress.curves(trajectory), np.zeros(len(trajectory), np.int64)
+        for count in shown_counts(self._width):
+            able = (self._gain(curves, np.full(len(trajectory), count))[0] >= self._gap).any(axis=1)
+            out[able & (out == 0)] = count
+        return out
 
     def _gain(
         self, curves: Curves, count: Int64[np.ndarray, " m"]

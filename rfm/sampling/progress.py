@@ -13,10 +13,11 @@ progress but at its very end, where its `partial_success` counts.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
@@ -31,7 +32,7 @@ SUCCESSFUL = 2
 
 
 LARGEST_TABLE = 200_000
-"""Trajectories up to which all curves are kept (512 bytes each); of more they are computed when asked for."""
+"""Curves up to which all are kept (512 bytes each); of more they are computed when asked for."""
 _BLOCK = 4096
 
 
@@ -41,6 +42,15 @@ class Curves:
 
     frames: Int32[np.ndarray, "m G"]
     progress: Float32[np.ndarray, "m G"]
+
+
+class Kinds(NamedTuple):
+    """Trajectories by their curve: those of one kind have the same length and the same progress at every frame."""
+
+    members: Int64[np.ndarray, " k"]
+    """A trajectory of each kind."""
+    of: Int64[np.ndarray, " n"]
+    """The kind of each trajectory."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +82,33 @@ class Progress:
         by_source = np.array([cutoffs.get(str(name), 1.0) for name in self.catalog.sources.to_pylist()] or [1.0])
         return np.asarray(by_source[self.catalog.source_code])
 
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The kinds of curves: by length and success cut-off where time alone counts, else each its own."""
+        cutoffs, code = np.unique(self._cutoff, return_inverse=True)
+        key = (self.catalog.num_frames.astype(np.int64) * len(cutoffs) + code) * 2 + self.known
+        key = np.where(self.recorded, -1 - np.arange(len(key)), key)
+        _, members, of = np.unique(key, return_index=True, return_inverse=True)
+        return Kinds(members, of)
+
+    def measured(self, measure: Callable[[Int64[np.ndarray, " m"]], np.ndarray]) -> np.ndarray:
+        """Return `measure(trajectories)` of all trajectories; computed once for those of a kind, block by block."""
+        members = self.kinds.members
+        parts = [measure(members[low : low + _BLOCK]) for low in range(0, max(len(members), 1), _BLOCK)]
+        return np.concatenate(parts)[self.kinds.of]
+
     def curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         """Return the progress of up to GRID frames of each trajectory, first and last included."""
-        if len(self.catalog) > LARGEST_TABLE:
+        if len(self.kinds.members) > LARGEST_TABLE:
             return self._curves(trajectory)
-        return Curves(self._table.frames[trajectory], self._table.progress[trajectory])
+        kind = self.kinds.of[trajectory]
+        return Curves(self._table.frames[kind], self._table.progress[kind])
 
     @cached_property
     def _table(self) -> Curves:
-        n = len(self.catalog)
-        parts = [self._curves(np.arange(low, min(low + _BLOCK, n))) for low in range(0, n, _BLOCK)]
+        """The curve of each kind."""
+        members = self.kinds.members
+        parts = [self._curves(members[low : low + _BLOCK]) for low in range(0, max(len(members), 1), _BLOCK)]
         return Curves(
             *(np.concatenate(arrays) for arrays in zip(*((p.frames, p.progress) for p in parts), strict=True))
         )
@@ -90,12 +117,15 @@ class Progress:
     def _width(self) -> int:
         return int(min(GRID, self.catalog.num_frames.max(initial=1)))
 
+    def grid(self, n: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "m G"]:
+        """Return the frames that curves of episodes of `n` frames have; numbers >= n mark columns without one."""
+        columns = np.arange(self._width)
+        spread = np.floor(columns * ((n - 1) / max(self._width - 1, 1))[:, None] + 0.5).astype(np.int64)
+        return np.where((n <= self._width)[:, None], columns, spread)
+
     def _curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         n = self.catalog.num_frames[trajectory].astype(np.int64)
-        columns = np.arange(self._width)
-        short = n <= self._width
-        spread = np.floor(columns * ((n - 1) / max(self._width - 1, 1))[:, None] + 0.5).astype(np.int64)
-        frames = np.where(short[:, None], columns, spread)
+        frames = self.grid(n)
         inside = frames < n[:, None]
         values = self._total(trajectory, np.minimum(frames, n[:, None] - 1))
         return Curves(frames.astype(np.int32), np.where(inside, values, np.nan).astype(np.float32))

@@ -79,15 +79,14 @@ class _Level:
         score = np.where(by_partial, partial, catalog.quality / 2)
         members = np.flatnonzero(eligible & (by_partial | (catalog.quality >= 0)))
         order = members[np.lexsort((members, score[members], group[members]))]
-        keys, gap = _key(group[order], score[order]), np.where(by_partial, threshold, _BY_QUALITY)
-        known = np.nan_to_num(score)
-        low = np.searchsorted(keys, _key(group, -1.0), "left")
-        high = np.searchsorted(keys, _key(group, 2.0), "right")
-        worse = np.maximum(np.searchsorted(keys, _key(group, known - gap), "right"), low)
-        better = np.minimum(np.searchsorted(keys, _key(group, known + gap), "left"), high)
-        partners = np.zeros(len(group), np.int64)
-        partners[order] = ((worse - low) + (high - better))[order]
-        return _Level(order, low, worse, better, partners)
+        of, known = group[order], score[order]
+        keys, gap = _key(of, known), np.where(by_partial, threshold, _BY_QUALITY)[order]
+        low, high = np.searchsorted(of, of, "left"), np.searchsorted(of, of, "right")
+        worse = np.maximum(np.searchsorted(keys, _key(of, known - gap), "right"), low)
+        better = np.minimum(np.searchsorted(keys, _key(of, known + gap), "left"), high)
+        columns = np.zeros((4, len(group)), np.int64)
+        columns[:, order] = low, worse, better, (worse - low) + (high - better)
+        return _Level(order, *columns)
 
     def partner(self, anchor: np.ndarray, ticket: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a partner of each anchor and whether the anchor is the better of the two."""

@@ -5,6 +5,7 @@ Each chunk is a function of its number, so shards, workers and interruptions cha
 
 from __future__ import annotations
 
+import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -53,13 +54,18 @@ def draw_chunks(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield (number, rows) of the chunks that hold rows `start` to `stop` - 1, whole and in order."""
     numbers = range(start // CHUNK, -(-stop // CHUNK) if start < stop else 0)
-    batches = _parallel(plan, numbers, workers) if workers > 1 else (_chunk(plan, drawer, n) for n in numbers)
+    batches = _parallel(plan, drawer, numbers, workers) if workers > 1 else (_chunk(plan, drawer, n) for n in numbers)
     return zip(numbers, batches, strict=True)
 
 
-def _parallel(plan: Plan, numbers: range, workers: int) -> Iterator[pa.RecordBatch]:
-    """Draw chunks in other processes, in order, with a bounded number under way."""
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(plan,)) as pool:
+def _parallel(plan: Plan, drawer: Sampler | EvalSet, numbers: range, workers: int) -> Iterator[pa.RecordBatch]:
+    """Draw chunks in other processes, in order, with a bounded number under way.
+
+    A forked process shares the drawer's memory; any other is sent the plan and makes a drawer of its own.
+    """
+    context = multiprocessing.get_context()
+    shared = drawer if context.get_start_method() == "fork" else None
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(plan, shared)) as pool:
         under_way: deque[Future[pa.RecordBatch]] = deque()
         for number in numbers:
             under_way.append(pool.submit(_work, number))
@@ -72,10 +78,10 @@ def _parallel(plan: Plan, numbers: range, workers: int) -> Iterator[pa.RecordBat
 _worker: tuple[Plan, Sampler | EvalSet] | None = None
 
 
-def _start_worker(plan: Plan) -> None:
+def _start_worker(plan: Plan, drawer: Sampler | EvalSet | None) -> None:
     global _worker
     die_with_parent()
-    _worker = plan, plan.drawer()
+    _worker = plan, drawer or plan.drawer()
 
 
 def _work(number: int) -> pa.RecordBatch:

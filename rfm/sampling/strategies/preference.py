@@ -150,15 +150,14 @@ def _to_the_end(material: Material, trajectory: np.ndarray, skipped: np.ndarray,
 
 def _gets_somewhere(material: Material) -> np.ndarray:
     """Return which trajectories make the gap's progress at a frame that a clip of full length can end at."""
-    out = np.zeros(len(material.catalog), bool)
-    block = 65536
-    for low in range(0, len(out), block):
-        rows = np.arange(low, min(low + block, len(out)))
-        curves = material.progress.curves(rows)
-        late = curves.frames >= np.minimum(material.max_frames, material.frames[rows])[:, None] - 1
+
+    def far_enough(trajectory: np.ndarray) -> np.ndarray:
+        curves = material.progress.curves(trajectory)
+        late = curves.frames >= np.minimum(material.max_frames, material.frames[trajectory])[:, None] - 1
         far = np.nan_to_num(curves.progress, nan=-1.0) >= material.gap
-        out[rows] = (late & far).any(axis=1)
-    return out & material.several
+        return (late & far).any(axis=1)
+
+    return material.progress.measured(far_enough) & material.several
 
 
 def _forward(material: Material, random: RowRandom, side: str, trajectory: np.ndarray, count: np.ndarray) -> Clips:

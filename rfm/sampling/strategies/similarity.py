@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int64
 
 from rfm.sampling.clips import Clips, evenly
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
-from rfm.sampling.pools import Order
+from rfm.sampling.pools import Groups, Order
 from rfm.sampling.progress import SUCCESSFUL
 from rfm.sampling.random import RowRandom
 from rfm.sampling.strategies import preference
@@ -69,12 +69,12 @@ class _References:
 
     def __init__(self, material: Material, members: Bool[np.ndarray, " n"]):
         self._material = material
-        task = material.catalog.task_code.astype(np.int64)
-        self._order = Order(np.flatnonzero(members), None, task, np.arange(len(task)))
-        self.serves: Bool[np.ndarray, " n"] = self._order.outside > 0
+        task = material.catalog.task_code
+        self._order = Order(Groups.build(task, np.arange(len(task))), members, None)
+        self.serves: Bool[np.ndarray, " n"] = self._order.outside(np.arange(len(task))) > 0
 
     def draw(self, random: RowRandom, of: Int64[np.ndarray, " m"]) -> Clips:
-        chosen = self._order.at_outside(random.below("reference", self._order.outside[of]), of)
+        chosen = self._order.at_outside(random.below("reference", self._order.outside(of)), of)
         return _whole(self._material, chosen, np.minimum(self._material.max_frames, self._material.frames[chosen]))
 
 

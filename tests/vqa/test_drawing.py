@@ -1,0 +1,27 @@
+import numpy as np
+import pyarrow as pa
+from catalogs import random_catalog
+
+from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
+from rfm.vqa import drawing
+from rfm.vqa.drawing import Plan, draw_chunks
+
+
+def test_a_worker_that_shares_no_memory_draws_the_same(monkeypatch) -> None:
+    monkeypatch.setattr(drawing, "CHUNK", 64)
+    monkeypatch.setattr(drawing, "_worker", None)
+    plan = Plan(random_catalog(1, 100), ExperimentConfig(data=DataConfig(max_frames=4)), 3, 200)
+    drawing._start_worker(plan, None)
+    expected = [batch for _, batch in draw_chunks(plan, plan.drawer(), 0, 200)]
+    assert [drawing._work(number) for number in range(4)] == expected
+
+
+def test_chunks_are_whole_whatever_rows_are_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr(drawing, "CHUNK", 64)
+    plan = Plan(random_catalog(1, 100), ExperimentConfig(data=DataConfig(max_frames=4)), 3, 200)
+    chunks = dict(draw_chunks(plan, plan.drawer(), 70, 130))
+    assert {number: batch.num_rows for number, batch in chunks.items()} == {1: 64, 2: 64}
+    assert list(draw_chunks(plan, plan.drawer(), 200, 200)) == []
+    whole = pa.Table.from_batches(batch for _, batch in draw_chunks(plan, plan.drawer(), 0, 200))
+    assert whole.slice(64, 128).to_pylist() == pa.Table.from_batches(chunks.values()).to_pylist()
+    assert np.unique(whole["sample_type"].to_pylist()).tolist() == ["preference", "progress"]
