@@ -1,16 +1,13 @@
-"""From a list of dataset rows to one left-padded batch for the stock model and the plain Trainer.
+"""From a list of dataset rows to one batch for the stock model and the plain Trainer.
 
-Out, with B rows of at most L tokens, K = longest answer + 1, and N patches in all:
+Out: token tensors, padded on the left or packed (`rfm.batch.sequences` names them and their shapes), and with N
+patches in all:
 
-    input_ids, attention_mask   int64 (B, L), padded on the left
-    position_ids                int64 (3, B, L): time, height, width, as `get_rope_index` counts them
     pixel_values_videos         uint8 (N, d), or float32 with `normalise`; `pixel_values` in multi-image mode
     video_grid_thw              int64 (videos, 3); `image_grid_thw` in multi-image mode
-    labels                      int64 (B, K): the answers' tokens, -100 elsewhere
-    logits_to_keep              K, as an integer
 
-Because all answers end at the last column, the model needs logits for K columns only and the loss equals that of full
-logits: 60 MB instead of 15 GB for 16 rows over Qwen's vocabulary, without a Trainer or model of our own.
+Logits are computed where answers are and nowhere else: 60 MB instead of 15 GB for 16 rows over Qwen's vocabulary,
+without a Trainer or model of our own, and the loss equals that of full logits.
 `with_answers=False` gives the batch for generation: it ends where the answer begins and has no labels.
 """
 
@@ -22,17 +19,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
 from rfm.batch.clips import Row, clips_of
 from rfm.batch.colour_jitter import SEED_COLUMN, ColourJitter
 from rfm.batch.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.patches import Grid, normalise, patchify, patchify_images
-from rfm.batch.positions import rope_positions
+from rfm.batch.sequences import packed, padded
 from rfm.errors import DataError
 
-IGNORE_INDEX = -100
 BLANK = 128
 
 Batch = dict[str, Any]
@@ -48,12 +44,15 @@ class VQACollator:
         frames: FrameStore,
         *,
         with_answers: bool = True,
+        packed: bool = False,
         normalise: bool = False,
         blank_share: float = 0.0,
         colour_jitter: float = 0.0,
     ) -> None:
+        if packed and not with_answers:
+            raise ValueError("`packed` must be False without answers: packed batches are for training")
         self.encoder, self.frames = encoder, frames
-        self.with_answers = with_answers
+        self.with_answers, self.packed = with_answers, packed
         self.normalise = normalise
         self.blank_share = blank_share
         """Share of rows whose every frame is replaced by mid-grey; which ones is a function of the row alone."""
@@ -83,9 +82,8 @@ class VQACollator:
         return encoded, [patches for patches, _ in cut], [grid for _, grids in cut for grid in grids]
 
     def batch(self, encoded: Sequence[tuple[Encoded, list[Patches], list[Grid]]]) -> Batch:
-        """Pad encoded rows on the left and put their patches one after the other."""
-        conversations = [conversation for conversation, _, _ in encoded]
-        batch = self._pad(conversations)
+        """Pad or pack encoded rows and put their patches one after the other."""
+        batch = self._tokens([conversation for conversation, _, _ in encoded])
         patches = torch.from_numpy(np.concatenate([part for _, parts, _ in encoded for part in parts]))
         grids = torch.tensor([grid for _, _, grids in encoded for grid in grids], dtype=torch.int64)
         images = self.frames.form.use_multi_image
@@ -93,11 +91,13 @@ class VQACollator:
             normalise(patches, self.encoder.spec) if self.normalise else patches
         )
         batch["image_grid_thw" if images else "video_grid_thw"] = grids
-        if self.with_answers:
-            keep = max(conversation.answer_tokens for conversation in conversations) + 1
-            batch["labels"] = torch.from_numpy(_labels(conversations, keep))
-            batch["logits_to_keep"] = keep
         return batch
+
+    def _tokens(self, conversations: Sequence[Encoded]) -> Batch:
+        visual = self.encoder.image_pad if self.frames.form.use_multi_image else self.encoder.video_pad
+        if self.packed:
+            return packed(conversations, visual)
+        return padded(conversations, self.encoder.pad, visual, with_answers=self.with_answers)
 
     def _patches(self, clip: UInt8[np.ndarray, "t h w 3"]) -> tuple[Patches, list[Grid]]:
         if self.frames.form.use_multi_image:
@@ -105,32 +105,11 @@ class VQACollator:
         patches, grid = patchify(clip, self.encoder.spec)
         return patches, [grid]
 
-    def _pad(self, conversations: Sequence[Encoded]) -> Batch:
-        shape = (len(conversations), max(len(conversation.ids) for conversation in conversations))
-        ids = np.full(shape, self.encoder.pad, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        positions = np.zeros((3, *shape), dtype=np.int64)
-        pad = self.encoder.image_pad if self.frames.form.use_multi_image else self.encoder.video_pad
-        for index, conversation in enumerate(conversations):
-            start = shape[1] - len(conversation.ids)
-            ids[index, start:], mask[index, start:] = conversation.ids, 1
-            positions[:, index, start:] = rope_positions(conversation.ids == pad, conversation.blocks)
-        arrays = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
 
 def _ticket(row: Row) -> float:
     """Return a number in [0, 1) that depends on the row's question and frames, not on its place or the run."""
     question = repr([row["prompt"], *clips_of(row)])
     return zlib.crc32(question.encode()) / 2**32
-
-
-def _labels(conversations: Sequence[Encoded], keep: int) -> Int64[np.ndarray, "batch keep"]:
-    labels = np.full((len(conversations), keep), IGNORE_INDEX, dtype=np.int64)
-    for index, conversation in enumerate(conversations):
-        answer = conversation.answer_tokens
-        labels[index, keep - answer :] = conversation.ids[-answer:]
-    return labels
 
 
 def _text(row: Row, field: str) -> str:

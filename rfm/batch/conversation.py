@@ -74,7 +74,7 @@ class ConversationEncoder:
         self.vision_start, self.vision_end = self._special("<|vision_start|>"), self._special("<|vision_end|>")
         self.image_pad, self.video_pad = self._special("<|image_pad|>"), self._special("<|video_pad|>")
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.im_end
-        self._text_ids = lru_cache(maxsize=cached_texts)(self._tokenize)
+        self.text_ids = lru_cache(maxsize=cached_texts)(self._tokenize)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"tokenizer": self._tokenizer, "spec": self.spec, "cached_texts": self._cached_texts}
@@ -99,14 +99,14 @@ class ConversationEncoder:
         text = "user\n"
         for video in videos:
             text = self._add_video(ids, blocks, text + video.name, video)
-        ids += [*self._text_ids(text + prompt), self.im_end, *self._text_ids("\n"), self.im_start]
-        ids += self._text_ids("assistant\n")
+        ids += [*self.text_ids(text + prompt), self.im_end, *self.text_ids("\n"), self.im_start]
+        ids += self.text_ids("assistant\n")
         answer_ids = [] if answer is None else self.answer_ids(answer)
         return Encoded(np.array(ids + answer_ids, dtype=np.int64), len(answer_ids), blocks)
 
     def answer_ids(self, answer: str) -> list[int]:
         """Return the ids of the assistant's turn: exactly these carry loss."""
-        return [*self._text_ids(ANSWER_PREFIX + answer), self.im_end]
+        return [*self.text_ids(ANSWER_PREFIX + answer), self.im_end]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, control tokens included."""
@@ -116,7 +116,7 @@ class ConversationEncoder:
     def _system(self) -> list[int]:
         if self.spec.family == "qwen3_vl":
             return []
-        return [self.im_start, *self._text_ids(f"system\n{SYSTEM_TURN}"), self.im_end, *self._text_ids("\n")]
+        return [self.im_start, *self.text_ids(f"system\n{SYSTEM_TURN}"), self.im_end, *self.text_ids("\n")]
 
     def _add_video(self, ids: list[int], blocks: list[Block], text: str, video: Video) -> str:
         """Append a clip after the pending text; return the text that is pending behind it.
@@ -127,7 +127,7 @@ class ConversationEncoder:
         timed = not video.as_images and self.spec.family == "qwen3_vl"
         for index, grid in enumerate(grids):
             stamp = f"<{self._seconds(index, video.frames):.1f} seconds>" if timed else ""
-            ids += [*self._text_ids(text + stamp), self.vision_start, *[pad] * self.spec.tokens(grid), self.vision_end]
+            ids += [*self.text_ids(text + stamp), self.vision_start, *[pad] * self.spec.tokens(grid), self.vision_end]
             text = ""
         blocks += (
             image_blocks(video.grids, self.spec)

@@ -19,7 +19,8 @@ from jaxtyping import UInt8
 from rfm.batch.clips import ClipReference
 from rfm.batch.input_format import InputFormat
 from rfm.batch.patches import VisionSpec, check_size, target_size
-from rfm.frames.reader import read_frames, resize_frames
+from rfm.frames.npz import npz_frames_shape
+from rfm.frames.reader import frames_file, read_frames, resize_frames
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -50,6 +51,18 @@ class FrameStore:
         self._shrink()
         return clip
 
+    def size(self, count: int, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width in which `count` frames of this height and width are shown."""
+        if self.form.resized_height is not None and self.form.resized_width is not None:
+            return self.form.resized_height, self.form.resized_width
+        return target_size(count, height, width, self.spec, as_images=self.form.use_multi_image)
+
+    def stored_size(self, path: str) -> tuple[int, int]:
+        """Return the height and width of the frames in a file: of an .npz from its header, of a video from a frame."""
+        file = frames_file(self.root, path)
+        shape = npz_frames_shape(file) if file.suffix.lower() == ".npz" else read_frames(self.root, path, [0]).shape
+        return shape[1], shape[2]
+
     def _shrink(self) -> None:
         while self._held > self.cache_bytes:
             _, dropped = self._cached.popitem(last=False)
@@ -58,10 +71,5 @@ class FrameStore:
     def _read(self, path: str, indices: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
         frames = read_frames(self.root, path, indices)
         count, height, width, _ = frames.shape
-        if self.form.resized_height is not None and self.form.resized_width is not None:
-            size = self.form.resized_height, self.form.resized_width
-        else:
-            size = target_size(count, height, width, self.spec, as_images=self.form.use_multi_image)
-        if size == (height, width):
-            return frames
-        return resize_frames(frames, *size, filter=self.form.resize_filter)
+        size = self.size(count, height, width)
+        return frames if size == (height, width) else resize_frames(frames, *size, filter=self.form.resize_filter)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rfm.batch.clips import Row
-from rfm.batch.collator import IGNORE_INDEX, VQACollator
+from rfm.batch.collator import VQACollator
 from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.sequences import IGNORE_INDEX
 from rfm.errors import ConfigError, DataError
 from rfm.model import tiny
 from rfm.model.load import load_model

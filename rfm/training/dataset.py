@@ -14,7 +14,8 @@ from rfm.vqa.dataset import REQUIRED, frames_root, load_dataset
 from rfm.vqa.provenance import trajectory_hashes
 
 CLIP_PREFIXES = tuple(dict.fromkeys(prefix for prefixes in PREFIXES.values() for prefix in prefixes))
-COLUMNS = (*REQUIRED, *(f"{prefix}{name}" for prefix in CLIP_PREFIXES for name in ("npz_path", "frame_indices")))
+CLIP_COLUMNS = ("npz_path", "frame_indices", "frames_shape")
+COLUMNS = (*REQUIRED, *(f"{prefix}{name}" for prefix in CLIP_PREFIXES for name in CLIP_COLUMNS))
 
 
 class TrainingSet(NamedTuple):

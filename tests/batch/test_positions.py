@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from tiny_qwen2_5 import SPEC as QWEN2_5
+from tiny_qwen2_5 import build_tiny_qwen2_5
 
 from rfm.batch.conversation import FRAMES_PER_SECOND, ConversationEncoder, Video
-from rfm.batch.patches import VisionSpec
 from rfm.batch.positions import Block, rope_positions
 from rfm.model.tiny import build_tiny, tiny_spec
-
-QWEN2_5 = VisionSpec("qwen2_5_vl", 8, 2, 2, (0.5,) * 3, (0.5,) * 3, 10**6, 10**6, tokens_per_second=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -18,16 +16,7 @@ def qwen3():
 
 @pytest.fixture(scope="module")
 def qwen2_5(qwen3):
-    ids = qwen3[1].convert_tokens_to_ids
-    text = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "num_key_value_heads": 1, "vocab_size": len(qwen3[1]),
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}}  # fmt: skip
-    vision = {"depth": 1, "hidden_size": 32, "num_heads": 2, "intermediate_size": 32, "out_hidden_size": 32,
-              "patch_size": 8, "tokens_per_second": 2, "fullatt_block_indexes": [0], "window_size": 32}  # fmt: skip
-    config = Qwen2_5_VLConfig(
-        text_config=text, vision_config=vision, image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>")
-    )
-    return Qwen2_5_VLForConditionalGeneration(config)
+    return build_tiny_qwen2_5(qwen3[1])
 
 
 def stock_positions(model, encoder, ids, grids, as_images):

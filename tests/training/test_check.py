@@ -8,7 +8,7 @@ from checkpoints import random_checkpoint
 from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
 
-from rfm.batch import collator
+from rfm.batch import collator, sequences
 from rfm.batch.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
 from rfm.training.check import CheckOptions, check_collator
@@ -86,12 +86,12 @@ def test_indices_past_the_end(tmp_path):
 
 
 def test_loss_on_the_prompt(dataset, monkeypatch):
-    labels = collator._labels
+    labels = sequences.padded_labels
 
-    def one_token_too_many(conversations, keep):
-        return labels([one._replace(answer_tokens=one.answer_tokens + 1) for one in conversations], keep)
+    def one_token_too_many(rows, keep):
+        return labels([one._replace(answer_tokens=one.answer_tokens + 1) for one in rows], keep)
 
-    monkeypatch.setattr(collator, "_labels", one_token_too_many)
+    monkeypatch.setattr(sequences, "padded_labels", one_token_too_many)
     with pytest.raises(DataError, match=r"row \d: loss must be on 'ANS: \d+<\|im_end\|>', but is on '\\nANS: \d+<\|im"):
         check_collator(CheckOptions(str(dataset)))
 
@@ -125,15 +125,15 @@ def test_patches_that_are_lost(dataset, monkeypatch):
 
 
 def test_placeholders_that_are_lost(dataset, monkeypatch):
-    pad = collator.VQACollator._pad
+    padded = collator.padded
 
-    def lossy(self, conversations):
-        batch = pad(self, conversations)
-        at = (batch["input_ids"] == self.encoder.video_pad).nonzero()[0]
-        batch["input_ids"][at[0], at[1]] = self.encoder.pad
+    def lossy(rows, pad, visual, **options):
+        batch = padded(rows, pad, visual, **options)
+        at = (batch["input_ids"] == visual).nonzero()[0]
+        batch["input_ids"][at[0], at[1]] = pad
         return batch
 
-    monkeypatch.setattr(collator.VQACollator, "_pad", lossy)
+    monkeypatch.setattr(collator, "padded", lossy)
     with pytest.raises(DataError, match=r"the text must hold \d+ placeholders, one a visual token, but holds \d+"):
         check_collator(CheckOptions(str(dataset)))
 
