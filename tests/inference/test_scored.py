@@ -222,7 +222,7 @@ def test_an_adapter_scores_like_its_base(qwen3, tmp_path):
 
 
 def test_a_tokenizer_that_joins_prefix_and_answer_is_refused(qwen3, monkeypatch):
-    monkeypatch.setattr(qwen3.encoder, "_text_ids", lambda text: tuple(text.encode()[:5]) if len(text) < 6 else (1, 2))
+    monkeypatch.setattr(qwen3.encoder, "text_ids", lambda text: tuple(text.encode()[:5]) if len(text) < 6 else (1, 2))
     with pytest.raises(DataError) as caught:
         answer_tree(qwen3.encoder, "preference")
     assert str(caught.value) == (
