@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any, NamedTuple
+
+import torch
 
 from rfm.errors import ConfigError
 
@@ -46,6 +49,25 @@ def freeze_vision_tower(model: Any) -> None:
     for name in PROJECTORS:
         if hasattr(visual, name):
             getattr(visual, name).requires_grad_(True)
+
+
+def run_frozen_tower_without_graph(model: Any) -> bool:
+    """Run the tower's blocks under `no_grad` where nothing in them trains; returns whether that is so.
+
+    Nothing needs their graph, but one hook that makes embedded inputs require gradients (the usual cure for
+    checkpointing with adapters) would build it, keep the tower's activations and go back through all of it.
+    """
+    blocks = inner_model(model).visual.blocks
+    if any(parameter.requires_grad for parameter in blocks.parameters()):
+        return False
+    for block in blocks:
+        block.forward = MethodType(_without_graph, block)
+    return True
+
+
+def _without_graph(block: Any, *args: Any, **options: Any) -> Any:
+    with torch.no_grad():
+        return type(block).forward(block, *args, **options)
 
 
 def parameter_groups(model: Any) -> list[ParameterGroup]:

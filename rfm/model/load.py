@@ -21,6 +21,7 @@ from rfm.batch.patches import VisionSpec
 from rfm.errors import DataError
 from rfm.model import tiny
 from rfm.model.attention import use_equal_segments
+from rfm.model.patch_embedding import use_matrix_product
 from rfm.model.pixels import accept_uint8
 from rfm.model.preprocessing import family_of, read_processor_files, read_spec
 
@@ -88,6 +89,7 @@ def _new_tiny(seed: int, texts: Iterable[str]) -> LoadedModel:
     model, tokenizer = tiny.build_tiny(seed, texts)
     spec = tiny.tiny_spec()
     accept_uint8(model, spec)
+    use_matrix_product(model)
     use_equal_segments(model)
     return LoadedModel(model, tokenizer, spec, tiny.NAME, None, tiny.processor_files(spec))
 
@@ -98,6 +100,7 @@ def _full(name: str, trust_remote_code: bool, options: dict[str, Any]) -> Loaded
     model = _weights(name, trust_remote_code, options)
     spec = read_spec(name, config)
     accept_uint8(model, spec)
+    use_matrix_product(model)
     if "attn_implementation" not in options:
         use_equal_segments(model)
     tokenizer = load_tokenizer(name, trust_remote_code)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import torch
 from peft import LoraConfig, get_peft_model
 
 from rfm.errors import ConfigError
@@ -31,7 +32,20 @@ def add_lora(model: Any, *, rank: int, alpha: int, tower: bool) -> Any:
         modules_to_save=projector_names(model),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
+    use_one_dtype(adapted, model.dtype)
+    return adapted
+
+
+def use_one_dtype(model: Any, dtype: torch.dtype) -> None:
+    """Give adapters the dtype that the model computes in.
+
+    Peft makes those of a 4-bit layer float32, and loading makes all of them so: without autocast, products with them
+    would run at a fraction of the speed. Masters of bfloat16 adapters are with the optimizer (`rfm.training.adamw`).
+    """
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.to(dtype)
 
 
 def target_modules(model: Any, *, tower: bool) -> list[str]:

@@ -2,11 +2,19 @@ import sys
 
 import pytest
 import torch
+from tiny_batches import fake_rows, tiny_collator
 from torch import nn
 
 from rfm.errors import ConfigError, MissingExtraError
 from rfm.model import quantization, unsloth
-from rfm.model.freeze import check_trainable, freeze_vision_tower, parameter_groups
+from rfm.model.freeze import (
+    check_trainable,
+    freeze_vision_tower,
+    inner_model,
+    parameter_groups,
+    run_frozen_tower_without_graph,
+)
+from rfm.model.load import load_model
 from rfm.model.lora import add_lora, target_modules
 from rfm.model.tiny import build_tiny
 
@@ -37,6 +45,39 @@ def test_an_unfrozen_tower_is_found_out(model):
     model.requires_grad_(False)
     with pytest.raises(ConfigError, match="Some parameters must be trainable, but none is"):
         check_trainable(model, frozen_tower=False)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("lora", [False, True])
+def test_a_frozen_tower_runs_without_a_graph_and_the_projector_learns_the_same(tmp_path, lora, checkpointing):
+    loaded = load_model("tiny", seed=1)
+    model = add_lora(loaded.model, rank=2, alpha=4, tower=False) if lora else loaded.model
+    if not lora:
+        freeze_vision_tower(model)
+    if checkpointing:
+        loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+    batch = tiny_collator(tmp_path, loaded.tokenizer)(fake_rows(tmp_path, 2))
+    visual, seen, slopes = inner_model(model).visual, [], []
+    visual.patch_embed.register_forward_hook(lambda module, args, out: out.requires_grad_(True))  # the trap
+    visual.blocks[0].register_forward_hook(lambda block, args, out: seen.append(out.requires_grad))
+    for without in (False, True):
+        assert not without or run_frozen_tower_without_graph(model)
+        model.zero_grad()
+        model.train()(**batch).loss.backward()
+        slopes.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    assert (seen[0], seen[-1]) == (True, False)
+    assert any("deepstack_merger_list.0" in name and slope.any() for name, slope in slopes[1].items())
+    torch.testing.assert_close(slopes[1], slopes[0])
+
+
+def test_a_tower_that_trains_keeps_its_graph(model):
+    assert not run_frozen_tower_without_graph(model)
+    assert not run_frozen_tower_without_graph(add_lora(model, rank=2, alpha=4, tower=True))
+
+
+def test_adapters_have_the_type_of_the_weights(model):
+    adapted = add_lora(model.bfloat16(), rank=2, alpha=4, tower=True)
+    assert {parameter.dtype for parameter in adapted.parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("tower", [True, False])
