@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
-from transformers.trainer_utils import get_last_checkpoint
-
 from rfm.errors import ConfigError, DataError
 from rfm.model.load import BASE_FOLDER
+from rfm.training import seal
 from rfm.training.options import LATEST, TrainOptions
+
+logger = logging.getLogger(__name__)
 
 FINAL = "final"
 LOGS = "runs"
@@ -36,26 +38,52 @@ def prepare(options: TrainOptions) -> Path:
 
 
 def resume_point(options: TrainOptions) -> Path | None:
-    """Return the checkpoint to go on from, or None for a run from the start."""
-    wanted = options.resume_from_checkpoint
+    """Return the checkpoint to go on from, or None for a run from the start.
+
+    `latest` passes over checkpoints whose saving was interrupted, and says so; one that was named must be whole.
+    """
+    wanted, folder = options.resume_from_checkpoint, Path(options.output_dir)
     if wanted is None:
         return None
-    latest = _latest(options.output_dir) if wanted == LATEST else wanted
-    if latest is None:
+    if wanted == LATEST:
+        return _latest_whole(folder)
+    checkpoint = Path(wanted)
+    if not (checkpoint / "trainer_state.json").is_file():
+        held = ", ".join(path.name for path in _held(folder)) or "nothing"
         raise DataError(
-            f"`resume_from_checkpoint` must find a checkpoint, but {options.output_dir} holds no {CHECKPOINTS}"
+            f"`resume_from_checkpoint` must be a checkpoint of a run, but {checkpoint} has no trainer_state.json;"
+            f" {folder} holds {held}"
         )
-    if not (Path(latest) / "trainer_state.json").is_file():
-        held = ", ".join(path.name for path in _held(Path(options.output_dir))) or "nothing"
+    if reason := seal.fault(checkpoint):
         raise DataError(
-            f"`resume_from_checkpoint` must be a checkpoint of a run, but {latest} has no trainer_state.json;"
-            f" {options.output_dir} holds {held}"
+            f"`resume_from_checkpoint` must be a whole checkpoint, but {checkpoint} is not: {reason}; its saving or "
+            f"copying was interrupted, pass another one or {LATEST}"
         )
-    return Path(latest)
+    return checkpoint
 
 
-def _latest(folder: str) -> str | None:
-    return get_last_checkpoint(folder) if Path(folder).is_dir() else None
+def _latest_whole(folder: Path) -> Path:
+    found = sorted(folder.glob(CHECKPOINTS), key=_step, reverse=True)
+    for checkpoint in found:
+        if (reason := seal.fault(checkpoint)) is None:
+            return checkpoint
+        logger.warning("%s is passed over, its saving was interrupted: %s", checkpoint, reason)
+    held = f"no {CHECKPOINTS}" if not found else f"no whole {CHECKPOINTS}, only {', '.join(p.name for p in found)}"
+    raise DataError(
+        f"`resume_from_checkpoint` must find a checkpoint, but {folder} holds {held}; leave it out to train from the"
+        f" start{', with --overwrite_output_dir' if _held(folder) else ''}"
+    )
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdigit() else -1
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Give `new` the place of `old`, which need not exist."""
+    shutil.rmtree(old, ignore_errors=not old.exists())
+    new.rename(old)
 
 
 def _held(folder: Path) -> list[Path]:

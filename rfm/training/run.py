@@ -13,12 +13,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer, set_seed
+from transformers import set_seed
 
 from rfm.batch.collator import VQACollator
 from rfm.batch.colour_jitter import with_jitter_seeds
@@ -30,11 +31,13 @@ from rfm.errors import ConfigError, DataError
 from rfm.model.load import LoadedModel
 from rfm.training import output_dir
 from rfm.training.arguments import training_arguments
-from rfm.training.callbacks import SaveProcessor, StopOnInvalidLoss
+from rfm.training.batch_facts import CountingCollator, with_row_numbers
+from rfm.training.checkpoint_parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.optimizer import muon_with_adamw
 from rfm.training.options import TrainOptions
 from rfm.training.trainable import input_format, load_trainable
+from rfm.training.trainer import VQATrainer
 from rfm.vqa.provenance import load_hashes
 
 logger = logging.getLogger(__name__)
@@ -52,11 +55,11 @@ def train(options: TrainOptions) -> Path:
     folder = output_dir.prepare(options)
     set_seed(options.seed)
     loaded = load_trainable(options, data.rows, resume)
-    saver = SaveProcessor(loaded, form, _trained_on(options, data))
-    trainer = make_trainer(options, loaded, form, data, held_out or None, saver)
+    parts = CheckpointParts(loaded, form, _trained_on(options, data))
+    trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume)
-    return _save_final(trainer, saver, options, folder)
+    return _save_final(trainer, parts, options, folder)
 
 
 def make_trainer(
@@ -65,9 +68,9 @@ def make_trainer(
     form: InputFormat,
     data: TrainingSet,
     held_out: TrainingSet | None,
-    saver: SaveProcessor,
+    parts: CheckpointParts,
 ) -> Any:
-    """Return the stock Trainer for a loaded model; `held_out` must share the root of `data`."""
+    """Return the Trainer for a loaded model; `held_out` must share the root of `data`."""
     if held_out is not None and held_out.root != data.root:
         raise ConfigError(
             f"`eval_dataset_path` must have its frames under {data.root} as `dataset_path` has, but has "
@@ -76,14 +79,15 @@ def make_trainer(
     encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
     jitter = load_config(options.config_name, options.config_overrides).data.colour_jitter
     collator = VQACollator(encoder, frames, blank_share=options.blank_share, colour_jitter=jitter)
-    return Trainer(
+    rows = with_row_numbers(data.rows)
+    return VQATrainer(
+        complete=parts.write,
         model=loaded.model,
         args=training_arguments(options, evaluates=held_out is not None),
-        data_collator=collator,
-        train_dataset=with_jitter_seeds(data.rows, options.seed) if jitter else data.rows,
+        data_collator=CountingCollator(collator),
+        train_dataset=with_jitter_seeds(rows, options.seed) if jitter else rows,
         eval_dataset=None if held_out is None else held_out.rows,
         processing_class=loaded.tokenizer,
-        callbacks=[saver, StopOnInvalidLoss()],
         optimizers=(_optimizer(options, loaded.model), None),
     )
 
@@ -125,13 +129,17 @@ def _run(trainer: Any, resume: Path | None) -> None:
         raise DataError(reason.strip()) from error
 
 
-def _save_final(trainer: Any, saver: SaveProcessor, options: TrainOptions, folder: Path) -> Path:
-    final = folder / output_dir.FINAL
-    trainer.save_model(str(final))
+def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, folder: Path) -> Path:
+    """Write `final` under another name and rename it: a folder of that name is always whole."""
+    final, partial = folder / output_dir.FINAL, folder / f"{output_dir.FINAL}.partial"
+    if trainer.is_world_process_zero():
+        shutil.rmtree(partial, ignore_errors=not partial.exists())
+    trainer.save_model(str(partial))
     trainer.save_state()
     if trainer.is_world_process_zero():
-        saver.write(final)
+        parts.write(partial)
         text = json.dumps(dataclasses.asdict(options), indent=2)
-        (final / OPTIONS_FILE).write_text(text + "\n", encoding="utf-8")
-    logger.info("final model: %s", final)
+        (partial / OPTIONS_FILE).write_text(text + "\n", encoding="utf-8")
+        output_dir.replace_folder(partial, final)
+        logger.info("final model: %s", final)
     return final

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import losses, tiny_run
 from transformers import TrainerState
 from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
@@ -13,9 +14,7 @@ from rfm.errors import ConfigError, DataError, RfmError
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
 from rfm.training.arguments import training_arguments
-from rfm.training.callbacks import StopOnInvalidLoss
 from rfm.training.dataset import open_training_set
-from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.training.trainable import input_format, weights_dtype
 from rfm.vqa.dataset import load_dataset
@@ -26,28 +25,6 @@ from rfm.vqa.provenance import load_hashes, trajectory_hashes
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return fake_dataset(tmp_path_factory.mktemp("data"), 8, episodes=4)
-
-
-def options(dataset: Path, output: Path, **changes) -> TrainOptions:
-    values = {
-        "dataset_path": str(dataset),
-        "model_name": "tiny",
-        "output_dir": str(output),
-        "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": 1,
-        "gradient_checkpointing": False,
-        "dataloader_num_workers": 0,
-        "learning_rate": 3e-3,
-        "max_steps": 4,
-        "logging_steps": 1,
-        "report_to": "none",
-    }
-    return TrainOptions(**{**values, **changes})
-
-
-def losses(folder: Path) -> list[float]:
-    state = TrainerState.load_from_json(str(folder / "trainer_state.json"))
-    return [entry["loss"] for entry in state.log_history if "loss" in entry]
 
 
 def shades(folder: Path, *, flipped: bool = False) -> Path:
@@ -76,7 +53,7 @@ LEARN = {
 def trained(tmp_path_factory):
     """A tiny model of other answers: adapters need a base, since a random one caps the logits that they can reach."""
     folder = tmp_path_factory.mktemp("trained")
-    return train(options(shades(folder, flipped=True), folder / "out", **LEARN))
+    return train(tiny_run(shades(folder, flipped=True), folder / "out", **LEARN))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +71,7 @@ def trained(tmp_path_factory):
 def test_each_mode_learns_a_few_rows_by_heart(trained, tmp_path, mode):
     base = {"model_name": str(trained)} if "lora_rank" in mode else {}
     dataset = shades(tmp_path)
-    final = train(options(dataset, tmp_path / "out", **{**LEARN, **base, **mode}))
+    final = train(tiny_run(dataset, tmp_path / "out", **{**LEARN, **base, **mode}))
     assert losses(tmp_path / "out")[-1] < 0.02
     rows = open_training_set(dataset).rows
     predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=tmp_path / "root")
@@ -103,22 +80,22 @@ def test_each_mode_learns_a_few_rows_by_heart(trained, tmp_path, mode):
 
 
 def test_a_checkpoint_that_is_trained_on_keeps_its_frame_size(dataset, trained, tmp_path):
-    made = options(dataset, tmp_path, model_name=str(trained))
+    made = tiny_run(dataset, tmp_path, model_name=str(trained))
     assert input_format(made) == InputFormat(32, 32, "box")
     other = dataclasses.replace(made, config_overrides=("data.resize_filter=bicubic",))
     assert input_format(other) == InputFormat(32, 32, "bicubic")
 
 
 def test_an_adapter_is_resumed_and_not_trained_on(dataset, tmp_path):
-    final = train(options(dataset, tmp_path / "out", max_steps=1, lora_rank=2))
+    final = train(tiny_run(dataset, tmp_path / "out", max_steps=1, lora_rank=2))
     with pytest.raises(
         ConfigError, match=r"`model_name` must be a full model, but .*final is an adapter; .* --resume_from_checkpoint"
     ):
-        train(options(dataset, tmp_path / "more", model_name=str(final)))
+        train(tiny_run(dataset, tmp_path / "more", model_name=str(final)))
 
 
 def test_resuming_gives_the_losses_of_a_run_in_one_go(dataset, tmp_path):
-    whole = options(dataset, tmp_path / "whole", max_steps=6, save_steps=3, lr_scheduler_type="constant")
+    whole = tiny_run(dataset, tmp_path / "whole", max_steps=6, save_steps=3, lr_scheduler_type="constant")
     train(whole)
     cut = dataclasses.replace(whole, output_dir=str(tmp_path / "cut"), max_steps=3)
     train(cut)
@@ -127,7 +104,7 @@ def test_resuming_gives_the_losses_of_a_run_in_one_go(dataset, tmp_path):
 
 
 def test_resuming_an_adapter_gives_the_same_losses(dataset, tmp_path):
-    whole = options(dataset, tmp_path / "whole", max_steps=4, save_steps=2, lr_scheduler_type="constant", lora_rank=4)
+    whole = tiny_run(dataset, tmp_path / "whole", max_steps=4, save_steps=2, lr_scheduler_type="constant", lora_rank=4)
     train(whole)
     cut = dataclasses.replace(whole, output_dir=str(tmp_path / "cut"), max_steps=2)
     train(cut)
@@ -137,7 +114,7 @@ def test_resuming_an_adapter_gives_the_same_losses(dataset, tmp_path):
 
 def test_every_checkpoint_is_complete_and_logs_go_to_tensorboard(dataset, tmp_path):
     train(
-        options(
+        tiny_run(
             dataset,
             tmp_path,
             max_steps=2,
@@ -162,7 +139,7 @@ def test_checkpoints_remember_the_trajectories_they_were_trained_on(tmp_path):
     world = make_world(tmp_path / "world", "toy_train", episodes=6)
     overrides = (f"data.datasets_root={world}", "data.train_datasets=[toy_train]", "data.max_frames=4")
     path = generate(GenerateOptions(output_path=str(tmp_path / "vqa"), num_samples=30, config_overrides=overrides))
-    train(options(path, tmp_path / "out", max_steps=1, save_steps=1))
+    train(tiny_run(path, tmp_path / "out", max_steps=1, save_steps=1))
     rows, _ = load_dataset(path)
     for name in ("checkpoint-1", "final"):
         assert load_hashes(tmp_path / "out" / name).tolist() == trajectory_hashes(rows).tolist()
@@ -170,14 +147,14 @@ def test_checkpoints_remember_the_trajectories_they_were_trained_on(tmp_path):
 
 
 def test_loader_workers_change_nothing(dataset, tmp_path):
-    plain = options(dataset, tmp_path / "plain", save_strategy="no")
+    plain = tiny_run(dataset, tmp_path / "plain", save_strategy="no")
     train(plain)
     train(dataclasses.replace(plain, output_dir=str(tmp_path / "workers"), dataloader_num_workers=2))
     assert losses(tmp_path / "plain") == losses(tmp_path / "workers")
 
 
 def test_a_finished_run_is_not_trampled_on(dataset, tmp_path):
-    made = options(dataset, tmp_path, max_steps=1, save_strategy="no")
+    made = tiny_run(dataset, tmp_path, max_steps=1, save_strategy="no")
     train(made)
     with pytest.raises(ConfigError) as caught:
         train(made)
@@ -192,32 +169,29 @@ def test_resuming_from_nothing_is_an_error(dataset, tmp_path):
     with pytest.raises(
         DataError, match=r"`resume_from_checkpoint` must find a checkpoint, but .* holds no checkpoint-"
     ):
-        train(options(dataset, tmp_path, resume_from_checkpoint="latest"))
+        train(tiny_run(dataset, tmp_path, resume_from_checkpoint="latest"))
     with pytest.raises(DataError, match=r"must be a checkpoint of a run, but .* has no trainer_state.json"):
-        train(options(dataset, tmp_path, resume_from_checkpoint=str(tmp_path)))
+        train(tiny_run(dataset, tmp_path, resume_from_checkpoint=str(tmp_path)))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(dataset, tmp_path):
     with pytest.raises(
         RfmError, match=r"`(loss|grad_norm)` must be finite, but is (nan|inf) at step \d+; lower --learning_rate"
     ):
-        train(options(dataset, tmp_path, learning_rate=1e30, max_grad_norm=1e30, max_steps=10, warmup_ratio=0.0))
-    state = type("State", (), {"global_step": 3})
-    args = type("Args", (), {"learning_rate": 0.1, "max_grad_norm": 1.0})
-    StopOnInvalidLoss().on_log(args, state, None, {"loss": 1.0, "epoch": 2})
+        train(tiny_run(dataset, tmp_path, learning_rate=1e30, max_grad_norm=1e30, max_steps=10, warmup_ratio=0.0))
 
 
 def test_frame_size_comes_from_the_overrides(dataset, tmp_path):
-    form = input_format(options(dataset, tmp_path))
+    form = input_format(tiny_run(dataset, tmp_path))
     assert (form.resized_height, form.resized_width, form.resize_filter) == (32, 32, "box")
     size = ("data.resized_height=64", "data.resized_width=48")
-    form = input_format(options(dataset, tmp_path, config_overrides=size))
+    form = input_format(tiny_run(dataset, tmp_path, config_overrides=size))
     assert (form.resized_height, form.resized_width) == (64, 48)
-    assert input_format(options(dataset, tmp_path, model_name="Qwen/Qwen3-VL-4B-Instruct")).resized_height is None
+    assert input_format(tiny_run(dataset, tmp_path, model_name="Qwen/Qwen3-VL-4B-Instruct")).resized_height is None
 
 
 def test_the_command_of_the_specification_becomes_stock_arguments(dataset, tmp_path):
-    made = options(dataset, tmp_path, eval_strategy="steps", max_steps=-1)
+    made = tiny_run(dataset, tmp_path, eval_strategy="steps", max_steps=-1)
     arguments = training_arguments(made, evaluates=False)
     assert arguments.eval_strategy == "no"
     assert arguments.warmup_steps == 0.1
@@ -231,7 +205,7 @@ def test_colours_jitter_in_training_and_not_in_its_evaluation(dataset, tmp_path)
     jitter = {"config_overrides": ("data.colour_jitter=0.9",)}
     evaluated = {"eval_dataset_path": str(dataset), "eval_strategy": "steps", "eval_steps": 1, "learning_rate": 1e-12}
     plain, jittery = (
-        train(options(dataset, tmp_path / name, max_steps=2, **evaluated, **more)).parent
+        train(tiny_run(dataset, tmp_path / name, max_steps=2, **evaluated, **more)).parent
         for name, more in (("plain", {}), ("jittery", jitter))
     )
     assert losses(plain) != losses(jittery)

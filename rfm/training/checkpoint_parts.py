@@ -1,0 +1,24 @@
+"""What a checkpoint needs beside weights: tokenizer, preprocessing files, `rfm_config.json`, `trained_on.npy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt64
+
+from rfm.batch.input_format import InputFormat
+from rfm.model.load import LoadedModel
+from rfm.vqa.provenance import save_hashes
+
+
+class CheckpointParts:
+    """Writes the parts of one run, which are the same in all its checkpoints."""
+
+    def __init__(self, loaded: LoadedModel, form: InputFormat, trajectories: UInt64[np.ndarray, " k"]) -> None:
+        self.loaded, self.form, self.trajectories = loaded, form, trajectories
+
+    def write(self, folder: Path) -> None:
+        """Write all of it into a folder with weights."""
+        self.loaded.save_processor(folder, self.form)
+        save_hashes(folder, self.trajectories)

@@ -1,0 +1,122 @@
+"""Runs that are killed with SIGKILL go on as if nothing had happened, wherever it hits them."""
+
+import dataclasses
+import logging
+import multiprocessing
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import kills
+import pytest
+import torch
+from runs import losses, tiny_run
+from safetensors.torch import load_file
+from vqa_fakes import fake_dataset
+
+from rfm.errors import DataError
+from rfm.training.run import train
+from rfm.training.trainer import VQATrainer
+
+STEPS = {"max_steps": 6, "save_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return fake_dataset(tmp_path_factory.mktemp("data"), 10, episodes=4)
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """The same run in one go."""
+    return train(tiny_run(dataset, tmp_path_factory.mktemp("whole"), **STEPS))
+
+
+def killed(options, moment) -> None:
+    """Train in a process of its own that kills itself where `moment` says.
+
+    A plain fork would not do: autograd refuses to run in a child of a process that it has run in.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rfm.training.run"])  # the slow imports, once
+    process = context.Process(target=kills.train_until, args=(moment, options))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("moment", "changes", "resumed_from"),
+    [
+        (kills.in_step_5, {}, 4),
+        (kills.in_step_5, {"dataloader_num_workers": 2}, 4),
+        (kills.in_step_5, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}, 4),
+        (kills.in_weights, {}, 2),
+        (kills.in_optimizer, {}, 2),
+        (kills.before_the_seal, {"save_total_limit": 1}, 2),
+        (kills.while_deleting_the_oldest, {"save_total_limit": 1}, 4),
+        (kills.while_writing_final, {}, 6),
+    ],
+    ids=["step", "step-workers", "step-accumulation", "weights", "optimizer", "seal", "rotation", "final"],
+)
+def test_a_killed_run_reaches_the_same_losses_and_weights(
+    dataset, whole, tmp_path, caplog, moment, changes, resumed_from
+):
+    options = tiny_run(dataset, tmp_path / "run", **STEPS, **changes)
+    killed(options, moment)
+    assert not (tmp_path / "run" / "final").exists()
+    seen = []
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING, logger="rfm"):
+        begin = VQATrainer._init_training_state
+        patch.setattr(
+            VQATrainer,
+            "_init_training_state",
+            lambda self, *a, **k: (begin(self, *a, **k), seen.append(self.state.global_step))[0],
+        )
+        final = train(dataclasses.replace(options, resume_from_checkpoint="latest"))
+    assert seen == [resumed_from]
+    passed_over = resumed_from == 2
+    assert ("checkpoint-4 is passed over, its saving was interrupted" in caplog.text) == passed_over
+    if "gradient_accumulation_steps" in changes:
+        whole = train(tiny_run(dataset, tmp_path / "whole", **STEPS, **changes))
+    assert losses(tmp_path / "run") == losses(whole.parent)
+    one, other = (load_file(folder / "model.safetensors") for folder in (final, whole))
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_a_real_process_killed_while_it_saves(dataset, whole, tmp_path):
+    """From outside, at whatever byte it happens to be."""
+    flags = [f"--{name}={value}" for name, value in STEPS.items()]
+    flags += ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=1", "--no_gradient_checkpointing"]
+    flags += ["--dataloader_num_workers=0", "--learning_rate=3e-3", "--logging_steps=1", "--report_to=none"]
+    flags += [f"--dataset_path={dataset}", "--model_name=tiny", f"--output_dir={tmp_path}"]
+    command = [sys.executable, "-m", "rfm", "train", *flags]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while not (tmp_path / "checkpoint-4").exists() and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    done = subprocess.run([*command, "--resume_from_checkpoint=latest"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path) == losses(whole.parent)
+
+
+def test_nothing_whole_to_go_on_from(dataset, tmp_path):
+    options = tiny_run(dataset, tmp_path, max_steps=1, save_steps=1)
+    train(options)
+    (tmp_path / "checkpoint-1" / "optimizer.pt").write_bytes(b"")
+    with pytest.raises(
+        DataError,
+        match=r"must be a whole checkpoint, but .*checkpoint-1 is not: optimizer.pt must have \d+ bytes, but has 0",
+    ):
+        train(dataclasses.replace(options, resume_from_checkpoint=str(tmp_path / "checkpoint-1")))
+    latest = dataclasses.replace(options, resume_from_checkpoint="latest")
+    with pytest.raises(DataError, match=r"holds no whole checkpoint-\*, only checkpoint-1; .* --overwrite_output_dir"):
+        train(latest)
+    shutil.rmtree(tmp_path / "checkpoint-1")
+    shutil.rmtree(tmp_path / "final")
+    with pytest.raises(DataError, match=r"holds no checkpoint-\*; leave it out to train from the start$"):
+        train(latest)
