@@ -31,6 +31,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.commands:ingest_videos_command",
         "videos and a manifest -> trajectory dataset",
     ),
+    ("ingest", "lerobot"): Command(
+        "rfm.ingest.lerobot.episodes:IngestLeRobotOptions",
+        "rfm.ingest.lerobot.episodes:ingest_lerobot_command",
+        "a LeRobot dataset (v2.0, v2.1, v3.0)",
+    ),
     ("ingest", "metaworld"): Command(
         "rfm.ingest.commands:IngestMetaworldOptions",
         "rfm.ingest.commands:ingest_metaworld_command",

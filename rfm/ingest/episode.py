@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from jaxtyping import UInt8
+
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import FORMS
+from rfm.frames.resize import resize_frames
 from rfm.frames.video import Video
 
 
@@ -30,6 +34,12 @@ class IngestOptions:
             faults.append(f"`form` must be one of {', '.join(FORMS)}, but is `{self.form}`")
         if faults:
             raise ConfigError("; ".join(faults))
+
+    def sized(self, frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "height width 3"]:
+        """The frame in the size to keep."""
+        if self.height is None or self.width is None:
+            return frame
+        return resize_frames(frame[np.newaxis], self.height, self.width)[0]
 
     def _sizes(self) -> Iterator[tuple[str, int]]:
         for name in ("max_frames", "height", "width", "num_workers"):

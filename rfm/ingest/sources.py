@@ -8,8 +8,12 @@ links into the `blobs` beside it, which belong to it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.video import Video, decode_video
@@ -29,6 +33,16 @@ class VideoFile:
     def identity(self) -> str:
         """Path, size and time of change."""
         return file_identity(self.path)
+
+
+def video_of(
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]], indices: Int64[np.ndarray, "t"], total: int, fps: float, place: str
+) -> Video:
+    """The chosen frames put together; DataError, calling the episode `place`, where their sizes differ."""
+    listed = list(frames)
+    if len({frame.shape for frame in listed}) > 1:
+        raise DataError(f"the frames of {place} must have one size, but their size changes on the way")
+    return Video(np.stack(listed), indices, total, fps)
 
 
 def file_identity(path: Path) -> str:

@@ -1,0 +1,27 @@
+"""Frames from encoded pictures (JPEG, PNG), whose declared size is checked before memory is taken."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from rfm.errors import DataError
+from rfm.frames.video import MOST_PIXELS
+
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+"""What the files begin with."""
+
+
+def decode_picture(data: bytes, place: str) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture as RGB; DataError, calling it `place`, where it can't be decoded or is too large."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise DataError(f"{place} must have at most {MOST_PIXELS} pixels, but declares {width} x {height}")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{place} must be a JPEG or PNG picture, but decoding it gives: {error}") from error

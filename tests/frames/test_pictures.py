@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+from robot_datasets import declared, moving_square, png
+
+from rfm.errors import DataError
+from rfm.frames.pictures import decode_picture
+
+
+def test_a_picture_comes_back() -> None:
+    (frame,) = moving_square(1)
+    assert np.array_equal(decode_picture(png(frame), "x"), frame)
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [
+        (9_000, "^x must have at most 67108864 pixels, but declares 9000 x 9000$"),
+        (32_000, "^x must be a JPEG or PNG picture, but decoding it gives: Image size .* exceeds limit"),
+    ],
+)
+def test_a_declared_size_takes_no_memory(size: int, error: str) -> None:
+    with pytest.raises(DataError, match=error):
+        decode_picture(declared(png(moving_square(1)[0]), size), "x")
+
+
+@pytest.mark.parametrize("cut", [0, 20, 60])
+def test_a_cut_picture_is_an_error(cut: int) -> None:
+    with pytest.raises(DataError, match="x must be a JPEG or PNG picture, but decoding it gives"):
+        decode_picture(png(moving_square(1)[0])[:cut], "x")

@@ -1,0 +1,149 @@
+"""Small robot datasets in the layouts of other people's formats, written to be read back exactly."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+"""Real inputs that nobody here made; tests that use them skip where they are missing."""
+
+
+def moving_square(count: int, seed: int = 0, height: int = 32, width: int = 48) -> np.ndarray:
+    """Frames (count, height, width, 3), each unlike the others, with rows and columns that can be told apart."""
+    rng = np.random.default_rng(seed)
+    frames = np.empty((count, height, width, 3), np.uint8)
+    frames[:] = rng.integers(0, 200, 3)
+    for at in range(count):
+        frames[at, :4] = (at * 5) % 256
+        frames[at, 8:16, 2 + at % 32 : 10 + at % 32] = rng.integers(0, 256, 3)
+    return frames
+
+
+def write_video(path: Path, frames: np.ndarray, fps: int = 10, key_frames_every: int = 2) -> None:
+    """A lossless mp4."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=fps, options={"qp": "0", "preset": "ultrafast"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "rgb24"
+        stream.gop_size = key_frames_every
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def png(frame: np.ndarray) -> bytes:
+    """The frame as a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def declared(picture: bytes, size: int) -> bytes:
+    """The PNG with another size in its header, and the checksum right."""
+    header = picture[12:16] + size.to_bytes(4, "big") * 2 + picture[24:29]
+    return picture[:12] + header + zlib.crc32(header).to_bytes(4, "big") + picture[33:]
+
+
+def write_lerobot(
+    root: Path,
+    episodes: list[np.ndarray],
+    version: str = "v3.0",
+    *,
+    kind: str = "video",
+    camera: str = "observation.images.front",
+    tasks: list[int] | None = None,
+    success: list[bool] | None = None,
+    fps: int = 10,
+    jitter: float = 0.0,
+    columns: dict[str, list[Any]] | None = None,
+) -> Path:
+    """A LeRobot dataset of one camera; `tasks` are indices, `success` becomes next.success at the last frame."""
+    tasks = [0] * len(episodes) if tasks is None else tasks
+    texts = [f"do thing {at}" for at in range(max(tasks) + 1)]
+    v3 = version == "v3.0"
+    chunk = "chunk-{chunk_index:03d}/file-{file_index:03d}" if v3 else "chunk-{episode_chunk:03d}"
+    one = "" if v3 else "/episode_{episode_index:06d}"
+    height, width = episodes[0].shape[1:3]
+    info: dict[str, Any] = {
+        "codebase_version": version,
+        "fps": fps,
+        "total_episodes": len(episodes),
+        "total_frames": sum(map(len, episodes)),
+        "chunks_size": 2,
+        "data_path": f"data/{chunk}{one}.parquet",
+        "video_path": f"videos/{{video_key}}/{chunk}.mp4" if v3 else f"videos/{chunk}/{{video_key}}{one}.mp4",
+        "features": {
+            camera: {"dtype": kind, "shape": [3, height, width], "names": ["channels", "height", "width"]},
+            "timestamp": {"dtype": "float32", "shape": [1], "names": None},
+            "task_index": {"dtype": "int64", "shape": [1], "names": None},
+        },
+    }
+    if success is not None:
+        info["features"]["next.success"] = {"dtype": "bool", "shape": [1], "names": None}
+    (root / "meta").mkdir(parents=True)
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+    rng = np.random.default_rng(0)
+    rows, entries, at, second = [], [], 0, 0.0
+    for index, frames in enumerate(episodes):
+        for place, frame in enumerate(frames):
+            time = place / fps + (jitter * rng.uniform(-1, 1) / fps if place else 0.0)
+            row = {
+                "timestamp": np.float32(time),
+                "episode_index": index,
+                "frame_index": place,
+                "task_index": tasks[index],
+            }
+            if success is not None:
+                row["next.success"] = success[index] and place == len(frames) - 1
+            if kind == "image":
+                row[camera] = {"bytes": png(frame), "path": f"frame_{place:06d}.png"}
+            rows.append(row)
+        entry = {"episode_index": index, "tasks": [texts[tasks[index]]], "length": len(frames)}
+        entry |= {name: values[index] for name, values in (columns or {}).items()}
+        if v3:
+            entry |= {"data/chunk_index": 0, "data/file_index": 0, "dataset_from_index": at}
+            entry |= {"dataset_to_index": at + len(frames), "stats/timestamp/min": [0.0]}
+            if kind == "video":
+                of = f"videos/{camera}/"
+                entry |= {f"{of}chunk_index": 0, f"{of}file_index": 0, f"{of}from_timestamp": second}
+                entry[f"{of}to_timestamp"] = second + len(frames) / fps
+        entries.append(entry)
+        at, second = at + len(frames), second + len(frames) / fps
+    listed = [{"task_index": at, "task": text} for at, text in enumerate(texts)]
+    if v3:
+        _write_table(root / "meta" / "tasks.parquet", listed)
+        _write_table(root / "meta" / "episodes" / "chunk-000" / "file-000.parquet", entries)
+        _write_table(root / "data" / "chunk-000" / "file-000.parquet", rows, row_group_size=7)
+        if kind == "video":
+            write_video(root / "videos" / camera / "chunk-000" / "file-000.mp4", np.concatenate(episodes), fps)
+        return root
+    (root / "meta" / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in listed))
+    (root / "meta" / "episodes.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    for index, frames in enumerate(episodes):
+        name = f"chunk-{index // 2:03d}"
+        own = [row for row in rows if row["episode_index"] == index]
+        _write_table(root / "data" / name / f"episode_{index:06d}.parquet", own)
+        if kind == "video":
+            write_video(root / "videos" / name / camera / f"episode_{index:06d}.mp4", frames, fps)
+    return root
+
+
+def edit_table(path: Path, change: Any) -> None:
+    """Rewrite a parquet file with its rows changed."""
+    rows = pq.read_table(path).to_pylist()
+    _write_table(path, change(rows) or rows)
+
+
+def _write_table(path: Path, rows: list[dict[str, Any]], **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path, **options)
