@@ -1,1 +1,1 @@
-"""Greedy answers of a checkpoint to the questions of a dataset."""
+"""Answers to the rows of a dataset: of a checkpoint, a server, or vLLM."""

@@ -21,6 +21,18 @@ class Distribution:
     def __len__(self) -> int:
         return len(self.probabilities)
 
+    def reversed(self) -> Distribution:
+        """Return the same with each answer in the opposite one's place: of the videos in the other order."""
+        return Distribution(self.answers, self.probabilities[:, ::-1], self.leftover)
+
+    def averaged_with(self, other: Distribution) -> Distribution:
+        """Return the mean of two distributions over the same answers."""
+        return Distribution(
+            self.answers,
+            (self.probabilities + other.probabilities) / 2,
+            (self.leftover + other.leftover) / 2,
+        )
+
     def mean(self) -> Float64[np.ndarray, " b"]:
         """Return the expected answer: of all numbers the one of least expected squared error."""
         return self.probabilities @ self.answers

@@ -1,4 +1,4 @@
-"""Greedy answers of a checkpoint to the rows of a dataset.
+"""A checkpoint that answers rows, by any method of `rfm.inference.decoding`.
 
 In: a checkpoint (its processor, frame size and mode come from its `rfm_config.json`) and rows. Out: one `Prediction`
 a row, in the rows' order: the raw text of the generated part, or the reason why the row's frames could not be read.
@@ -12,8 +12,7 @@ what is still answered then comes from the prompt.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +23,40 @@ from rfm.batch.collator import Batch, VQACollator
 from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
-from rfm.console import progress_bar
 from rfm.errors import ConfigError, DataError
+from rfm.inference.answer_tree import answer_tree
+from rfm.inference.decoding import GREEDY, Decoding, summarise
+from rfm.inference.distribution import Distribution
+from rfm.inference.engine import Engine
+from rfm.inference.fingerprint import model_fingerprint
+from rfm.inference.generation import generate
+from rfm.inference.prediction import Prediction
+from rfm.inference.rows import row_digest, videos_swapped
+from rfm.inference.scored import answer_distribution
 from rfm.model.load import LoadedModel, load_model
+from rfm.vqa.answers import write_answer
+
+__all__ = ["Prediction", "Predictor", "resolve_device", "scored_predictions"]
 
 logger = logging.getLogger(__name__)
 
 EncodedRow = Any
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What a model said to one row."""
-
-    text: str
-    """The generated part, without control tokens; empty where the row was unreadable."""
-    tokens: tuple[int, ...] = ()
-    """Generated token ids, up to and with the one that ends the turn."""
-    unreadable: str | None = None
-    """Why the row could not be shown to the model; None where it was."""
-
-
-class Predictor:
+class Predictor(Engine):
     """A loaded model that answers rows."""
 
-    def __init__(self, loaded: LoadedModel, datasets_root: Path, form: InputFormat | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        datasets_root: Path,
+        form: InputFormat | None = None,
+        decoding: Decoding = GREEDY,
+    ) -> None:
         self.loaded = loaded
         self.form = form or loaded.form or InputFormat()
         self.datasets_root = datasets_root
+        self.decoding = decoding
         self.encoder = ConversationEncoder(loaded.tokenizer, loaded.spec)
         self.frames = FrameStore(datasets_root, loaded.spec, self.form)
         loaded.model.eval()
@@ -67,6 +72,7 @@ class Predictor:
         form: InputFormat | None = None,
         attention: str | None = None,
         trust_remote_code: bool = False,
+        decoding: Decoding = GREEDY,
     ) -> Predictor:
         """Load a checkpoint, adapter or stock model for answering.
 
@@ -77,7 +83,7 @@ class Predictor:
         loaded = load_model(path, dtype=wanted, device=place, attention=attention, trust_remote_code=trust_remote_code)
         if form is not None and loaded.form is not None and form != loaded.form:
             raise ConfigError(f"`form` must be the checkpoint's own, {loaded.form}, but is {form}; leave it out")
-        return cls(loaded, Path(datasets_root), form)
+        return cls(loaded, Path(datasets_root), form, decoding)
 
     @property
     def device(self) -> torch.device:
@@ -85,59 +91,72 @@ class Predictor:
         device: torch.device = self.loaded.model.device
         return device
 
-    def predict(
-        self,
-        rows: Sequence[Row],
-        batch_size: int = 1,
-        max_new_tokens: int = 10,
-        *,
-        blank_frames: bool = False,
-        progress: bool = True,
-    ) -> list[Prediction]:
-        """Answer rows; a row whose frames can't be read gets a `Prediction` that says why."""
-        if batch_size < 1 or max_new_tokens < 1:
-            raise ConfigError(
-                f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}"
-            )
-        collator = VQACollator(self.encoder, self.frames, with_answers=False, blank_share=float(blank_frames))
-        predictions: list[Prediction] = []
-        with progress_bar(disable=not progress) as bar:
-            task = bar.add_task("blank frames" if blank_frames else "answering", total=len(rows))
-            for chunk in _chunks(rows, batch_size):
-                predictions += self._answer(collator, chunk, max_new_tokens)
-                bar.advance(task, len(chunk))
-        return predictions
+    def identity(self) -> dict[str, Any]:
+        """Return the checkpoint's fingerprint and what else its answers depend on."""
+        return {
+            "engine": "hf",
+            "model": model_fingerprint(self.loaded.name),
+            "precision": str(self.loaded.model.dtype),
+            "form": repr(self.form),
+        }
 
-    def _answer(self, collator: VQACollator, rows: Sequence[Row], max_new_tokens: int) -> list[Prediction]:
+    def answer(self, rows: Sequence[Row], max_new_tokens: int, *, blank_frames: bool = False) -> list[Prediction]:
+        """Answer one batch of rows of one sample type."""
+        collator = VQACollator(self.encoder, self.frames, with_answers=False, blank_share=float(blank_frames))
         outcomes = [_encode(collator, row) for row in rows]
-        readable = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
-        answers = iter(self._generate(collator.batch(readable), max_new_tokens) if readable else [])
+        readable = [row for row, outcome in zip(rows, outcomes, strict=True) if not isinstance(outcome, DataError)]
+        shown = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
+        answers = iter(self._answer(collator, shown, readable, max_new_tokens) if shown else [])
         return [
             Prediction("", unreadable=str(outcome)) if isinstance(outcome, DataError) else next(answers)
             for outcome in outcomes
         ]
 
-    @torch.inference_mode()
-    def _generate(self, batch: Batch, max_new_tokens: int) -> list[Prediction]:
-        inputs = {name: value.to(self.device) for name, value in batch.items()}
-        end = self.encoder.im_end
-        generated = self.loaded.model.generate(
-            **inputs,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            repetition_penalty=1.0,
-            eos_token_id=end,
-            pad_token_id=self.encoder.pad,
-        )
-        new = generated[:, inputs["input_ids"].shape[1] :].tolist()
-        return [self._prediction(ids[: ids.index(end) + 1] if end in ids else ids) for ids in new]
+    def _answer(
+        self, collator: VQACollator, shown: Sequence[EncodedRow], rows: Sequence[Row], max_new_tokens: int
+    ) -> list[Prediction]:
+        batch = self._on_device(collator.batch(shown))
+        kind = rows[0]["sample_type"]
+        if self.decoding.method == "scored":
+            scores = self._scores(batch, kind)
+            if self.decoding.both_orders and kind != "progress":
+                turned = [collator.encode(videos_swapped(row)) for row in rows]
+                scores = scores.averaged_with(self._scores(self._on_device(collator.batch(turned)), kind).reversed())
+            return scored_predictions(scores, kind)
+        if self.decoding.method == "sample":
+            return self._samples(batch, rows, kind, max_new_tokens)
+        return self._generate(batch, kind, max_new_tokens)
 
-    def _prediction(self, ids: list[int]) -> Prediction:
-        return Prediction(self.loaded.tokenizer.decode(ids, skip_special_tokens=True), tuple(ids))
+    def _scores(self, batch: Batch, kind: str) -> Distribution:
+        tree = answer_tree(self.encoder, kind, discrete=self.decoding.discrete)
+        return answer_distribution(self.loaded.model, batch, tree)
+
+    def _samples(self, batch: Batch, rows: Sequence[Row], kind: str, max_new_tokens: int) -> list[Prediction]:
+        drawn = []
+        for repeat in range(self.decoding.num_repeats):
+            seeds = [int(row_digest(row, self.decoding.seed, repeat)[:15], 16) for row in rows]
+            drawn.append(self._generate(batch, kind, max_new_tokens, seeds))
+        if len(drawn) == 1:
+            return drawn[0]
+        texts = [tuple(one.text for one in of_row) for of_row in zip(*drawn, strict=True)]
+        return [Prediction(summarise(kind, of_row), samples=of_row) for of_row in texts]
+
+    def _generate(self, batch: Batch, kind: str, max_new_tokens: int, seeds: Sequence[int] = ()) -> list[Prediction]:
+        model, decoding = self.loaded.model, self.decoding
+        new = generate(model, batch, self.encoder, decoding, max_new_tokens, sample_type=kind, seeds=seeds)
+        return [Prediction(self.loaded.tokenizer.decode(ids, skip_special_tokens=True), tuple(ids)) for ids in new]
+
+    def _on_device(self, batch: Batch) -> Batch:
+        return {name: value.to(self.device) for name, value in batch.items()}
+
+
+def scored_predictions(scores: Distribution, sample_type: str) -> list[Prediction]:
+    """Return an answer a row: the median of a score, of least expected error, or the more probable of two videos."""
+    best = scores.median() if sample_type == "progress" else scores.mode()
+    return [
+        Prediction(write_answer(str(int(answer))), probabilities=tuple(row.tolist()), leftover=float(rest))
+        for answer, row, rest in zip(best, scores.probabilities, scores.leftover, strict=True)
+    ]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -156,8 +175,3 @@ def _encode(collator: VQACollator, row: Row) -> EncodedRow | DataError:
         return collator.encode(row)
     except DataError as error:
         return error
-
-
-def _chunks(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
-    for start in range(0, len(rows), size):
-        yield [rows[index] for index in range(start, min(start + size, len(rows)))]

@@ -121,7 +121,7 @@ def _weights(name: str, trust_remote_code: bool, options: dict[str, Any]) -> Any
 def _adapter(folder: Path, trust_remote_code: bool, trainable: bool, options: dict[str, Any]) -> LoadedModel:
     from peft import PeftModel  # half a second to import, and only adapters need it
 
-    base = _full(_base_of(folder), trust_remote_code, options)
+    base = _full(base_of(folder), trust_remote_code, options)
     model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=trainable)
     tokenizer = load_tokenizer(str(folder), trust_remote_code)
     return replace(base, model=model, tokenizer=tokenizer, name=str(folder), form=InputFormat.load(folder))
@@ -134,7 +134,7 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-def _base_of(folder: Path) -> str:
+def base_of(folder: Path) -> str:
     """Return the base model that an adapter names, or the copy beside it where that was moved."""
     named = read_json(folder / ADAPTER_FILE).get("base_model_name_or_path") or ""
     beside = folder.parent / BASE_FOLDER

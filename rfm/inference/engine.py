@@ -1,0 +1,98 @@
+"""Whatever answers rows: a local checkpoint, a server, vLLM; one interface.
+
+An engine answers one batch; asking many rows is written here once, for all engines. Rows are sorted by sample type and
+length, longest first (what does not fit into memory fails at once, and little is padding), cut into batches, and the
+answers come back in the rows' own order. The batches are a function of rows and batch size alone. Several processes
+take turns at them, and a batch that an interrupted run finished is read from its journal: so neither the number of
+processes nor an interruption changes what is computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from rfm.batch.clips import Row
+from rfm.console import progress_bar
+from rfm.errors import ConfigError
+from rfm.inference.decoding import GREEDY, Decoding
+from rfm.inference.journal import Journal
+from rfm.inference.prediction import Prediction
+from rfm.inference.ranks import ALONE, Ranks
+from rfm.inference.rows import row_digest, row_length
+
+logger = logging.getLogger(__name__)
+
+Batches = list[list[int]]
+
+
+class Engine(ABC):
+    """Answers rows; `journal` keeps finished answers, `ranks` are the processes that share the rows."""
+
+    decoding: Decoding = GREEDY
+    journal: Journal | None = None
+    ranks: Ranks = ALONE
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this model from others, for saved answers: JSON-able."""
+
+    @abstractmethod
+    def answer(self, rows: Sequence[Row], max_new_tokens: int, *, blank_frames: bool = False) -> list[Prediction]:
+        """Answer one batch of rows of one sample type, in their order; an unreadable row gets its reason."""
+
+    def predict(
+        self,
+        rows: Sequence[Row],
+        batch_size: int = 1,
+        max_new_tokens: int = 10,
+        *,
+        blank_frames: bool = False,
+        progress: bool = True,
+    ) -> list[Prediction]:
+        """Answer rows, in their order, in every process; a row whose frames can't be read says why."""
+        if batch_size < 1 or max_new_tokens < 1:
+            raise ConfigError(
+                f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}"
+            )
+        self.decoding.check_length(max_new_tokens)
+        batches = length_batches(rows, batch_size)
+        mine = batches[self.ranks.rank :: self.ranks.size]
+        said: dict[int, Prediction] = {}
+        with progress_bar(disable=not progress or not self.ranks.first) as bar:
+            task = bar.add_task("blank frames" if blank_frames else "answering", total=sum(map(len, mine)))
+            for batch in mine:
+                said |= self._batch(rows, batch, max_new_tokens, blank_frames)
+                bar.advance(task, len(batch))
+        everything = self.ranks.gather({index: one.to_json() for index, one in said.items()})
+        return [Prediction.from_json(everything[index]) for index in range(len(rows))]
+
+    def _batch(
+        self, rows: Sequence[Row], batch: Sequence[int], max_new_tokens: int, blank_frames: bool
+    ) -> dict[int, Prediction]:
+        asked = [rows[index] for index in batch]
+        if self.journal is None:
+            return dict(zip(batch, self.answer(asked, max_new_tokens, blank_frames=blank_frames), strict=True))
+        settings = self.identity() | self.decoding.settings(max_new_tokens) | {"blank_frames": blank_frames}
+        keys = [row_digest(row, settings) for row in asked]
+        saved = [self.journal.get(key) for key in keys]
+        if any(one is None for one in saved):
+            answers = self.answer(asked, max_new_tokens, blank_frames=blank_frames)
+            saved = [one.to_json() for one in answers]
+            self.journal.add(dict(zip(keys, saved, strict=True)))
+        return {index: Prediction.from_json(one) for index, one in zip(batch, saved, strict=True) if one is not None}
+
+
+def length_batches(rows: Sequence[Row], batch_size: int) -> Batches:
+    """Return positions of rows of one sample type and similar length, the longest first."""
+    kinds: dict[Any, list[tuple[tuple[int, int], int]]] = {}
+    for index in range(len(rows)):
+        row = rows[index]
+        kinds.setdefault(row.get("sample_type"), []).append((row_length(row), index))
+    batches = []
+    for lengths in kinds.values():
+        order = [index for _, index in sorted(lengths, key=lambda item: (item[0], -item[1]), reverse=True)]
+        batches += [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return batches
