@@ -18,6 +18,14 @@ class Distribution:
     leftover: Float64[np.ndarray, " b"]
     """What the model gave to everything that is no answer, before the rest was divided by its sum; in [0, 1]."""
 
+    @classmethod
+    def from_logs(
+        cls, answers: Float64[np.ndarray, " answers"], logs: Float64[np.ndarray, "b answers"]
+    ) -> Distribution:
+        """Normalise log-probabilities over the answers; what they lack to 1 is left over."""
+        total = np.logaddexp.reduce(logs, axis=1)
+        return cls(answers, np.exp(logs - total[:, None]), np.clip(1.0 - np.exp(total), 0.0, 1.0))
+
     def __len__(self) -> int:
         return len(self.probabilities)
 

@@ -38,12 +38,7 @@ def answer_distribution(model: Any, batch: Batch, tree: AnswerTree) -> Distribut
     `batch` may hold labels, which are ignored, but its rows must end where the answer begins. It may lie on any device.
     """
     logs = answer_log_probabilities(model, batch, tree).cpu().numpy().astype(np.float64)
-    total = np.logaddexp.reduce(logs, axis=1)
-    return Distribution(
-        answers=np.array(tree.answers, np.float64),
-        probabilities=np.exp(logs - total[:, None]),
-        leftover=np.clip(1.0 - np.exp(total), 0.0, 1.0),
-    )
+    return Distribution.from_logs(np.array(tree.answers, np.float64), logs)
 
 
 def answer_log_probabilities(model: Any, batch: Batch, tree: AnswerTree) -> Float[torch.Tensor, "b answers"]:
@@ -54,12 +49,28 @@ def answer_log_probabilities(model: Any, batch: Batch, tree: AnswerTree) -> Floa
     with _evaluating(model):
         inputs = _with_prefix(inputs, tree)
         out = model(**inputs, logits_to_keep=1, use_cache=tree.nodes > 0)
-        logits = out.logits
-        if tree.nodes:
-            with _masked_attention(model):
-                nodes = model(**_tree_inputs(inputs, tree, model.dtype), past_key_values=out.past_key_values)
-            logits = torch.cat([logits, nodes.logits], dim=1)
-        return torch.stack([_read(row, tree) for row in logits])
+        last = inputs["position_ids"][:, :, -1:]
+        return branch_log_probabilities(model, out.logits, out.past_key_values, inputs["attention_mask"], last, tree)
+
+
+def branch_log_probabilities(
+    model: Any,
+    logits: Float[torch.Tensor, "b 1 vocabulary"],
+    cache: Any,
+    seen: Int64[torch.Tensor, "b n"],
+    last: Int64[torch.Tensor, "3 b 1"],
+    tree: AnswerTree,
+) -> Float[torch.Tensor, "b answers"]:
+    """Return log P(answer) from what a pass over the prompts left behind.
+
+    `logits` are those behind the prefix, `last` its position; of the n cached tokens the tree attends to those that are 1
+    in `seen`. The model must be in evaluation mode; the cache is longer by the tree afterwards.
+    """
+    if tree.nodes:
+        with _masked_attention(model):
+            nodes = model(**_tree_inputs(seen, last, tree, model.dtype), past_key_values=cache)
+        logits = torch.cat([logits, nodes.logits.to(logits.dtype)], dim=1)
+    return torch.stack([_read(row, tree) for row in logits])
 
 
 def _with_prefix(inputs: Batch, tree: AnswerTree) -> Batch:
@@ -74,14 +85,15 @@ def _with_prefix(inputs: Batch, tree: AnswerTree) -> Batch:
     }
 
 
-def _tree_inputs(prompt: Batch, tree: AnswerTree, dtype: torch.dtype) -> Batch:
-    """Return the inputs that continue the cache of `prompt` by the tree."""
-    ids, positions = prompt["input_ids"], prompt["position_ids"]
-    tokens, depth = (torch.from_numpy(array).to(ids.device) for array in (tree.tokens, tree.depth()))
+def _tree_inputs(
+    seen: Int64[torch.Tensor, "b n"], last: Int64[torch.Tensor, "3 b 1"], tree: AnswerTree, dtype: torch.dtype
+) -> Batch:
+    """Return the inputs that continue a cache by the tree."""
+    tokens, depth = (torch.from_numpy(array).to(seen.device) for array in (tree.tokens, tree.depth()))
     return {
-        "input_ids": tokens.expand(len(ids), -1),
-        "attention_mask": _tree_mask(prompt["attention_mask"], tree, dtype),
-        "position_ids": positions[:, :, -1:] + depth,
+        "input_ids": tokens.expand(len(seen), -1),
+        "attention_mask": _tree_mask(seen, tree, dtype),
+        "position_ids": last + depth,
         "use_cache": True,
     }
 

@@ -43,10 +43,22 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         dataloader_persistent_workers=workers > 0,
         dataloader_pin_memory=on_gpu,
         remove_unused_columns=False,
-        prediction_loss_only=True,
+        prediction_loss_only=False,
+        **_best(options),
         label_names=["labels"],
         logging_nan_inf_filter=False,
     )
+
+
+def _best(options: TrainOptions) -> dict[str, Any]:
+    metric = options.metric_for_best_model
+    if metric is None:
+        return {}
+    return {
+        "metric_for_best_model": f"eval_{metric}",
+        "greater_is_better": metric.endswith("accuracy"),
+        "load_best_model_at_end": options.load_best_model_at_end,
+    }
 
 
 def _checkpointing(wanted: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rfm.vqa.provenance import trajectory_hashes
 
 CLIP_PREFIXES = tuple(dict.fromkeys(prefix for prefixes in PREFIXES.values() for prefix in prefixes))
 CLIP_COLUMNS = ("npz_path", "frame_indices", "frames_shape")
-COLUMNS = (*REQUIRED, *(f"{prefix}{name}" for prefix in CLIP_PREFIXES for name in CLIP_COLUMNS))
+COLUMNS = (*REQUIRED, *(f"{prefix}{name}" for prefix in CLIP_PREFIXES for name in CLIP_COLUMNS), "end_progress")
 
 
 class TrainingSet(NamedTuple):
@@ -27,6 +27,8 @@ class TrainingSet(NamedTuple):
     """The folder that frame paths are relative to."""
     trajectories: UInt64[ndarray, " k"]
     """Hashes of all trajectories shown, see `rfm.vqa.provenance`."""
+    discrete: bool = False
+    """Progress from 1 to 5 instead of 0 to 100."""
 
 
 def open_training_set(path: str | Path, datasets_root: str | None = None) -> TrainingSet:
@@ -34,7 +36,8 @@ def open_training_set(path: str | Path, datasets_root: str | None = None) -> Tra
     dataset, config = load_dataset(path)
     rows = dataset.select_columns([name for name in COLUMNS if name in dataset.column_names])
     check_rows(rows)
-    return TrainingSet(rows, frames_root(datasets_root, path, config), trajectory_hashes(dataset))
+    discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
+    return TrainingSet(rows, frames_root(datasets_root, path, config), trajectory_hashes(dataset), discrete)
 
 
 def check_rows(rows: Any) -> None:

@@ -16,6 +16,7 @@ STRATEGIES = ("no", "steps", "epoch")
 TRACKERS = ("tensorboard", "wandb", "none")
 OPTIMIZERS = ("adamw", "muon")
 DTYPES = ("auto", "float32", "bfloat16")
+BEST_BY = ("loss", "preference_accuracy", "progress_mae", "progress_rmse", "similarity_accuracy")
 LATEST = "latest"
 
 
@@ -28,7 +29,7 @@ class TrainOptions:
     """Everything that `train` can be told."""
 
     dataset_path: str = field(metadata={"help": "generated dataset to train on (required)", "choices": None})
-    eval_dataset_path: str | None = _option(None, "dataset to evaluate the loss on")
+    eval_dataset_path: str | None = _option(None, "dataset to evaluate loss, accuracy and errors on while training")
     datasets_root: str | None = _option(
         None, "folder that frame paths are relative to; else RFM_PROCESSED_DATASETS_PATH, else the dataset's own record"
     )
@@ -80,6 +81,10 @@ class TrainOptions:
     logging_steps: int = _option(10, "steps between log entries")
     eval_strategy: str = _option("steps", "when to evaluate; nothing happens without --eval_dataset_path", STRATEGIES)
     eval_steps: int = _option(500, "steps between evaluations")
+    metric_for_best_model: str | None = _option(
+        None, "keep the checkpoint that does best in this, whatever --save_total_limit says", BEST_BY
+    )
+    load_best_model_at_end: bool = _option(False, "make `final` the best checkpoint instead of the last")
 
     config_name: str = _option("config", "configuration that frame sizes come from")
     config_overrides: tuple[str, ...] = _option((), "overrides such as data.resized_height=224 data.resize_filter=box")
@@ -100,7 +105,7 @@ class TrainOptions:
 def _check_choices(options: TrainOptions) -> None:
     for spec in TrainOptions.__dataclass_fields__.values():
         choices, value = spec.metadata.get("choices"), getattr(options, spec.name)
-        if choices is not None and value not in choices:
+        if choices is not None and value not in choices and (value is not None or spec.default is not None):
             raise ConfigError(f"`{spec.name}` must be one of {', '.join(choices)}, but is {value!r}")
 
 
@@ -138,3 +143,32 @@ def _check_combinations(options: TrainOptions) -> None:
         raise ConfigError(
             "`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed"
         )
+    _check_best(options)
+
+
+def _check_best(options: TrainOptions) -> None:
+    if options.load_best_model_at_end and options.metric_for_best_model is None:
+        raise ConfigError(
+            "`load_best_model_at_end` must be given with `metric_for_best_model`, which says what is best; pass for "
+            "example --metric_for_best_model preference_accuracy"
+        )
+    if options.metric_for_best_model is None:
+        return
+    if options.eval_dataset_path is None or options.eval_strategy == "no":
+        raise ConfigError(
+            "`metric_for_best_model` needs an evaluation: pass --eval_dataset_path and an --eval_strategy"
+        )
+    together = options.save_strategy == options.eval_strategy and (
+        options.save_strategy == "epoch" or options.save_steps % options.eval_steps == 0
+    )
+    if not together:
+        raise ConfigError(
+            "`metric_for_best_model` needs an evaluation at every checkpoint, but checkpoints come "
+            f"{_when(options.save_strategy, options.save_steps)} and evaluations "
+            f"{_when(options.eval_strategy, options.eval_steps)}; make --save_steps a multiple of --eval_steps, or both "
+            "strategies epoch"
+        )
+
+
+def _when(strategy: str, steps: int) -> str:
+    return {"steps": f"every {steps} steps", "epoch": "every epoch", "no": "never"}[strategy]

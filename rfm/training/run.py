@@ -34,6 +34,7 @@ from rfm.training.arguments import training_arguments
 from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.checkpoint_parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
+from rfm.training.evaluation import HeldOut, check_metric
 from rfm.training.optimizer import muon_with_adamw
 from rfm.training.options import TrainOptions
 from rfm.training.trainable import input_format, load_trainable
@@ -80,13 +81,17 @@ def make_trainer(
     jitter = load_config(options.config_name, options.config_overrides).data.colour_jitter
     collator = VQACollator(encoder, frames, blank_share=options.blank_share, colour_jitter=jitter)
     rows = with_row_numbers(data.rows)
+    judged = None if held_out is None else HeldOut(held_out, encoder)
+    if judged is not None:
+        check_metric(options.metric_for_best_model, judged)
     return VQATrainer(
         complete=parts.write,
+        held_out=judged,
+        eval_collator=CountingCollator(VQACollator(encoder, frames)),
         model=loaded.model,
         args=training_arguments(options, evaluates=held_out is not None),
         data_collator=CountingCollator(collator),
         train_dataset=with_jitter_seeds(rows, options.seed) if jitter else rows,
-        eval_dataset=None if held_out is None else held_out.rows,
         processing_class=loaded.tokenizer,
         optimizers=(_optimizer(options, loaded.model), None),
     )

@@ -4,6 +4,8 @@
   and the rows that gave it are named (callbacks see neither rows nor the losses of micro-batches).
 - A checkpoint is completed (tokenizer, `rfm_config.json`) and sealed before older ones are deleted, so that at any
   moment one whole checkpoint exists (the Trainer deletes first and calls `on_save` last).
+- Evaluation reads exact answers off the pass that gives the loss (`rfm.training.evaluation`), from padded batches
+  whatever training does.
 - Each log entry says what the step cost: rows and tokens a second over all processes, the share of the time spent
   waiting for data, and memory.
 """
@@ -25,6 +27,7 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from rfm.training import guards, seal
 from rfm.training.batch_facts import KEY, BatchFacts
+from rfm.training.evaluation import HeldOut, judge
 from rfm.training.guards import MicroBatch
 
 logger = logging.getLogger(__name__)
@@ -47,9 +50,18 @@ class Meter:
 class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     """See the module; `complete` writes what a checkpoint needs beside the Trainer's files."""
 
-    def __init__(self, *, complete: Callable[[Path], None], **stock: Any) -> None:
-        super().__init__(**stock)
+    def __init__(
+        self,
+        *,
+        complete: Callable[[Path], None],
+        held_out: HeldOut | None = None,
+        eval_collator: Callable[..., Any] | None = None,
+        **stock: Any,
+    ) -> None:
+        judged = {} if held_out is None else {"eval_dataset": held_out.rows, "compute_metrics": judge}
+        super().__init__(**stock, **judged)
         self.complete = complete
+        self.held_out, self.eval_collator = held_out, eval_collator
         self.meter = Meter()
         self.largest: BatchFacts | None = None
         """Of the batches so far the one with most positions: what an out-of-memory error is about."""
@@ -80,10 +92,23 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         self.meter.waited += time.perf_counter() - start
         return samples
 
-    def prediction_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Keep from the model what is not its business."""
-        inputs.pop(KEY, None)
-        return super().prediction_step(model, inputs, *args, **kwargs)
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Collate as evaluation needs it: padded, nothing greyed out or recoloured."""
+        own, self.data_collator = self.data_collator, self.eval_collator or self.data_collator
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = own
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
+        """Return the loss of a batch and, in place of its logits, what the model predicted for each row."""
+        facts = inputs.pop(KEY)
+        inputs = self._prepare_inputs(inputs)
+        held_out: HeldOut = self.held_out  # type: ignore[assignment]  # without it nothing is evaluated
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, outputs = self.compute_loss(model, {**inputs, "use_cache": True}, return_outputs=True)
+            table = held_out.predict(model, outputs, inputs, facts, alike=self.is_fsdp_enabled)
+        return loss.detach().mean(), table, table[:, 2].contiguous()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate outside the clock of training; a loss that is no number stops the run."""
