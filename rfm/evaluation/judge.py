@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
-from rfm.errors import DataError
+from rfm.evaluation.exam import Exam
 from rfm.evaluation.metrics import (
     Numbers,
     best_constant_answer,
@@ -27,9 +27,14 @@ METRICS: Mapping[str, Callable[..., Numbers]] = {
     "progress": progress_metrics,
     "similarity": preference_metrics,
 }
-_PLACE = re.compile(r"[^\s`'(]*/[^\s`'),;]*|\d+")
+BREAKDOWNS = ("strategy", "source", "task", "clip_length")
+"""What metrics are broken down by, under `by_strategy`, …"""
+
+_PLACE = re.compile(r"[^\s`'(]*/[^\s`'),;]*|-?\d+(\.\d+)?(e-?\d+)?|\bnan\b")
 """What makes the reasons of two rows different: paths and numbers."""
 _TRUTH = {"preference": "answer", "progress": "target", "similarity": "answer"}
+_MOST_LENGTHS = 8
+_BETTER = " > "
 
 
 @dataclass(frozen=True)
@@ -42,21 +47,35 @@ class Sheet:
     truth: Float64[np.ndarray, " n"]
     """1 or 2; for progress 100 p."""
     group: Int64[np.ndarray, " n"]
-    """Trajectory, as a code: what intervals resample."""
-    strategy: np.ndarray
+    """Trajectory, as a code: what intervals resample. Of pairs, the first clip's."""
+    other_group: Int64[np.ndarray, " n"]
+    """The second clip's, by the same codes; of progress rows the same."""
+    names: Mapping[str, np.ndarray]
+    """Each row's strategy, source, task and clip length."""
+    quality: np.ndarray
+    """Quality label of the clip, "" where unknown; of pairs "successful > failure", the better one first."""
     discrete: bool = False
 
-    def judge(self, predicted: Float64[np.ndarray, " n"]) -> Numbers:
-        """Return the metrics overall and by strategy."""
-        metrics = METRICS[self.kind]
+    def judge(self, predicted: Float64[np.ndarray, " n"], breakdowns: Sequence[str] = BREAKDOWNS) -> Numbers:
+        """Return the metrics overall and broken down."""
         columns = {"predicted": predicted, _TRUTH[self.kind]: self.truth, "group": self.group}
-        return {**metrics(**columns), "by_strategy": by_group(self.strategy, metrics, columns)}
+        return self.broken_down(METRICS[self.kind], columns, breakdowns)
+
+    def broken_down(
+        self, metrics: Callable[..., Numbers], columns: Mapping[str, np.ndarray], breakdowns: Sequence[str]
+    ) -> Numbers:
+        """Return `metrics(**columns)` of all rows and, under `by_…`, of the rows of each strategy, source, …"""
+        parts = {f"by_{name}": by_group(self.names[name], metrics, columns) for name in breakdowns}
+        return {**metrics(**columns), **parts}
 
     def best_constant(self) -> Numbers:
         """Return the metrics of the one answer that does best on these very rows."""
-        best = best_constant_score if self.kind == "progress" else best_constant_answer
-        constant = best(self.truth)
-        return {"answer": constant, **self.judge(np.full(len(self.truth), constant))}
+        return {"answer": self.constant, **self.judge(np.full(len(self.truth), self.constant), ("strategy",))}
+
+    @property
+    def constant(self) -> float:
+        """The answer that does best if it is given to all rows."""
+        return (best_constant_score if self.kind == "progress" else best_constant_answer)(self.truth)
 
     def parse(self, completions: Sequence[str]) -> Float64[np.ndarray, " n"]:
         """Return the answers on the scale of `truth`; NaN where there is none."""
@@ -67,32 +86,27 @@ class Sheet:
         levels = np.where((values >= 1) & (values <= 5), values, np.nan)
         return (levels - 1) * 25.0
 
+    def select(self, chosen: Bool[np.ndarray, " n"]) -> Sheet:
+        """Return the sheet of some of the rows."""
+        arrays = {name: getattr(self, name)[chosen] for name in ("rows", "truth", "group", "other_group", "quality")}
+        return replace(self, names={name: column[chosen] for name, column in self.names.items()}, **arrays)
 
-def make_sheets(columns: Mapping[str, Sequence[Any]], readable: np.ndarray, *, discrete: bool) -> list[Sheet]:
-    """Split the readable rows of a dataset by sample type."""
-    kinds = np.array(columns["sample_type"])
-    sheets = []
-    for kind in METRICS:
-        rows = np.flatnonzero((kinds == kind) & readable)
-        if len(rows):
-            strategies = columns.get("data_gen_strategy") or ["unknown"] * len(kinds)
-            strategy = np.array([str(strategies[int(row)]) for row in rows])
-            is_discrete = discrete and kind == "progress"
-            sheets.append(
-                Sheet(
-                    kind,
-                    rows,
-                    _truth(columns, kind, rows, is_discrete),
-                    _groups(columns, kind, rows),
-                    strategy,
-                    is_discrete,
-                )
-            )
-    return sheets
+    def flipped(self) -> Sheet:
+        """Return the sheet of the same pairs with their videos in the other order."""
+        return replace(self, truth=3.0 - self.truth)
+
+
+def make_sheets(exam: Exam, readable: Bool[np.ndarray, " n"]) -> list[Sheet]:
+    """Split the rows that can be judged and were readable by sample type."""
+    kinds = np.array(exam.columns["sample_type"])
+    usable = readable.copy()
+    usable[list(exam.faults)] = False
+    chosen = {kind: np.flatnonzero((kinds == kind) & usable) for kind in METRICS}
+    return [_sheet(exam, kind, rows) for kind, rows in chosen.items() if len(rows)]
 
 
 def unreadable_report(reasons: Sequence[str]) -> Numbers:
-    """Return how many rows could not be shown to the model, by reason without paths and numbers, with examples."""
+    """Return how many rows could not be shown or judged, by reason without paths and numbers, with examples."""
     general = [_PLACE.sub("…", reason) for reason in reasons]
     return {
         "count": len(reasons),
@@ -101,31 +115,54 @@ def unreadable_report(reasons: Sequence[str]) -> Numbers:
     }
 
 
-def _truth(columns: Mapping[str, Sequence[Any]], kind: str, rows: np.ndarray, discrete: bool) -> np.ndarray:
-    answers = np.array([_number(columns["answer"][row], int(row)) for row in rows])
+def _sheet(exam: Exam, kind: str, rows: Int64[np.ndarray, " n"]) -> Sheet:
+    first, second = ("", "") if kind == "progress" else ("first_", "second_")
+    discrete = exam.discrete and kind == "progress"
+    group, other_group = _trajectories(exam, rows, first, second)
+    truth = _truth(exam, kind, rows, discrete)
+    names = {
+        "strategy": _texts(exam, "data_gen_strategy", rows, "unknown"),
+        "source": _texts(exam, "data_source", rows, "unknown"),
+        "task": np.array([exam.task_name(exam.columns["task"][row]) for row in rows]),
+        "clip_length": _lengths([exam.columns[f"{first}frames"][row] or 0 for row in rows]),
+    }
+    label, other = (_texts(exam, f"{prefix}quality_label", rows, "") for prefix in (first, second))
+    pairs = [
+        _BETTER.join(pair if answer == 1 else pair[::-1])
+        for pair, answer in zip(zip(label.tolist(), other.tolist(), strict=True), truth.tolist(), strict=True)
+    ]
+    quality = label if kind == "progress" else np.array(pairs)
+    return Sheet(kind, rows, truth, group, other_group, names, quality, discrete)
+
+
+def _truth(exam: Exam, kind: str, rows: np.ndarray, discrete: bool) -> Float64[np.ndarray, " n"]:
+    answers = np.array([float(exam.columns["answer"][row]) for row in rows])
     if kind != "progress":
         return answers
     on_scale = (answers - 1) * 25.0 if discrete else answers
-    recorded = columns.get("end_progress")
-    if recorded is None:
-        return on_scale
-    exact = np.array([np.nan if recorded[row] is None else recorded[row] for row in rows], np.float64)
+    exact = np.array([exam.columns["end_progress"][row] for row in rows], np.float64)  # None becomes NaN
     return np.where(np.isnan(exact), on_scale, 100.0 * exact)
 
 
-def _number(answer: Any, row: int) -> float:
-    try:
-        return float(answer)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"`answer` must be a number in every row, but is {answer!r} in row {row}; generate the dataset again"
-        ) from None
+def _trajectories(exam: Exam, rows: np.ndarray, *prefixes: str) -> list[Int64[np.ndarray, " n"]]:
+    """Return codes of each row's trajectories; of the row itself where none is recorded."""
+    names = [
+        str(exam.columns[f"{prefix}trajectory_id"][row] or exam.columns[f"{prefix}npz_path"][row] or f"row {row}")
+        for prefix in prefixes
+        for row in rows
+    ]
+    codes = np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.split(codes, len(prefixes))
 
 
-def _groups(columns: Mapping[str, Sequence[Any]], kind: str, rows: np.ndarray) -> np.ndarray:
-    """Return a code of each row's trajectory, the first clip's for pairs; of the row itself where none is recorded."""
-    prefix = "" if kind == "progress" else "first_"
-    for name in (f"{prefix}trajectory_id", f"{prefix}npz_path"):
-        if name in columns:
-            return np.unique([str(columns[name][row]) for row in rows], return_inverse=True)[1].astype(np.int64)
-    return np.arange(len(rows))
+def _texts(exam: Exam, column: str, rows: np.ndarray, unknown: str) -> np.ndarray:
+    values: list[Any] = exam.columns[column]
+    return np.array([str(values[row] or unknown) for row in rows])
+
+
+def _lengths(frames: Sequence[int]) -> np.ndarray:
+    """Name the numbers of frames shown: each by itself, or in doubling ranges where they are many; "05-08"."""
+    if len(set(frames)) <= _MOST_LENGTHS:
+        return np.array([f"{count:02d}" for count in frames])
+    highs = [1 << max(count - 1, 0).bit_length() for count in frames]
+    return np.array([f"{high // 2 + 1:02d}-{high:02d}" if high > 2 else f"{high:02d}" for high in highs])

@@ -6,14 +6,27 @@ from dataclasses import dataclass, field
 
 from rfm.errors import ConfigError
 
-CONTROLS = ("blank",)
+CONTROLS = (
+    "blank",
+    "last_frame",
+    "shuffled",
+    "reversed",
+    "frozen_tail",
+    "other_instruction",
+    "swapped",
+    "floor",
+)
+ALL = "all"
+BASELINES = ("constant", "random", "frame_difference")
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     """Evaluate a checkpoint on a VQA dataset: accuracy, MAE and RMSE, every sample counted."""
 
-    model_path: str = field(metadata={"help": "Path to trained model checkpoint"})
+    model_path: str = field(
+        metadata={"help": "Path to trained model checkpoint, or constant, random, frame_difference"}
+    )
     dataset_path: str = field(metadata={"help": "Path to test dataset"})
     output_path: str = field(default="./eval_results.json", metadata={"help": "Path to save results JSON"})
     batch_size: int = field(default=1, metadata={"help": "Batch size for inference"})
@@ -22,7 +35,11 @@ class EvaluateOptions:
     max_samples: int | None = field(default=None, metadata={"help": "Max samples to evaluate, from the start"})
     save_predictions: bool = field(default=False, metadata={"help": "Save individual predictions in the JSON"})
     controls: tuple[str, ...] = field(
-        default=(), metadata={"help": "Ask again with the content taken away: blank (grey frames)", "choices": CONTROLS}
+        default=(),
+        metadata={"help": "Ask again with a part of the content taken away; all of them", "choices": (*CONTROLS, ALL)},
+    )
+    baselines: tuple[str, ...] = field(
+        default=(), metadata={"help": "Answer the same rows without a model", "choices": BASELINES}
     )
     max_unreadable: int = field(default=0, metadata={"help": "Rows without readable frames that are put up with"})
     datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
@@ -35,10 +52,16 @@ class EvaluateOptions:
             for name, low in bounds.items()
             if getattr(self, name) is not None and getattr(self, name) < low
         ]
-        faults += [
-            f"`controls` must be among {', '.join(CONTROLS)}, but one is {name!r}"
-            for name in self.controls
-            if name not in CONTROLS
-        ]
+        for option, valid in (("controls", (*CONTROLS, ALL)), ("baselines", BASELINES)):
+            faults += [
+                f"`{option}` must be among {', '.join(valid)}, but one is {name!r}"
+                for name in getattr(self, option)
+                if name not in valid
+            ]
         if faults:
             raise ConfigError("\n".join(faults))
+
+    @property
+    def all_controls(self) -> tuple[str, ...]:
+        """The controls by name, each once."""
+        return CONTROLS if ALL in self.controls else tuple(dict.fromkeys(self.controls))

@@ -80,7 +80,7 @@ def test_every_sample_of_a_random_model_is_counted(evaluate, dataset, model):
     assert results["trained_on_share"] == 0
     assert results["decoding"] == {"method": "greedy", "max_new_tokens": 10}
     for numbers in (results["controls"]["blank"], results["best_constant"]):
-        assert {kind: numbers[kind]["count"] for kind in numbers} == results["sample_types"]
+        assert {kind: numbers[kind]["count"] for kind in results["sample_types"]} == results["sample_types"]
     rows = load_from_disk(str(dataset))
     assert [(one["row"], one["sample_type"], one["answer"]) for one in results["predictions"]] == list(
         zip(range(ROWS), rows["sample_type"], rows["answer"], strict=True)
@@ -176,9 +176,7 @@ def test_unreadable_rows_fail_the_run_and_are_counted_by_reason(evaluate, damage
     status, results = evaluate("--max_new_tokens", "1")
     assert status == 1
     shown = capsys.readouterr().err
-    assert (
-        f"error: {damaged} rows have frames that can't be read, more than `max_unreadable` = 0, for example: " in shown
-    )
+    assert f"error: {damaged} rows can't be read or judged, more than `max_unreadable` = 0, for example: " in shown
     assert "trajectory_toy_eval_00" in shown
     assert f"--max_unreadable {damaged} accepts these rows" in shown
     unreadable = results["unreadable"]
@@ -218,7 +216,15 @@ def test_a_model_without_a_record_of_its_training_is_pointed_out(evaluate, tmp_p
         ({"max_new_tokens": 0}, "`max_new_tokens` must be at least 1, but is 0"),
         ({"max_samples": 0}, "`max_samples` must be at least 1, but is 0"),
         ({"max_unreadable": -1}, "`max_unreadable` must be at least 0, but is -1"),
-        ({"controls": ("blank", "shuffled")}, "`controls` must be among blank, but one is 'shuffled'"),
+        (
+            {"controls": ("blank", "dark")},
+            "`controls` must be among blank, last_frame, shuffled, reversed, frozen_tail, other_instruction, swapped, "
+            "floor, all, but one is 'dark'",
+        ),
+        (
+            {"baselines": ("oracle",)},
+            "`baselines` must be among constant, random, frame_difference, but one is 'oracle'",
+        ),
     ],
 )
 def test_wrong_options_are_named(changes, text):

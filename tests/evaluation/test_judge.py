@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from datasets import Dataset
 
-from rfm.errors import DataError
+from rfm.evaluation.exam import Exam, _columns, _fault
 from rfm.evaluation.judge import make_sheets, unreadable_report
 
 COLUMNS = {
@@ -15,8 +18,17 @@ COLUMNS = {
 ALL = np.ones(5, bool)
 
 
+def exam(columns, *, discrete=False):
+    rows = Dataset.from_dict(columns)
+    config = {"config": {"data": {"discrete_progress": discrete}}}
+    read = _columns(rows)
+    reasons = {row: _fault(read, row, discrete) for row in range(len(rows))}
+    faults = {row: reason for row, reason in reasons.items() if reason}
+    return Exam(rows, config, Path(), read, faults, {}, {})
+
+
 def sheets(columns=COLUMNS, readable=ALL, *, discrete=False):
-    return {sheet.kind: sheet for sheet in make_sheets(columns, readable, discrete=discrete)}
+    return {sheet.kind: sheet for sheet in make_sheets(exam(columns, discrete=discrete), readable)}
 
 
 def test_rows_are_split_by_sample_type():
@@ -91,12 +103,65 @@ def test_levels_are_put_on_the_scale_of_0_to_100():
     assert list(sheet.judge(said)["by_strategy"]) == ["unknown"]
 
 
-@pytest.mark.parametrize("answer", [None, "", "half"])
-def test_a_dataset_with_an_answer_that_is_no_number_is_refused(answer):
+@pytest.mark.parametrize("answer", [None, "", "half", "nan", "inf", "101", "-1"])
+def test_a_row_whose_answer_is_none_is_counted_and_the_others_are_judged(answer):
     broken = {**COLUMNS, "answer": ["1", "30", "2", answer, "1"]}
-    with pytest.raises(DataError) as caught:
-        sheets(broken)
-    assert str(caught.value).startswith(f"`answer` must be a number in every row, but is {answer!r} in row 3; gener")
+    made = exam(broken)
+    assert made.faults == {3: f"`answer` must be a number from 0 to 100 for progress, but is {answer!r} (row 3)"}
+    assert sheets(broken)["progress"].rows.tolist() == [1]
+    assert made.asked.tolist() == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        (
+            {"end_progress": [None, float("nan"), None, 0.5, None]},
+            "`end_progress` must be null or in [0, 1], but is nan",
+        ),
+        ({"end_progress": [None, 1.5, None, 0.5, None]}, "`end_progress` must be null or in [0, 1], but is 1.5"),
+        ({"target_progress": [None, [0.1, float("nan")], None, [0.5], None]}, "`target_progress` must hold numbers or"),
+        (
+            {"sample_type": ["preference", "ranking", *["progress"] * 3]},
+            "`sample_type` must be one of preference, progr",
+        ),
+        (
+            {"answer": ["1", "1000", "2", "3", "1"]},
+            "`answer` must be a number from 0 to 100 for progress, but is '1000'",
+        ),
+    ],
+)
+def test_rows_that_cannot_be_judged_say_why(changes, fault):
+    made = exam({**COLUMNS, **changes})
+    assert list(made.faults) == [1]
+    assert made.faults[1].startswith(fault)
+
+
+def test_an_answer_to_a_pair_is_1_or_2():
+    assert list(exam({**COLUMNS, "answer": ["0", "30", "3", "67", "1"]}).faults) == [0, 2]
+
+
+def test_lengths_by_number_or_in_doubling_ranges():
+    few = {**COLUMNS, "frame_indices": [None, [1, 2], None, [1, 2, 3], None]}
+    assert sheets(few)["progress"].names["clip_length"].tolist() == ["02", "03"]
+    many = {
+        "sample_type": ["progress"] * 12,
+        "answer": ["1"] * 12,
+        "frame_indices": [list(range(count)) for count in range(1, 13)],
+    }
+    lengths = sheets(many, np.ones(12, bool))["progress"].names["clip_length"].tolist()
+    assert lengths == ["01", "02", "03-04", "03-04", *["05-08"] * 4, *["09-16"] * 4]
+
+
+def test_pairs_carry_the_better_label_first():
+    columns = {
+        "sample_type": ["preference"] * 3,
+        "answer": ["1", "2", "2"],
+        "first_quality_label": ["successful", "failure", None],
+        "second_quality_label": ["failure", "suboptimal", "failure"],
+    }
+    quality = sheets(columns, np.ones(3, bool))["preference"].quality.tolist()
+    assert quality == ["successful > failure", "suboptimal > failure", "failure > "]
 
 
 def test_unreadable_rows_are_counted_by_reason_with_an_example():

@@ -1,0 +1,159 @@
+"""Controls: the same questions with a part of their content taken away. Rows in, rows out; no torch.
+
+    blank              every frame mid-grey (done where frames are read)      is anything looked at?
+    last_frame         the last frame, repeated                               does what came before matter?
+    shuffled           the frames in a random order                           does order matter?
+    reversed           the frames backwards                                   does direction matter?
+    frozen_tail        from the middle on, the middle frame repeated          is the end looked at?
+    other_instruction  the words of another task                              does the instruction matter?
+    swapped            the two videos in the other order; the right answer is then the other one
+    floor              the audit's classifier, which never sees a frame (rfm.evaluation.floor)
+
+A model that watches and understands gets worse under all of them but `swapped`, under which its answers should turn
+round. Frames keep their number, so prompts keep their length. A control is a function of the row, its position and the
+seed. A clip that it leaves as it was (two equal frames shuffled) is asked all the same and counted in `unchanged`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from rfm.batch.clips import PREFIXES, Row
+from rfm.errors import DataError
+from rfm.evaluation.exam import Exam
+from rfm.trajectories.record import normalise_task
+
+SEED = 0
+FLOOR, SWAPPED, BLANK = "floor", "swapped", "blank"
+
+Transform = Callable[[Exam, Row, np.random.Generator], dict[str, Any]]
+
+
+def _blank(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    return dict(row)
+
+
+def _last_frame(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    return _reordered(row, lambda count: np.full(count, count - 1))
+
+
+def _shuffled(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    return _reordered(row, lambda count: another_order(count, rng))
+
+
+def _reversed(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    return _reordered(row, lambda count: np.arange(count)[::-1])
+
+
+def _frozen_tail(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    return _reordered(row, lambda count: np.minimum(np.arange(count), (count - 1) // 2))
+
+
+def _other_instruction(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    task, prompt = row.get("task"), row.get("prompt")
+    if not task or not prompt or task not in prompt:
+        raise DataError(
+            f"`task` must stand in `prompt` for the control other_instruction, but is {task!r}; leave that control out"
+        )
+    before, _, after = prompt.rpartition(task)
+    other = _another_task(exam, row, rng)
+    return {**row, "task": other, "prompt": f"{before}{other}{after}"}
+
+
+def _swapped(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    out = dict(row)
+    for name in row:
+        if name.startswith("first_"):
+            other = "second_" + name.removeprefix("first_")
+            out[name], out[other] = row.get(other), row[name]
+    out["answer"] = str(3 - int(float(row["answer"])))
+    if row.get("chosen_is_first") is not None:
+        out["chosen_is_first"] = not row["chosen_is_first"]
+    return out
+
+
+CONTROLS: Mapping[str, Transform] = MappingProxyType(
+    {
+        BLANK: _blank,
+        "last_frame": _last_frame,
+        "shuffled": _shuffled,
+        "reversed": _reversed,
+        "frozen_tail": _frozen_tail,
+        "other_instruction": _other_instruction,
+        SWAPPED: _swapped,
+    }
+)
+"""By the names that `--controls` takes; `floor` asks no model."""
+
+
+@dataclass(frozen=True)
+class ControlledRows(Sequence[Row]):
+    """The chosen rows of a dataset under a control, made when they are asked for."""
+
+    exam: Exam
+    name: str
+    rows: Sequence[int]
+    seed: int = SEED
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return self.changed(int(self.rows[index]))[0]
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self[index] for index in range(len(self)))
+
+    def changed(self, row: int) -> tuple[Row, bool]:
+        """Return a row under the control, and whether it differs from what it was."""
+        before = self.exam.dataset[row]
+        after = CONTROLS[self.name](self.exam, before, np.random.default_rng([self.seed, row]))
+        return after, self.name == BLANK or after != before
+
+    def unchanged(self) -> int:
+        """Return how many rows the control leaves as they were."""
+        return sum(not self.changed(int(row))[1] for row in self.rows)
+
+
+def another_order(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a random order of `count` things that is not the one they are in, if there is another."""
+    order = np.arange(count)
+    while count > 1 and (order == np.arange(count)).all():
+        order = rng.permutation(count)
+    return order
+
+
+def _reordered(row: Row, order: Callable[[int], np.ndarray]) -> dict[str, Any]:
+    out = dict(row)
+    for prefix in PREFIXES[row["sample_type"]]:
+        name = f"{prefix}frame_indices"
+        indices = row.get(name)
+        if indices:
+            out[name] = [indices[at] for at in order(len(indices)).tolist()]
+    return out
+
+
+def _another_task(exam: Exam, row: Row, rng: np.random.Generator) -> str:
+    """Return the words of a task that is neither the one asked about nor that of a clip shown."""
+    held = {exam.task_name(row["task"])}
+    held |= {exam.task_of_path.get(row.get(f"{prefix}npz_path") or "", "") for prefix in PREFIXES[row["sample_type"]]}
+    others = [text for text, task in instructions(exam) if task not in held]
+    if not others:
+        raise DataError(
+            "the control other_instruction needs another task in the dataset, but there is none beside "
+            f"{row['task']!r}; leave that control out"
+        )
+    return others[int(rng.integers(len(others)))]
+
+
+def instructions(exam: Exam) -> list[tuple[str, str]]:
+    """Return the distinct instructions of a dataset in order, each with its task."""
+    texts = sorted({text for text in exam.columns["task"] if text and normalise_task(text)})
+    return [(text, exam.task_name(text)) for text in texts]

@@ -1,0 +1,139 @@
+"""A VQA dataset opened for evaluation: its rows, what judging answers needs of them, and rows that can't be judged.
+
+Columns that datasets of other makers lack become nulls. A row whose truth is missing or out of range is not asked: it
+is counted beside the metrics with its reason, as a row with unreadable frames is. Task names come from the trajectories
+(`task_id`, so that wordings of one task stand together) where those can be read, else from the normalised text.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int64
+
+from rfm.audit.episodes import Episodes, try_load_episodes
+from rfm.batch.clips import PREFIXES
+from rfm.trajectories.record import normalise_task
+from rfm.vqa.answers import valid_answers
+from rfm.vqa.dataset import frames_root, load_dataset
+
+logger = logging.getLogger(__name__)
+
+_PLAIN = ("sample_type", "answer", "task", "data_source", "data_gen_strategy")
+_OF_CLIP = ("npz_path", "trajectory_id", "quality_label", "end_progress")
+_PREFIXES = ("", "first_", "second_", "reference_")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """n rows of a dataset, the first ones where fewer were asked for."""
+
+    dataset: Any
+    config: dict[str, Any]
+    root: Path
+    columns: dict[str, list[Any]]
+    """Python values by column; nulls where the dataset has no such column. `<prefix>frames`: frames shown."""
+    faults: dict[int, str]
+    """Why rows can't be judged."""
+    task_of_text: dict[str, str]
+    """Task by normalised instruction; empty where the trajectories can't be read."""
+    task_of_path: dict[str, str]
+    """Task by frame file."""
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether progress was asked for in five levels."""
+        return bool(self.config.get("config", {}).get("data", {}).get("discrete_progress", False))
+
+    @property
+    def asked(self) -> Int64[np.ndarray, " asked"]:
+        """The rows that can be judged."""
+        return np.array([row for row in range(len(self)) if row not in self.faults], np.int64)
+
+    def task_name(self, text: str | None) -> str:
+        """Return the task of an instruction."""
+        normal = normalise_task(text or "")
+        return self.task_of_text.get(normal, normal or "unknown")
+
+
+def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: int | None = None) -> Exam:
+    """Open a dataset; raises `DataError` where it is none, is empty, lacks the basic columns, or has no frames root."""
+    dataset, config = load_dataset(dataset_path)
+    root = frames_root(datasets_root, dataset_path, config)
+    if max_samples is not None:
+        dataset = dataset.select(range(min(max_samples, len(dataset))))
+    columns = _columns(dataset)
+    discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
+    reasons = (_fault(columns, row, discrete) for row in range(len(dataset)))
+    faults = {row: reason for row, reason in enumerate(reasons) if reason is not None}
+    paths = {path for prefix in _PREFIXES for path in columns[f"{prefix}npz_path"] if path}
+    episodes, why_not = try_load_episodes(root, tuple(sorted(paths)), config)
+    if episodes is None:
+        logger.warning("tasks are told apart by their texts, since the trajectories can't be read: %s", why_not)
+        return Exam(dataset, config, root, columns, faults, {}, {})
+    return Exam(dataset, config, root, columns, faults, *_tasks(episodes))
+
+
+def _columns(dataset: Any) -> dict[str, list[Any]]:
+    names = [*_PLAIN, "target_progress", *(f"{prefix}{name}" for prefix in _PREFIXES for name in _OF_CLIP)]
+    held = [name for name in dataset.column_names if name in names or name.endswith("frame_indices")]
+    table: pa.Table = dataset.select_columns(held).with_format("arrow")[:]
+    nulls = [None] * len(dataset)
+    columns = {name: table[name].to_pylist() if name in held else list(nulls) for name in names}
+    for prefix in _PREFIXES:
+        indices = f"{prefix}frame_indices"
+        is_list = indices in held and pa.types.is_list(table[indices].type)
+        columns[f"{prefix}frames"] = pc.list_value_length(table[indices]).to_pylist() if is_list else list(nulls)
+    return columns
+
+
+def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | None:
+    """Return why a row's truth can't be used, None where it can."""
+    kind, answer = columns["sample_type"][row], columns["answer"][row]
+    if kind not in PREFIXES:
+        return f"`sample_type` must be one of {', '.join(sorted(PREFIXES))}, but is {kind!r} (row {row})"
+    valid = valid_answers(kind, discrete=discrete)
+    if not _is_number(answer) or not valid[0] <= float(answer) <= valid[-1]:
+        return f"`answer` must be a number from {valid[0]} to {valid[-1]} for {kind}, but is {answer!r} (row {row})"
+    if kind != "progress":
+        return None
+    end = columns["end_progress"][row]
+    if end is not None and not 0.0 <= end <= 1.0:  # NaN too
+        return f"`end_progress` must be null or in [0, 1], but is {end!r} (row {row})"
+    targets: Sequence[Any] = columns["target_progress"][row] or ()
+    if any(isinstance(value, float) and math.isnan(value) for value in targets):
+        return f"`target_progress` must hold numbers or nulls, but holds NaN (row {row})"
+    return None
+
+
+def _is_number(answer: Any) -> bool:
+    try:
+        return math.isfinite(float(answer))
+    except (TypeError, ValueError):
+        return False
+
+
+def _tasks(episodes: Episodes) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the task by normalised text and by frame file; the first of several tasks that share a text."""
+    catalog = episodes.catalog
+    tasks = catalog.tasks.to_pylist()
+    of_path = {
+        path: tasks[task]
+        for path, task in zip(catalog.frames_path.to_pylist(), catalog.task_code.tolist(), strict=True)
+    }
+    texts = [normalise_task(text) for text in catalog.texts.to_pylist()]
+    of_text: dict[str, str] = {}
+    for text, task in sorted(set(zip(catalog.text_code.tolist(), catalog.task_code.tolist(), strict=True))):
+        of_text.setdefault(texts[text], tasks[task])
+    return of_text, of_path

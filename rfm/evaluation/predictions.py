@@ -1,0 +1,58 @@
+"""Single predictions as they are saved with `--save_predictions`, for reading and for `rfm compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from rfm.evaluation.contest import Predicted
+from rfm.evaluation.exam import Exam
+from rfm.evaluation.judge import Sheet
+from rfm.evaluation.metrics import Numbers
+from rfm.inference.predictor import Prediction
+
+
+def saved_predictions(
+    exam: Exam, sheets: Sequence[Sheet], predicted: Predicted, said: Mapping[int, Prediction]
+) -> list[Numbers]:
+    """Return one object a row of the dataset; rows that could not be judged say why."""
+    judged = {row: numbers for sheet in sheets for row, numbers in _judged(sheet, predicted[sheet.kind])}
+    return [
+        {
+            "row": row,
+            "sample_type": exam.columns["sample_type"][row],
+            "answer": exam.columns["answer"][row],
+            "completion": said[row].text if row in said else "",
+            "unreadable": exam.faults.get(row) or said[row].unreadable,
+            **judged.get(row, {}),
+        }
+        for row in range(len(exam))
+    ]
+
+
+def _judged(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> list[tuple[int, Numbers]]:
+    columns = zip(
+        sheet.rows.tolist(),
+        sheet.truth.tolist(),
+        predicted.tolist(),
+        sheet.group.tolist(),
+        sheet.names["task"].tolist(),
+        sheet.names["strategy"].tolist(),
+        strict=True,
+    )
+    return [
+        (
+            row,
+            {
+                "truth": truth,
+                "predicted": None if math.isnan(value) else value,
+                "trajectory": group,
+                "task": task,
+                "strategy": strategy,
+            },
+        )
+        for row, truth, value, group, task, strategy in columns
+    ]

@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, load_from_disk
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import make_world
+
+from rfm.errors import DataError
+from rfm.evaluation.controls import CONTROLS, ControlledRows, another_order
+from rfm.evaluation.exam import Exam, _columns, open_exam
+from rfm.evaluation.options import CONTROLS as NAMES
+from rfm.vqa.generate import GenerateOptions, generate
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory):
+    root = make_world(tmp_path_factory.mktemp("world"), "toy_train", tasks=3)
+    overrides = (
+        f"data.datasets_root={root}",
+        "data.train_datasets=[toy_train]",
+        "data.max_frames=4",
+        "data.sample_type_ratio=[0.5,0.3,0.2]",
+        "data.similarity_strategy_ratio=[1,1,0]",
+    )
+    path = tmp_path_factory.mktemp("vqa") / "rows"
+    return open_exam(str(generate(GenerateOptions(output_path=str(path), num_samples=40, config_overrides=overrides))))
+
+
+def controlled(exam, name, seed=0):
+    return ControlledRows(exam, name, range(len(exam)), seed)
+
+
+def indices(row):
+    names = ("", "first_", "second_", "reference_")
+    return [row[f"{name}frame_indices"] for name in names if row[f"{name}frame_indices"] is not None]
+
+
+def test_the_names_are_those_of_the_options():
+    assert (*CONTROLS, "floor") == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(CONTROLS))
+def test_a_control_is_a_function_of_row_and_seed(exam, name):
+    assert list(controlled(exam, name)) == list(controlled(exam, name))
+    some = ControlledRows(exam, name, [7, 3])
+    assert [some[0], some[1]] == [controlled(exam, name)[7], controlled(exam, name)[3]] == some[0:2]
+
+
+def test_another_seed_another_order(exam):
+    assert list(controlled(exam, "shuffled")) != list(controlled(exam, "shuffled", seed=1))
+
+
+@pytest.mark.parametrize("name", ["last_frame", "shuffled", "reversed", "frozen_tail"])
+def test_these_change_frames_alone_and_keep_their_number(exam, name):
+    for before, after in zip(exam.dataset, controlled(exam, name), strict=True):
+        changed = {column for column in before if before[column] != after[column]}
+        assert all(column.endswith("frame_indices") for column in changed)
+        assert [len(clip) for clip in indices(before)] == [len(clip) for clip in indices(after)]
+
+
+def test_what_becomes_of_the_frames(exam):
+    for before, last, shuffled, back, frozen in zip(
+        exam.dataset,
+        *(controlled(exam, name) for name in ("last_frame", "shuffled", "reversed", "frozen_tail")),
+        strict=True,
+    ):
+        for clip, one, mixed, turned, held in zip(*map(indices, (before, last, shuffled, back, frozen)), strict=True):
+            assert one == [clip[-1]] * len(clip)
+            assert sorted(mixed) == sorted(clip)
+            assert turned == clip[::-1]
+            middle = (len(clip) - 1) // 2
+            assert held == clip[: middle + 1] + [clip[middle]] * (len(clip) - middle - 1)
+
+
+@given(st.integers(2, 9), st.integers(0, 99))
+def test_frames_never_stay_in_their_order(count, seed):
+    order = another_order(count, np.random.default_rng(seed))
+    assert sorted(order.tolist()) == list(range(count))
+    assert order.tolist() != list(range(count))
+
+
+def test_swapped_turns_clips_and_answer_round_and_twice_is_nothing(exam):
+    swap = CONTROLS["swapped"]
+    rng = np.random.default_rng(0)
+    for before in exam.dataset:
+        if before["sample_type"] == "progress":
+            continue
+        after = swap(exam, before, rng)
+        assert (after["first_npz_path"], after["second_npz_path"]) == (
+            before["second_npz_path"],
+            before["first_npz_path"],
+        )
+        assert after["first_quality_label"] == before["second_quality_label"]
+        assert int(after["answer"]) == 3 - int(before["answer"])
+        assert after["reference_frame_indices"] == before["reference_frame_indices"]
+        assert swap(exam, after, rng) == before
+
+
+def test_the_other_instruction_is_that_of_neither_the_question_nor_the_video(exam):
+    for before, after in zip(exam.dataset, controlled(exam, "other_instruction"), strict=True):
+        assert exam.task_name(after["task"]) != exam.task_name(before["task"])
+        shown = {exam.task_of_path[path] for name in ("", "first_", "second_") if (path := before[f"{name}npz_path"])}
+        if before["data_gen_strategy"] != "different_task":  # shows two tasks, and there are three
+            assert exam.task_name(after["task"]) not in shown
+        assert after["prompt"] == before["prompt"].replace(before["task"], after["task"])
+        assert indices(after) == indices(before)
+
+
+def test_rows_that_a_control_leaves_as_they_were_are_counted():
+    rows = [
+        {"sample_type": "progress", "prompt": "p", "answer": "1", "npz_path": "a.npz", "frame_indices": clip}
+        for clip in ([0, 1, 2], [1, 1, 1], [0])
+    ]
+    dataset = Dataset.from_list(rows)
+    exam = Exam(dataset, {}, Path(), _columns(dataset), {}, {}, {})
+    unchanged = {name: controlled(exam, name).unchanged() for name in ("blank", "shuffled", "reversed", "last_frame")}
+    assert unchanged == {"blank": 0, "shuffled": 2, "reversed": 2, "last_frame": 2}
+
+
+def test_one_task_alone_has_no_other_instruction(tmp_path):
+    rows = [{"sample_type": "progress", "prompt": "do: push", "answer": "1", "task": "push", "npz_path": "a"}]
+    dataset = Dataset.from_list(rows)
+    exam = Exam(dataset, {}, tmp_path, _columns(dataset), {}, {}, {})
+    with pytest.raises(DataError, match="needs another task in the dataset, but there is none beside 'push'"):
+        controlled(exam, "other_instruction")[0]
+    other = Exam(Dataset.from_list([{**rows[0], "prompt": "?"}]), {}, tmp_path, _columns(dataset), {}, {}, {})
+    with pytest.raises(
+        DataError, match="`task` must stand in `prompt` for the control other_instruction, but is 'push'"
+    ):
+        controlled(other, "other_instruction")[0]
+
+
+def test_the_dataset_on_disk_is_left_alone(exam):
+    path = Path(exam.dataset.cache_files[0]["filename"]).parent
+    before = list(load_from_disk(str(path)))
+    list(controlled(exam, "shuffled"))
+    assert list(load_from_disk(str(path))) == before
