@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -23,7 +24,8 @@ from jaxtyping import Float64, UInt8
 from rfm.batch.clips import ClipReference, Row, clips_of
 from rfm.errors import DataError
 from rfm.frames.reader import read_frames
-from rfm.inference.predictor import Prediction
+from rfm.inference.engine import Engine
+from rfm.inference.prediction import Prediction
 from rfm.vqa.answers import valid_answers, write_answer
 
 _MIDDLE_GREY = 128
@@ -33,28 +35,24 @@ _CLIPS = 2048
 """Clips kept in memory, 12 kB a frame: controls show the same frames again."""
 
 
-class Baseline:
-    """Answers rows as a `Predictor` does."""
+class Baseline(Engine):
+    """An engine that needs no model."""
 
     def __init__(self, name: str, datasets_root: Path, *, discrete: bool = False, all_readable: bool = False) -> None:
         self.name, self.root, self.discrete = name, datasets_root, discrete
         self._looks = name == "frame_difference" or not all_readable
         self._read = lru_cache(maxsize=_CLIPS)(self._read_small)
 
-    def predict(
-        self,
-        rows: Sequence[Row],
-        batch_size: int = 1,
-        max_new_tokens: int = 10,
-        *,
-        blank_frames: bool = False,
-        progress: bool = True,
-    ) -> list[Prediction]:
+    def identity(self) -> dict[str, Any]:
+        """Return the baseline's name."""
+        return {"engine": "baseline", "model": self.name, "discrete": self.discrete}
+
+    def answer(self, rows: Sequence[Row], max_new_tokens: int, *, blank_frames: bool = False) -> list[Prediction]:
         """Answer rows; one whose frames can't be read says why, even if the baseline would not look at them.
 
         With `all_readable` that is not tried: the caller knows.
         """
-        return [self._answer(rows[index], blank_frames) for index in range(len(rows))]
+        return [self._answer(row, blank_frames) for row in rows]
 
     def _answer(self, row: Row, blank: bool) -> Prediction:
         try:

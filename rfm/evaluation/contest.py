@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float64
 
-from rfm.batch.clips import Row
 from rfm.evaluation.baselines import Baseline
 from rfm.evaluation.controls import BLANK, FLOOR, SWAPPED, ControlledRows
 from rfm.evaluation.exam import Exam
@@ -22,21 +20,12 @@ from rfm.evaluation.gaps import best_control, paired_gap, unpaired_gap
 from rfm.evaluation.judge import BREAKDOWNS, Sheet
 from rfm.evaluation.metrics import Numbers
 from rfm.evaluation.set_metrics import set_metrics
-from rfm.inference.predictor import Prediction
+from rfm.inference.engine import Engine
+from rfm.inference.prediction import Prediction
 
 Predicted = Mapping[str, Float64[np.ndarray, " n"]]
 """Answers on the scale of the truth by sample type, in the order of the sheets' rows; NaN where unparsed."""
 _FEW = ("strategy",)
-
-
-class Answers(Protocol):
-    """Whatever answers rows: a `Predictor`, a `Baseline`."""
-
-    def predict(
-        self, rows: Sequence[Row], batch_size: int = 1, max_new_tokens: int = 10, *, blank_frames: bool = False
-    ) -> list[Prediction]:
-        """Return a `Prediction` for each row, in the rows' order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +43,7 @@ class Contest:
         computed, not_computed = set_metrics(self.sheets, self.predicted)
         return {**self._judged(self.sheets, self.predicted, BREAKDOWNS), **computed}, not_computed
 
-    def control(self, name: str, model: Answers) -> Numbers:
+    def control(self, name: str, model: Engine) -> Numbers:
         """Return the metrics of the same rows under a control, with the gaps that the model is ahead by."""
         if name == FLOOR:
             return self._floor()
@@ -76,7 +65,7 @@ class Contest:
         """Return the metrics of a baseline on the same rows, with the gaps that the model is ahead by."""
         engine = Baseline(name, self.exam.root, discrete=self.exam.discrete, all_readable=True)
         rows = [int(row) for sheet in self.sheets for row in sheet.rows]
-        said = engine.predict(self.exam.dataset.select(rows)) if rows else []
+        said = engine.predict(self.exam.dataset.select(rows), len(rows), progress=False) if rows else []
         return self._beside(self.sheets, self.sheets, parse(self.sheets, said))
 
     def best_constant(self) -> Numbers:

@@ -16,14 +16,16 @@ import numpy as np
 
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.baselines import BASELINES, Baseline
-from rfm.evaluation.contest import Answers, Contest, parse
+from rfm.evaluation.contest import Contest, parse
 from rfm.evaluation.exam import Exam, open_exam
 from rfm.evaluation.judge import make_sheets, unreadable_report
 from rfm.evaluation.metrics import Numbers
 from rfm.evaluation.options import EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.report import print_results
-from rfm.inference.predictor import Prediction, Predictor
+from rfm.inference.engine import Engine
+from rfm.inference.prediction import Prediction
+from rfm.inference.predictor import Predictor
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ def evaluate_checkpoint(options: EvaluateOptions) -> Numbers:
     return results
 
 
-def open_engine(options: EvaluateOptions, exam: Exam) -> Answers:
+def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
     """Return what answers the rows: the checkpoint, or the baseline that `model_path` names."""
     if options.model_path in BASELINES:
         return Baseline(options.model_path, exam.root, discrete=exam.discrete)
@@ -74,7 +76,7 @@ def open_engine(options: EvaluateOptions, exam: Exam) -> Answers:
     )
 
 
-def _ask(engine: Answers, options: EvaluateOptions, exam: Exam) -> dict[int, Prediction]:
+def _ask(engine: Engine, options: EvaluateOptions, exam: Exam) -> dict[int, Prediction]:
     """Return what was said to each row that can be judged."""
     rows = exam.asked.tolist()
     asked = exam.dataset if len(rows) == len(exam) else exam.dataset.select(rows)
@@ -82,7 +84,7 @@ def _ask(engine: Answers, options: EvaluateOptions, exam: Exam) -> dict[int, Pre
     return dict(zip(rows, said, strict=True))
 
 
-def _results(options: EvaluateOptions, exam: Exam, contest: Contest, unreadable: Numbers, engine: Answers) -> Numbers:
+def _results(options: EvaluateOptions, exam: Exam, contest: Contest, unreadable: Numbers, engine: Engine) -> Numbers:
     kinds = exam.columns["sample_type"]
     numbers, not_computed = contest.model()
     constant = contest.best_constant()

@@ -12,7 +12,7 @@ from rfm.evaluation.contest import Predicted
 from rfm.evaluation.exam import Exam
 from rfm.evaluation.judge import Sheet
 from rfm.evaluation.metrics import Numbers
-from rfm.inference.predictor import Prediction
+from rfm.inference.prediction import Prediction
 
 
 def saved_predictions(

@@ -18,7 +18,7 @@ def root(tmp_path_factory):
 
 
 def say(root, name, *rows, **changes):
-    return [one.text for one in Baseline(name, root).predict(rows, **changes)]
+    return [one.text for one in Baseline(name, root).predict(rows, progress=False, **changes)]
 
 
 def progress(*indices, path="grey.npz", prompt="how far?"):
