@@ -13,26 +13,36 @@ without a Trainer or model of our own, and the loss equals that of full logits.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from rfm.batch.clips import Row, clips_of
+from rfm.batch.clips import PREFIXES, Row, clips_of
 from rfm.batch.colour_jitter import SEED_COLUMN, ColourJitter
 from rfm.batch.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
 from rfm.batch.frame_store import FrameStore
-from rfm.batch.patches import Grid, normalise, patchify, patchify_images
+from rfm.batch.patches import Grid, image_grid, normalise, patchify, patchify_images, video_grid
+from rfm.batch.room import Patches, Room
 from rfm.batch.sequences import packed, padded
 from rfm.errors import DataError
 
 BLANK = 128
 
 Batch = dict[str, Any]
-Patches = UInt8[np.ndarray, "n d"]
+Clip = UInt8[np.ndarray, "t h w 3"]
+
+
+class EncodedRow(NamedTuple):
+    """A row ready for a batch: its conversation, and patches and grids of its clips."""
+
+    conversation: Encoded
+    patches: list[Patches]
+    grids: list[Grid]
 
 
 class VQACollator:
@@ -61,31 +71,30 @@ class VQACollator:
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """Collate rows; raises `DataError` where one of them cannot be used."""
-        return self.batch([self.encode(row) for row in rows])
+        spec = self.encoder.spec
+        width = 3 * spec.temporal_patch_size * spec.patch_size**2
+        room = Room(sum(self._expected_patches(row) for row in rows), width)
+        return self.batch([self.encode(row, room) for row in rows], room)
 
-    def encode(self, row: Row) -> tuple[Encoded, list[Patches], list[Grid]]:
-        """Encode one row: its conversation, patches and grids."""
-        clips = [self.frames.clip(reference) for reference in clips_of(row)]
-        if self.colour_jitter and row.get(SEED_COLUMN) is not None:
-            jitter = ColourJitter.draw(row[SEED_COLUMN], self.colour_jitter)
-            clips = [jitter.apply(clip) for clip in clips]
-        if _ticket(row) < self.blank_share:
-            clips = [np.full_like(clip, BLANK) for clip in clips]
-        cut = [self._patches(clip) for clip in clips]
-        names = VIDEO_NAMES[row["sample_type"]]
-        as_images = self.frames.form.use_multi_image
-        videos = [
-            Video(name, len(clip), tuple(grids), as_images)
-            for name, clip, (_, grids) in zip(names, clips, cut, strict=True)
-        ]
-        encoded = self.encoder.encode(videos, _text(row, "prompt"), _text(row, "answer") if self.with_answers else None)
-        return encoded, [patches for patches, _ in cut], [grid for _, grids in cut for grid in grids]
+    def encode(self, row: Row, room: Room | None = None) -> EncodedRow:
+        """Encode one row, with its patches in `room` as far as there is some."""
+        parts, grids, videos = [], [], []
+        names = VIDEO_NAMES.get(row.get("sample_type", ""), ())
+        prompt, answer = _text(row, "prompt"), _text(row, "answer") if self.with_answers else None
+        for reference, name in zip(clips_of(row), names, strict=True):
+            clip = self._changed(row, self.frames.clip(reference))
+            patches, cut = self._patches(clip, room)
+            parts.append(patches)
+            grids += cut
+            videos.append(Video(name, len(clip), tuple(cut), self.frames.form.use_multi_image))
+        return EncodedRow(self.encoder.encode(videos, prompt, answer), parts, grids)
 
-    def batch(self, encoded: Sequence[tuple[Encoded, list[Patches], list[Grid]]]) -> Batch:
-        """Pad or pack encoded rows and put their patches one after the other."""
-        batch = self._tokens([conversation for conversation, _, _ in encoded])
-        patches = torch.from_numpy(np.concatenate([part for _, parts, _ in encoded for part in parts]))
-        grids = torch.tensor([grid for _, _, grids in encoded for grid in grids], dtype=torch.int64)
+    def batch(self, encoded: Sequence[EncodedRow], room: Room | None = None) -> Batch:
+        """Pad or pack encoded rows and put their patches one after the other; `room` is that of all of them."""
+        batch = self._tokens([row.conversation for row in encoded])
+        parts = [part for row in encoded for part in row.patches]
+        patches = torch.from_numpy(np.concatenate(parts)) if room is None else room.joined(parts)
+        grids = torch.tensor([grid for row in encoded for grid in row.grids], dtype=torch.int64)
         images = self.frames.form.use_multi_image
         batch["pixel_values" if images else "pixel_values_videos"] = (
             normalise(patches, self.encoder.spec) if self.normalise else patches
@@ -93,17 +102,36 @@ class VQACollator:
         batch["image_grid_thw" if images else "video_grid_thw"] = grids
         return batch
 
-    def _tokens(self, conversations: Sequence[Encoded]) -> Batch:
-        visual = self.encoder.image_pad if self.frames.form.use_multi_image else self.encoder.video_pad
-        if self.packed:
-            return packed(conversations, visual)
-        return padded(conversations, self.encoder.pad, visual, with_answers=self.with_answers)
+    def _expected_patches(self, row: Row) -> int:
+        """Return how many patches a row should have by its own account; what it is wrong by costs time alone."""
+        total = 0
+        for prefix in PREFIXES.get(row.get("sample_type", ""), ()):
+            indices, shape = row.get(f"{prefix}frame_indices") or (), row.get(f"{prefix}frames_shape") or ()
+            if len(shape) == 4:
+                height, width = self.frames.size(len(indices), shape[1], shape[2])
+                total += math.prod(self._grid(len(indices), height, width))
+        return total
 
-    def _patches(self, clip: UInt8[np.ndarray, "t h w 3"]) -> tuple[Patches, list[Grid]]:
+    def _changed(self, row: Row, clip: Clip) -> Clip:
+        if self.colour_jitter and row.get(SEED_COLUMN) is not None:
+            clip = ColourJitter.draw(row[SEED_COLUMN], self.colour_jitter).apply(clip)
+        return np.full_like(clip, BLANK) if self.blank_share and _ticket(row) < self.blank_share else clip
+
+    def _grid(self, count: int, height: int, width: int) -> Grid:
+        grid = image_grid if self.frames.form.use_multi_image else video_grid
+        return grid(count, height, width, self.encoder.spec)
+
+    def _patches(self, clip: Clip, room: Room | None) -> tuple[Patches, list[Grid]]:
+        grid = self._grid(clip.shape[0], clip.shape[1], clip.shape[2])
+        out = None if room is None else room.take(math.prod(grid))
         if self.frames.form.use_multi_image:
-            return patchify_images(clip, self.encoder.spec)
-        patches, grid = patchify(clip, self.encoder.spec)
-        return patches, [grid]
+            return patchify_images(clip, self.encoder.spec, out)
+        return patchify(clip, self.encoder.spec, out)[0], [grid]
+
+    def _tokens(self, conversations: Sequence[Encoded]) -> Batch:
+        if self.packed:
+            return packed(conversations)
+        return padded(conversations, self.encoder.pad, with_answers=self.with_answers)
 
 
 def _ticket(row: Row) -> float:

@@ -139,8 +139,9 @@ class _Measure:
                 else ((-(-count // spec.temporal_patch_size), rows, columns),)
             )
             videos.append(Video(name, count, grids, as_images))
-        encoded = self.encoder.encode(videos, "", None)
-        return len(encoded.ids), sum(block.tokens for block in encoded.blocks)
+        ids = self.encoder.encode(videos, "", None).ids
+        pad = self.encoder.image_pad if as_images else self.encoder.video_pad
+        return len(ids), int((ids == pad).sum())
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[Any], Int64[np.ndarray, " rows"]]:

@@ -36,15 +36,14 @@ import torch
 from jaxtyping import Int64
 
 from rfm.batch.conversation import Encoded
-from rfm.batch.positions import rope_positions
 
 IGNORE_INDEX = -100
 
 Tensors = dict[str, Any]
 
 
-def padded(rows: Sequence[Encoded], pad: int, visual: int, *, with_answers: bool = True) -> Tensors:
-    """Pad rows on the left with the token `pad`; `visual` is the token that stands for visual content.
+def padded(rows: Sequence[Encoded], pad: int, *, with_answers: bool = True) -> Tensors:
+    """Pad rows on the left with the token `pad`.
 
     Without answers the batch is one for generation: it ends where the answers begin, and has no labels.
     """
@@ -55,7 +54,7 @@ def padded(rows: Sequence[Encoded], pad: int, visual: int, *, with_answers: bool
     for index, row in enumerate(rows):
         start = shape[1] - len(row.ids)
         ids[index, start:], mask[index, start:] = row.ids, 1
-        positions[:, index, start:] = rope_positions(row.ids == visual, row.blocks)
+        positions[:, index, start:] = row.positions
     batch: Tensors = _tensors(input_ids=ids, attention_mask=mask, position_ids=positions)
     if with_answers:
         keep = max(row.answer_tokens for row in rows) + 1
@@ -71,7 +70,7 @@ def padded_labels(rows: Sequence[Encoded], keep: int) -> Int64[np.ndarray, "rows
     return labels
 
 
-def packed(rows: Sequence[Encoded], visual: int) -> Tensors:
+def packed(rows: Sequence[Encoded]) -> Tensors:
     """Put rows one after the other; each must have an answer."""
     lengths = np.array([len(row.ids) for row in rows])
     ends = np.cumsum(lengths)
@@ -79,7 +78,7 @@ def packed(rows: Sequence[Encoded], visual: int) -> Tensors:
     positions = np.empty((4, 1, ends[-1]), dtype=np.int64)
     for row, start, end in zip(rows, ends - lengths, ends, strict=True):
         positions[0, 0, start:end] = np.arange(end - start)
-        positions[1:, 0, start:end] = rope_positions(row.ids == visual, row.blocks)
+        positions[1:, 0, start:end] = row.positions
     answers = np.concatenate([np.arange(end - row.answer_tokens, end) for row, end in zip(rows, ends, strict=True)])
     labels = ids[answers][None]
     return {

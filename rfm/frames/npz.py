@@ -4,32 +4,34 @@
   the zip. Positioned reads rather than a memory map: as quick, and a file that shrinks meanwhile is an error instead of
   a killed process. The zip's checksum covers whole arrays and is not looked at;
 - compressed: the same array deflated: inflated up to the last chosen frame, one frame in memory at a time;
-- jpeg: `jpeg` uint8 [N], all frames one after the other, `offsets` int64 [T + 1], `shape`: only chosen frames decoded.
+- jpeg: `jpeg` uint8 [N], all frames one after the other, `offsets` int64 [T + 1], `shape`: only chosen frames decoded,
+  by simplejpeg (libjpeg-turbo): the same pixels as Pillow's in a third of the time.
 
-16 of 32 frames of 224 x 224 on one core: stored 0.5 ms, compressed 37 ms, jpeg 7 to 13 ms.
+16 of 32 frames of 224 x 224 on one core: stored 0.3 ms, compressed 37 ms, jpeg 3 ms.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+import simplejpeg
 from jaxtyping import Int, Int64, UInt8
 from PIL import Image
 
 from rfm.errors import ConfigError, DataError
+from rfm.frames.npz_layout import Layout, layout
 from rfm.trajectories.npz_header import (
     NpzMember,
-    frames_shape,
+    broken_is_data_error,
     npz_frames_shape,
-    npz_member,
     npz_member_shape,
     reading,
-    small_array,
 )
 from rfm.trajectories.staging import staged_file
 
@@ -43,7 +45,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def read_npz_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
     """The frames at `indices`, in that order; repeated ones are read once. DataError names what is wrong."""
     wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-    return reading(path, lambda archive: _read(archive, path, wanted))
+    found = layout(path)
+    check_indices(wanted, found.shape[0], path)
+    if (np.diff(wanted) > 0).all():
+        return _frames(path, wanted, found)
+    distinct, place = np.unique(wanted, return_inverse=True)
+    return _frames(path, distinct, found)[place]
 
 
 def write_npz(path: Path, frames: UInt8[np.ndarray, "t h w 3"], form: str = "stored") -> None:
@@ -70,58 +77,58 @@ def check_indices(wanted: Int64[np.ndarray, "n"], num_frames: int, path: Path) -
         raise DataError(f"`frame_indices[{at}]` must be {rule}, but is {wanted[at]}")
 
 
-def _read(archive: zipfile.ZipFile, path: Path, wanted: Int64[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
-    num_frames, *size = frames_shape(archive, path)
-    check_indices(wanted, num_frames, path)
-    distinct, place = np.unique(wanted, return_inverse=True)
-    frames = _distinct_frames(archive, path, distinct, (num_frames, *size))
-    return frames if np.array_equal(distinct, wanted) else frames[place]
-
-
-def _distinct_frames(
-    archive: zipfile.ZipFile, path: Path, distinct: Int64[np.ndarray, "k"], shape: tuple[int, ...]
-) -> UInt8[np.ndarray, "k h w 3"]:
-    if "frames.npy" not in archive.namelist():
-        return _decode_jpeg(archive, path, distinct, shape)
-    member = npz_member(archive, path, "frames")
-    if member.dtype != np.uint8:
-        raise DataError(f"`frames` in {path} must be uint8, but is {member.dtype}")
-    if member.fortran_order:  # frames are not contiguous in it: nothing can be skipped
-        return np.ascontiguousarray(_whole_array(archive, member)[distinct])
-    frames = np.empty((len(distinct), *shape[1:]), dtype=np.uint8)
-    if member.offset is None:
-        _inflate(archive, member, distinct, frames)
+def _frames(path: Path, distinct: Int64[np.ndarray, "k"], found: Layout) -> UInt8[np.ndarray, "k h w 3"]:
+    if found.member.fortran_order:  # frames are not contiguous in it: nothing can be skipped
+        whole = reading(path, lambda archive: _whole_array(archive, found.member))
+        return np.ascontiguousarray(whole[distinct])
+    frames = np.empty((len(distinct), *found.shape[1:]), dtype=np.uint8)
+    if found.member.offset is None:
+        reading(path, lambda archive: _inflate(archive, path, found, distinct, frames))
     else:
-        _read_stored(path, member.offset, distinct, frames)
+        _read_stored(path, found, distinct, frames)
     return frames
 
 
 def _read_stored(
-    path: Path, offset: int, distinct: Int64[np.ndarray, "k"], frames: UInt8[np.ndarray, "k h w 3"]
+    path: Path, found: Layout, distinct: Int64[np.ndarray, "k"], frames: UInt8[np.ndarray, "k h w 3"]
 ) -> None:
-    size = frames[0].nbytes if len(frames) else 0
-    with path.open("rb", buffering=0) as stream:
+    start, borders = found.member.offset or 0, found.offsets
+    with broken_is_data_error(path), path.open("rb", buffering=0) as stream:
         for frame, index in zip(frames, distinct.tolist(), strict=True):
-            _read_into(stream, offset + index * size, frame, path)
+            if borders is None:
+                _read_into(stream, start + index * frame.nbytes, frame.reshape(-1).data, path)
+                continue
+            image = bytearray(int(borders[index + 1] - borders[index]))
+            _read_into(stream, start + int(borders[index]), memoryview(image), path)
+            _decode(image, frame, index, path)
 
 
-def _read_into(stream: io.FileIO, offset: int, target: UInt8[np.ndarray, "..."], path: Path) -> None:
+def _read_into(stream: io.FileIO, offset: int, target: memoryview, path: Path) -> None:
     stream.seek(offset)
-    if stream.readinto(target.reshape(-1).data) != target.nbytes:
+    if stream.readinto(target) != target.nbytes:
         raise DataError(f"{path} must hold {target.nbytes} bytes at {offset}, but ends before: it was cut off")
 
 
 def _inflate(
-    archive: zipfile.ZipFile, member: NpzMember, distinct: Int64[np.ndarray, "k"], frames: UInt8[np.ndarray, "k h w 3"]
+    archive: zipfile.ZipFile,
+    path: Path,
+    found: Layout,
+    distinct: Int64[np.ndarray, "k"],
+    frames: UInt8[np.ndarray, "k h w 3"],
 ) -> None:
-    size = frames[0].nbytes if len(frames) else 0
-    with archive.open(f"{member.name}.npy") as stream:
-        stream.read(member.header_size)
+    size = math.prod(found.shape[1:])
+    borders = np.arange(found.shape[0] + 1) * size if found.offsets is None else found.offsets
+    with archive.open(f"{found.member.name}.npy") as stream:
+        stream.read(found.member.header_size)
         at = 0
         for frame, index in zip(frames, distinct.tolist(), strict=True):
-            for _ in range(at, index):
-                _read_exactly(stream, size)
-            frame.reshape(-1)[:] = np.frombuffer(_read_exactly(stream, size), dtype=np.uint8)
+            for skipped in range(at, index):
+                _read_exactly(stream, int(borders[skipped + 1] - borders[skipped]))
+            data = _read_exactly(stream, int(borders[index + 1] - borders[index]))
+            if found.offsets is None:
+                frame.reshape(-1)[:] = np.frombuffer(data, dtype=np.uint8)
+            else:
+                _decode(data, frame, index, path)
             at = index + 1
 
 
@@ -139,41 +146,17 @@ def _whole_array(archive: zipfile.ZipFile, member: NpzMember) -> UInt8[np.ndarra
     return data.reshape(member.shape, order="F")
 
 
-def _decode_jpeg(
-    archive: zipfile.ZipFile, path: Path, distinct: Int64[np.ndarray, "k"], shape: tuple[int, ...]
-) -> UInt8[np.ndarray, "k h w 3"]:
-    offsets = _jpeg_offsets(archive, path, shape[0])
-    with archive.open("jpeg.npy") as stream:
-        stream.seek(npz_member(archive, path, "jpeg").header_size)
-        start = stream.tell()
-        frames = []
-        for index in distinct.tolist():
-            stream.seek(start + int(offsets[index]))
-            data = _read_exactly(stream, int(offsets[index + 1] - offsets[index]))
-            frames.append(_decode_one(data, index, path, (shape[2], shape[1])))
-    return np.stack(frames) if frames else np.empty((0, *shape[1:]), dtype=np.uint8)
-
-
-def _jpeg_offsets(archive: zipfile.ZipFile, path: Path, num_frames: int) -> Int64[np.ndarray, "t+1"]:
-    member = npz_member(archive, path, "jpeg")
-    if member.dtype != np.uint8 or len(member.shape) != 1:
-        raise DataError(f"`jpeg` in {path} must be uint8 [N], but is {member.dtype} of shape {member.shape}")
-    offsets = small_array(archive, path, "offsets", num_frames + 1)
-    if offsets[0] != 0 or offsets[-1] != member.shape[0] or (np.diff(offsets) <= 0).any():
-        raise DataError(f"`offsets` in {path} must rise from 0 to {member.shape[0]} (bytes in `jpeg`), but do not")
-    return offsets
-
-
-def _decode_one(data: bytes, index: int, path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def _decode(image: bytes | bytearray, frame: UInt8[np.ndarray, "h w 3"], index: int, path: Path) -> None:
+    """Decode an image into its frame, whose size it must have: known before any memory is taken."""
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            if image.size != size:
-                raise DataError(
-                    f"frame {index} in {path} must be {size[1]} x {size[0]} as `shape` says, but is "
-                    f"{image.size[1]} x {image.size[0]}"
-                )
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        height, width, *_ = simplejpeg.decode_jpeg_header(image)
+        if (height, width) != frame.shape[:2]:
+            raise DataError(
+                f"frame {index} in {path} must be {frame.shape[0]} x {frame.shape[1]} as `shape` says, but is "
+                f"{height} x {width}"
+            )
+        simplejpeg.decode_jpeg(image, "RGB", buffer=frame)
+    except ValueError as error:
         raise DataError(f"frame {index} in {path} must be a JPEG image, but decoding it gives: {error}") from error
 
 

@@ -12,7 +12,8 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
@@ -59,9 +60,15 @@ def npz_frames_shape(path: Path) -> tuple[int, int, int, int]:
 
 def reading(path: Path, read: Callable[[zipfile.ZipFile], _Result]) -> _Result:
     """`read(archive)` on the open .npz, with anything that is broken in it raised as a DataError naming the file."""
+    with broken_is_data_error(path), zipfile.ZipFile(path) as archive:
+        return read(archive)
+
+
+@contextmanager
+def broken_is_data_error(path: Path) -> Iterator[None]:
+    """Raise what reading a broken .npz gives as a DataError that names the file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return read(archive)
+        yield
     except FileNotFoundError as error:
         raise DataError(f"frames file {path} must exist, but does not") from error
     except (*_BROKEN_ZIP, *_BROKEN_NPY) as error:

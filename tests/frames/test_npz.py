@@ -1,11 +1,14 @@
 import contextlib
+import io
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import FORMS, npz_frames_shape, npz_member_shape, read_npz_frames, write_npz
@@ -183,3 +186,32 @@ def test_writing_refuses_what_are_no_frames(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`form` must be one of stored, compressed, jpeg, but is `zip`"):
         write_npz(tmp_path / "a.npz", clip(), "zip")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_was_written_anew_is_looked_at_again(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a.npz"
+    write_npz(path, clip(), form)
+    assert read_npz_frames(path, [5]).shape == (1, 16, 24, 3)
+    write_npz(path, clip(3, 32, 16), form)
+    assert read_npz_frames(path, [2]).shape == (1, 32, 16, 3)
+    with pytest.raises(DataError, match=r"must be < 3 \(frames in"):
+        read_npz_frames(path, [5])
+
+
+def test_images_in_a_compressed_file(tmp_path: Path) -> None:
+    write_npz(tmp_path / "a.npz", clip(), "jpeg")
+    np.savez_compressed(tmp_path / "b.npz", **dict(np.load(tmp_path / "a.npz")))
+    for indices in ([0, 5], [4, 4, 1]):
+        np.testing.assert_array_equal(
+            read_npz_frames(tmp_path / "b.npz", indices), read_npz_frames(tmp_path / "a.npz", indices)
+        )
+
+
+def test_images_are_decoded_as_pillow_decodes_them(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 40, 56, 3), dtype=np.uint8)
+    write_npz(tmp_path / "a.npz", frames, "jpeg")
+    with np.load(tmp_path / "a.npz") as arrays:
+        images = [arrays["jpeg"][a:b].tobytes() for a, b in pairwise(arrays["offsets"])]
+    expected = np.stack([np.asarray(Image.open(io.BytesIO(image))) for image in images])
+    np.testing.assert_array_equal(read_npz_frames(tmp_path / "a.npz", range(3)), expected)
