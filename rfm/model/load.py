@@ -1,6 +1,6 @@
 """A model ready to use: weights, tokenizer, preprocessing parameters and input format.
 
-In: `tiny`, a hub name, a folder with a full checkpoint, or one with an adapter that was not merged. Out:
+In: `tiny` or `tiny-64`, a hub name, a folder with a full checkpoint, or one with an adapter that was not merged. Out:
 `LoadedModel`. The class comes from the configuration (`AutoModelForImageTextToText`); tokenizer and preprocessing are
 kept by ourselves, so that neither torchvision nor `AutoProcessor` is needed.
 """
@@ -70,8 +70,8 @@ def load_model(
     `seed` and `texts` draw a new `tiny` and train its tokenizer. Raises `DataError` ("Model not found: …") where
     there is nothing to load.
     """
-    if str(name) == tiny.NAME:
-        loaded = _new_tiny(seed, texts)
+    if str(name) in tiny.PRESETS:
+        loaded = _new_tiny(str(name), seed, texts)
     else:
         folder = Path(name)
         if not folder.is_dir() and _is_path(str(name)):
@@ -85,13 +85,13 @@ def load_model(
     return loaded if device is None else replace(loaded, model=loaded.model.to(device))
 
 
-def _new_tiny(seed: int, texts: Iterable[str]) -> LoadedModel:
-    model, tokenizer = tiny.build_tiny(seed, texts)
+def _new_tiny(name: str, seed: int, texts: Iterable[str]) -> LoadedModel:
+    model, tokenizer = tiny.build_tiny(seed, texts, tiny.PRESETS[name])
     spec = tiny.tiny_spec()
     accept_uint8(model, spec)
     use_matrix_product(model)
     use_equal_segments(model)
-    return LoadedModel(model, tokenizer, spec, tiny.NAME, None, tiny.processor_files(spec))
+    return LoadedModel(model, tokenizer, spec, name, None, tiny.processor_files(spec))
 
 
 def _full(name: str, trust_remote_code: bool, options: dict[str, Any]) -> LoadedModel:
@@ -122,7 +122,7 @@ def _adapter(folder: Path, trust_remote_code: bool, trainable: bool, options: di
     from peft import PeftModel  # half a second to import, and only adapters need it
 
     base = _full(base_of(folder), trust_remote_code, options)
-    model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=trainable)
+    model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False)
     tokenizer = load_tokenizer(str(folder), trust_remote_code)
     return replace(base, model=model, tokenizer=tokenizer, name=str(folder), form=InputFormat.load(folder))
 

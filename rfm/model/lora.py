@@ -9,6 +9,7 @@ Source: LoRA (arXiv:2106.09685); all linear layers as in QLoRA (arXiv:2305.14314
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ def add_lora(model: Any, *, rank: int, alpha: int, tower: bool) -> Any:
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=False)
     use_one_dtype(adapted, model.dtype)
+    adapted.load_adapter = partial(adapted.load_adapter, autocast_adapter_dtype=False)  # the Trainer's way to resume
     return adapted
 
 

@@ -20,7 +20,8 @@ def nf4(model_name: str, dtype: torch.dtype) -> Any:
     """Return the transformers configuration that loads a model in 4 bits and computes in `dtype`."""
     if model_name == "tiny":
         raise ConfigError(
-            "`quantization` must not be given with the model `tiny`, which is drawn and not loaded; drop --quantization"
+            "`quantization` must not be given with the model `tiny`, whose sizes are no multiples of 64; take "
+            "--model_name tiny-64 or drop --quantization"
         )
     if find_spec("bitsandbytes") is None:
         raise MissingExtraError(

@@ -1,4 +1,4 @@
-"""The `tiny` preset: a random Qwen3-VL of about 0.6 million parameters that learns on one CPU core.
+"""The presets `tiny` and `tiny-64`: random Qwen3-VLs of 0.6 and 0.7 million parameters that learn on one CPU core.
 
 In: a seed and texts for the tokenizer. Out: the stock `Qwen3VLForConditionalGeneration`, a small `Qwen2Tokenizer` and
 the preprocessing parameters. It is the true architecture (vision tower, merger, DeepStack, interleaved rotary
@@ -23,7 +23,6 @@ from rfm.batch.patches import VisionSpec
 from rfm.model.chat_template import CHAT_TEMPLATE
 from rfm.model.tiny_tokenizer import build_tokenizer
 
-NAME = "tiny"
 FRAME_SIZE = 32
 """Side in pixels that frames are resized to where no size was asked for."""
 
@@ -49,6 +48,11 @@ class TinySizes:
     text_mlp: int = 288
     rope_theta: float = 10_000.0
     std: float = 0.04
+
+
+NAME = "tiny"
+PRESETS = {NAME: TinySizes(), "tiny-64": TinySizes(text_width=128, text_mlp=256)}
+"""By model name; 4-bit weights need inner sizes of the language model that are multiples of 64."""
 
 
 def tiny_spec(sizes: TinySizes = TinySizes()) -> VisionSpec:  # frozen

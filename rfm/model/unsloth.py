@@ -88,9 +88,10 @@ def _fast_vision_model(name: str) -> Any:
         )
     if not torch.cuda.is_available():
         raise ConfigError("`use_unsloth` must run on a GPU, but torch finds none here; remove --use_unsloth")
-    if name == tiny.NAME:
+    if name in tiny.PRESETS:
         raise ConfigError(
-            "`use_unsloth` must not be given with the model `tiny`, which is drawn and not loaded; remove --use_unsloth"
+            f"`use_unsloth` must not be given with the model `{name}`, which is drawn and not loaded; "
+            "remove --use_unsloth"
         )
     from unsloth import FastVisionModel
 

@@ -37,7 +37,10 @@ BLOCK = 64
 
 
 class MasterAdamW(torch.optim.Optimizer):
-    """AdamW whose bfloat16 parameters have float32 masters; `eight_bit` keeps the moments in 8 bits."""
+    """AdamW whose bfloat16 parameters have float32 masters; `eight_bit` keeps the moments in 8 bits.
+
+    `fused` compiles the arithmetic of a step into one kernel: on a GPU it is bound by memory, and read once.
+    """
 
     def __init__(
         self,
@@ -48,11 +51,14 @@ class MasterAdamW(torch.optim.Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         eight_bit: bool = False,
+        fused: bool = False,
     ) -> None:
         self._update: Callable[..., None] = _update
         super().__init__(
             params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "eight_bit": eight_bit}
         )
+        if fused:
+            self.compile()
 
     def compile(self, backend: str = "inductor") -> None:
         """Fuse the arithmetic of a step with `torch.compile`."""

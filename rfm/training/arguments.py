@@ -10,6 +10,7 @@ import torch
 from transformers import TrainingArguments
 
 from rfm.training.options import TrainOptions
+from rfm.training.trainable import weights_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         report_to=options.report_to,
         seed=options.seed,
         use_cpu=not on_gpu,
-        bf16=bf16,
+        bf16=bf16 and _needs_autocast(options),
         **{name: getattr(options, name) for name in SAME_NAME},
         warmup_steps=options.warmup_ratio if options.warmup_steps is None else options.warmup_steps,
         eval_strategy=eval_strategy,
@@ -59,6 +60,14 @@ def _best(options: TrainOptions) -> dict[str, Any]:
         "greater_is_better": metric.endswith("accuracy"),
         "load_best_model_at_end": options.load_best_model_at_end,
     }
+
+
+def _needs_autocast(options: TrainOptions) -> bool:
+    """Tell whether bfloat16 arithmetic takes autocast: bfloat16 weights compute in bfloat16 by themselves.
+
+    Autocast over them would only add conversions, such as layer norms in float32. Unsloth expects it.
+    """
+    return options.use_unsloth or weights_dtype(options) is torch.float32
 
 
 def _checkpointing(wanted: bool) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def _small_dataset(path: Path, rows: int) -> Path:
 
 def _collator(options: CheckOptions, root: Path, texts: list[str]) -> VQACollator:
     loaded = load_model(options.model_name, texts=texts)
-    side = tiny.FRAME_SIZE if options.model_name == tiny.NAME else None
+    side = tiny.FRAME_SIZE if options.model_name in tiny.PRESETS else None
     form = loaded.form or InputFormat(side, side, use_multi_image=options.use_multi_image)
     if options.use_multi_image and not form.use_multi_image:
         raise ConfigError(

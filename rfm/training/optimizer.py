@@ -1,4 +1,6 @@
-"""Muon for hidden matrices with AdamW for everything else, as one optimizer for the stock Trainer.
+"""Which optimizer a run has; Muon for hidden matrices with AdamW for everything else, as one optimizer.
+
+AdamW on float32 weights is the Trainer's own, on bfloat16 weights ours, which keeps masters (`rfm.training.adamw`).
 
 A model trained from random weights learns to look at the video only once its attention has found the few visual tokens
 that matter; on the demo's task Muon gets there in a third of AdamW's steps (benchmarks/RESULTS.md). Fine-tuning a
@@ -10,14 +12,45 @@ of AdamW's (`match_rms_adamw`, arXiv:2502.16982).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from rfm.errors import MissingExtraError
+from rfm.training.adamw import MasterAdamW
+from rfm.training.options import TrainOptions
+
+logger = logging.getLogger(__name__)
 
 _NOT_HIDDEN = ("embed", "lm_head")
+
+
+def optimizer_arguments(options: TrainOptions, model: Any) -> dict[str, Any]:
+    """Return the arguments that give the stock Trainer the optimizer of a run; none where it has it itself."""
+    betas = options.adam_beta1, options.adam_beta2
+    if options.optim == "muon":
+        muon = muon_with_adamw(
+            model,
+            learning_rate=options.learning_rate,
+            muon_learning_rate=options.muon_learning_rate,
+            betas=betas,
+            weight_decay=options.weight_decay,
+        )
+        return {"optimizers": (muon, None)}
+    dtypes = {parameter.dtype for parameter in model.parameters() if parameter.requires_grad}
+    if options.optim == "adamw" and torch.bfloat16 not in dtypes:
+        return {}
+    eight_bit = options.optim == "adamw_8bit"
+    if torch.bfloat16 in dtypes:
+        logger.info("bfloat16 weights have float32 masters, %d bytes a trained weight in all", 8 if eight_bit else 14)
+    return {
+        "optimizer_cls_and_kwargs": (
+            MasterAdamW,
+            {"lr": options.learning_rate, "betas": betas, "eight_bit": eight_bit, "fused": options.torch_compile},
+        )
+    }
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

@@ -14,7 +14,7 @@ from rfm.errors import ConfigError
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup")
 STRATEGIES = ("no", "steps", "epoch")
 TRACKERS = ("tensorboard", "wandb", "none")
-OPTIMIZERS = ("adamw", "muon")
+OPTIMIZERS = ("adamw", "adamw_8bit", "muon")
 DTYPES = ("auto", "float32", "bfloat16")
 BEST_BY = ("loss", "preference_accuracy", "progress_mae", "progress_rmse", "similarity_accuracy")
 LATEST = "latest"
@@ -62,7 +62,9 @@ class TrainOptions:
     blank_share: float = _option(
         0.0, "share of rows trained on with grey frames, so that not seeing gives a prior and not noise"
     )
-    optim: str = _option("adamw", "optimizer; muon is for training from random weights", OPTIMIZERS)
+    optim: str = _option(
+        "adamw", "optimizer; adamw_8bit needs 6 bytes less a trained weight, muon is for random weights", OPTIMIZERS
+    )
     muon_learning_rate: float = _option(2.5e-3, "peak learning rate of matrices with --optim muon")
     lr_scheduler_type: str = _option("cosine", "schedule of the learning rate", SCHEDULERS)
     warmup_ratio: float = _option(0.1, "share of the steps that warm up")
@@ -73,6 +75,11 @@ class TrainOptions:
     adam_beta2: float = _option(0.999, "AdamW beta2")
     bf16: bool | None = _option(None, "bfloat16 arithmetic; default true on a GPU, float32 on a CPU")
     gradient_checkpointing: bool = _option(True, "compute activations twice to save memory")
+    torch_compile: bool = _option(False, "compile layer by layer; the first steps then take minutes")
+    packing: bool = _option(
+        False, "put rows one after the other instead of padding them; --per_device_train_batch_size has no effect then"
+    )
+    max_tokens: int = _option(16_384, "tokens of a packed batch, at most")
     dataloader_num_workers: int = _option(4, "processes that make batches")
 
     save_strategy: str = _option("steps", "when to save", STRATEGIES)
@@ -114,7 +121,7 @@ def _check_numbers(options: TrainOptions) -> None:
         "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "gradient_accumulation_steps": 1,
         "num_train_epochs": 0, "learning_rate": 0, "muon_learning_rate": 0, "warmup_ratio": 0, "max_grad_norm": 0,
         "weight_decay": 0, "dataloader_num_workers": 0, "save_steps": 1, "logging_steps": 1, "eval_steps": 1,
-        "lora_alpha": 1,
+        "lora_alpha": 1, "max_tokens": 1,
     }  # fmt: skip
     for name, least in lowest.items():
         if getattr(options, name) < least:
@@ -137,8 +144,11 @@ def _check_combinations(options: TrainOptions) -> None:
         )
     if options.optim == "muon" and options.rank:
         raise ConfigError(
-            f"`optim` must be adamw with `lora_rank` {options.rank}, but is muon, which is for full matrices"
+            f"`optim` must not be muon with `lora_rank` {options.rank}: it is for full matrices; take adamw"
         )
+    for name in ("packing", "torch_compile"):
+        if options.use_unsloth and getattr(options, name):
+            raise ConfigError(f"`{name}` must not be given with `use_unsloth`, which has its own kernels; drop one")
     if options.resume_from_checkpoint and options.overwrite_output_dir:
         raise ConfigError(
             "`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed"

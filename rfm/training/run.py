@@ -1,11 +1,8 @@
 """Supervised fine-tuning on a generated dataset with the plain Hugging Face Trainer.
 
 In: `TrainOptions`. Out: `OUTPUT_DIR/final`, beside `checkpoint-*` and TensorBoard logs under `runs/`; each of them
-loads with stock classes and holds what prediction needs. No Trainer or model of our own: the collator puts the
-answers at the end of every row, so that integer `logits_to_keep` and short labels give the stock loss on answer
-tokens alone.
-
-Trade-off: batches are padded, not packed; on a GPU with very unequal rows packing would be faster.
+loads with stock classes and holds what prediction needs. Logits are computed where answers are and nowhere else:
+padded rows end with their answers, of packed rows the batch names the places.
 """
 
 from __future__ import annotations
@@ -26,6 +23,8 @@ from rfm.batch.colour_jitter import with_jitter_seeds
 from rfm.batch.conversation import ConversationEncoder
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.packing import PackedBatches
+from rfm.batch.row_lengths import RowLengths, row_lengths
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError, DataError
 from rfm.model.load import LoadedModel
@@ -35,7 +34,7 @@ from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.checkpoint_parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.evaluation import HeldOut, check_metric
-from rfm.training.optimizer import muon_with_adamw
+from rfm.training.optimizer import optimizer_arguments
 from rfm.training.options import TrainOptions
 from rfm.training.trainable import input_format, load_trainable
 from rfm.training.trainer import VQATrainer
@@ -79,41 +78,42 @@ def make_trainer(
         )
     encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
     jitter = load_config(options.config_name, options.config_overrides).data.colour_jitter
-    collator = VQACollator(encoder, frames, blank_share=options.blank_share, colour_jitter=jitter)
+    collator = VQACollator(
+        encoder, frames, packed=options.packing, blank_share=options.blank_share, colour_jitter=jitter
+    )
     rows = with_row_numbers(data.rows)
     judged = None if held_out is None else HeldOut(held_out, encoder)
     if judged is not None:
         check_metric(options.metric_for_best_model, judged)
+    arguments = training_arguments(options, evaluates=held_out is not None)
+    batches = _packed_batches(options, row_lengths(data.rows, encoder, frames), arguments) if options.packing else None
     return VQATrainer(
         complete=parts.write,
         held_out=judged,
         eval_collator=CountingCollator(VQACollator(encoder, frames)),
+        batches=batches,
         model=loaded.model,
-        args=training_arguments(options, evaluates=held_out is not None),
+        args=arguments,
         data_collator=CountingCollator(collator),
         train_dataset=with_jitter_seeds(rows, options.seed) if jitter else rows,
         processing_class=loaded.tokenizer,
-        optimizers=(_optimizer(options, loaded.model), None),
+        **optimizer_arguments(options, loaded.model),
     )
+
+
+def _packed_batches(options: TrainOptions, lengths: RowLengths, arguments: Any) -> PackedBatches:
+    batches = PackedBatches(lengths.tokens, options.max_tokens, options.seed, processes=arguments.world_size)
+    logger.info(
+        "%d packed batches of %d tokens, %.0f%% full, %.1f rows each on average",
+        len(batches), options.max_tokens, 100 * batches.filled, len(lengths.tokens) / len(batches),
+    )  # fmt: skip
+    return batches
 
 
 def _trained_on(options: TrainOptions, data: TrainingSet) -> Any:
     """Return the hashes of this run's trajectories and of those that the model it starts from was trained on."""
     before = load_hashes(Path(options.model_name))
     return data.trajectories if before is None else np.union1d(before, data.trajectories)
-
-
-def _optimizer(options: TrainOptions, model: Any) -> Any:
-    """Return Muon where it was asked for; None leaves AdamW to the Trainer."""
-    if options.optim == "adamw":
-        return None
-    return muon_with_adamw(
-        model,
-        learning_rate=options.learning_rate,
-        muon_learning_rate=options.muon_learning_rate,
-        betas=(options.adam_beta1, options.adam_beta2),
-        weight_decay=options.weight_decay,
-    )
 
 
 def _check_devices() -> None:

@@ -5,6 +5,7 @@ In: `TrainOptions`. Out: a `LoadedModel` whose trainable parameters are listed i
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,21 @@ from rfm.batch.input_format import InputFormat
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.model import tiny
-from rfm.model.freeze import check_trainable, freeze_vision_tower, log_parameter_groups
+from rfm.model.attention import use_packed_segments
+from rfm.model.compilation import compile_layers
+from rfm.model.freeze import (
+    check_trainable,
+    freeze_vision_tower,
+    log_parameter_groups,
+    run_frozen_tower_without_graph,
+)
 from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
 from rfm.model.lora import add_lora
 from rfm.model.quantization import check_quantized, nf4
 from rfm.model.unsloth import UnslothOptions, load_unsloth
 from rfm.training.options import TrainOptions
+
+logger = logging.getLogger(__name__)
 
 TINY_TEXTS = 2000
 """Prompts that a tiny tokenizer is trained on, at most."""
@@ -33,6 +43,7 @@ def load_trainable(options: TrainOptions, rows: Any, resume: Path | None) -> Loa
     else:
         loaded = _load(options, rows, resume)
         loaded = replace(loaded, model=_adapt(loaded.model, options))
+        _speed_up(loaded.model, options)
     check_trainable(loaded.model, frozen_tower=options.freeze_vision_tower)
     log_parameter_groups(loaded.model)
     return loaded
@@ -53,7 +64,7 @@ def _load_unsloth(options: TrainOptions) -> LoadedModel:
 
 def _load(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedModel:
     dtype = weights_dtype(options)
-    if options.model_name == tiny.NAME:
+    if options.model_name in tiny.PRESETS:
         return _load_tiny(options, rows, resume)
     if (Path(options.model_name) / ADAPTER_FILE).is_file():
         raise ConfigError(
@@ -71,18 +82,19 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
 
     Nobody could draw the base again later: its tokenizer was trained on the rows of this run.
     """
-    if options.quantization:
-        nf4(tiny.NAME, torch.float32)
+    dtype = weights_dtype(options)
+    quantization = nf4(options.model_name, dtype) if options.quantization else None
     base = Path(options.output_dir) / BASE_FOLDER
     if resume is not None:
-        return load_model(base if options.rank else resume)
+        return load_model(base if options.rank else resume, dtype=dtype, quantization=quantization)
     texts = list(dict.fromkeys(rows["prompt"]))[:TINY_TEXTS]
-    loaded = load_model(tiny.NAME, seed=options.seed, texts=texts)
+    loaded = load_model(options.model_name, seed=options.seed, texts=texts)
     if options.rank == 0:
+        loaded.model.to(dtype)
         return loaded
     loaded.model.save_pretrained(str(base))
     loaded.save_processor(base, input_format(options))
-    return load_model(base)
+    return load_model(base, dtype=dtype, quantization=quantization)
 
 
 def _adapt(model: Any, options: TrainOptions) -> Any:
@@ -95,6 +107,16 @@ def _adapt(model: Any, options: TrainOptions) -> Any:
     return model
 
 
+def _speed_up(model: Any, options: TrainOptions) -> None:
+    """Set up what changes how a step is computed and not what it computes."""
+    if run_frozen_tower_without_graph(model):
+        logger.info("the vision tower runs without a graph: nothing in it trains")
+    if options.packing:
+        use_packed_segments(model)
+    if options.torch_compile:
+        logger.info("%d layers are compiled during the first steps", compile_layers(model))
+
+
 def input_format(options: TrainOptions) -> InputFormat:
     """Return frame size, filter and mode.
 
@@ -104,7 +126,7 @@ def input_format(options: TrainOptions) -> InputFormat:
     form = InputFormat(data.resized_height, data.resized_width, data.resize_filter, options.use_multi_image)
     if form.resized_height is not None:
         return form
-    if options.model_name == tiny.NAME:
+    if options.model_name in tiny.PRESETS:
         return replace(form, resized_height=tiny.FRAME_SIZE, resized_width=tiny.FRAME_SIZE)
     own = InputFormat.load(Path(options.model_name))
     if own is None:
@@ -115,9 +137,12 @@ def input_format(options: TrainOptions) -> InputFormat:
 
 
 def weights_dtype(options: TrainOptions) -> torch.dtype:
-    """Return the dtype of the weights: bfloat16 where bfloat16 arithmetic runs on a GPU, unless one was asked for."""
+    """Return the dtype of the weights: bfloat16 where bfloat16 arithmetic runs on a GPU, unless one was asked for.
+
+    Muon has no masters for bfloat16 weights (`rfm.training.adamw` has): its weights are float32.
+    """
     on_gpu = torch.cuda.is_available()
     wanted = options.model_dtype
     if wanted == "auto":
-        wanted = "bfloat16" if on_gpu and options.bf16 is not False else "float32"
+        wanted = "bfloat16" if on_gpu and options.bf16 is not False and options.optim != "muon" else "float32"
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32

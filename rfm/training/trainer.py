@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ import torch
 from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
+from rfm.batch.packing import PackedBatches
 from rfm.training import guards, seal
 from rfm.training.batch_facts import KEY, BatchFacts
 from rfm.training.evaluation import HeldOut, judge
 from rfm.training.guards import MicroBatch
+from rfm.training.loss import answer_loss
+from rfm.training.packed_batches import packed_loader
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +52,10 @@ class Meter:
 
 
 class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
-    """See the module; `complete` writes what a checkpoint needs beside the Trainer's files."""
+    """See the module; `complete` writes what a checkpoint needs beside the Trainer's files.
+
+    `batches` says which rows are packed together; without it rows are padded.
+    """
 
     def __init__(
         self,
@@ -56,16 +63,26 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         complete: Callable[[Path], None],
         held_out: HeldOut | None = None,
         eval_collator: Callable[..., Any] | None = None,
+        batches: PackedBatches | None = None,
         **stock: Any,
     ) -> None:
         judged = {} if held_out is None else {"eval_dataset": held_out.rows, "compute_metrics": judge}
-        super().__init__(**stock, **judged)
-        self.complete = complete
+        super().__init__(**stock, **judged, compute_loss_func=answer_loss)
+        self.complete, self.batches = complete, batches
         self.held_out, self.eval_collator = held_out, eval_collator
         self.meter = Meter()
         self.largest: BatchFacts | None = None
         """Of the batches so far the one with most positions: what an out-of-memory error is about."""
         self._done: list[MicroBatch] = []
+
+    def get_train_dataloader(self) -> Any:
+        """Load packed batches where there are some: the Trainer itself knows batches of one size only."""
+        return super().get_train_dataloader() if self.batches is None else packed_loader(self, self.batches)
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Tell the loss what it is not given: training may be packed where evaluation is padded."""
+        self.compute_loss_func = partial(answer_loss, packed="shift_labels" in inputs)
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Remember the rows of a micro-batch and its loss."""

@@ -68,5 +68,5 @@ def test_a_loaded_optimizer_goes_on_as_the_saved_one_would_have():
 
 
 def test_muon_is_refused_for_adapters():
-    with pytest.raises(ConfigError, match="`optim` must be adamw with `lora_rank` 8, but is muon"):
+    with pytest.raises(ConfigError, match="`optim` must not be muon with `lora_rank` 8"):
         TrainOptions(dataset_path="d", optim="muon", lora_rank=8)

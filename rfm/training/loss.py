@@ -1,0 +1,34 @@
+"""The loss of a step: the mean over all its answer tokens, whatever batches and processes they came in.
+
+The stock loss is the mean over one batch, and these model classes say that they can't be told more
+(`accepts_loss_kwargs` is False), so that the Trainer would average such means: an answer in a batch with few answer
+tokens would weigh more, and a packed batch's composition would decide how much. As `Trainer(compute_loss_func=)` this
+function is given the count over all accumulated batches and processes, and divides by it. With one batch a step it
+is the stock loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch.nn.functional import cross_entropy
+
+from rfm.batch.sequences import IGNORE_INDEX
+
+
+def answer_loss(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, *, packed: bool = False
+) -> Float[torch.Tensor, ""]:
+    """Return the summed loss of a batch's answer tokens over their number in the whole step.
+
+    `packed` labels stand one beside each kept logit; padded ones end with the logits, which predict the next.
+    """
+    logits = outputs.logits
+    if not packed:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    logits, labels = logits.flatten(0, 1).float(), labels.flatten().to(logits.device)
+    if num_items_in_batch is None:
+        return cross_entropy(logits, labels, ignore_index=IGNORE_INDEX)
+    return cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / num_items_in_batch
