@@ -34,7 +34,7 @@ SETTINGS = {
     "gradient_checkpointing": False,
     "dataloader_num_workers": 0,
     "learning_rate": 3e-3,
-    "max_steps": 60,
+    "max_steps": 80,
     "max_grad_norm": 1.0,
     "lr_scheduler_type": "linear",
     "warmup_steps": 5,
