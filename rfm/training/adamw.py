@@ -23,7 +23,9 @@ block-wise 8-bit moments after Dettmers et al. (arXiv:2110.02861).
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -96,6 +98,12 @@ class MasterAdamW(torch.optim.Optimizer):
             self.state[parameter] = {
                 name: value if name == "step" else value.to(parameter.device) for name, value in state.items()
             }
+
+
+def can_fuse() -> bool:
+    """Tell whether steps are compiled: on a GPU that Triton and the C compiler it needs can serve."""
+    compiler = any(shutil.which(name) for name in ("cc", "gcc", "clang"))
+    return torch.cuda.is_available() and find_spec("triton") is not None and compiler
 
 
 _HELD = ("lower", "first", "second", "first_scale", "second_scale")

@@ -48,7 +48,7 @@ def optimizer_arguments(options: TrainOptions, model: Any) -> dict[str, Any]:
     return {
         "optimizer_cls_and_kwargs": (
             MasterAdamW,
-            {"lr": options.learning_rate, "betas": betas, "eight_bit": eight_bit, "fused": options.torch_compile},
+            {"lr": options.learning_rate, "betas": betas, "eight_bit": eight_bit, "fused": can_fuse()},
         )
     }
 

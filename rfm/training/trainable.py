@@ -38,14 +38,17 @@ TINY_TEXTS = 2000
 
 def load_trainable(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedModel:
     """Load the model with its adapters and frozen parts as the options ask."""
-    if options.use_unsloth:
-        loaded = _load_unsloth(options)
-    else:
-        loaded = _load(options, rows, resume)
-        loaded = replace(loaded, model=_adapt(loaded.model, options))
-        _speed_up(loaded.model, options)
+    unsloth = options.use_unsloth
+    loaded = _load_unsloth(options) if unsloth else prepare_trainable(_load(options, rows, resume), options)
     check_trainable(loaded.model, frozen_tower=options.freeze_vision_tower)
     log_parameter_groups(loaded.model)
+    return loaded
+
+
+def prepare_trainable(loaded: LoadedModel, options: TrainOptions) -> LoadedModel:
+    """Adapt or freeze a loaded model as the options ask, and set up how its steps are computed."""
+    loaded = replace(loaded, model=_adapt(loaded.model, options))
+    _speed_up(loaded.model, options)
     return loaded
 
 
