@@ -36,6 +36,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.lerobot.episodes:ingest_lerobot_command",
         "a LeRobot dataset (v2.0, v2.1, v3.0)",
     ),
+    ("ingest", "rlds"): Command(
+        "rfm.ingest.rlds:IngestRldsOptions",
+        "rfm.ingest.rlds:ingest_rlds_command",
+        "TFRecord shards of RLDS datasets (Open X-Embodiment)",
+    ),
     ("ingest", "metaworld"): Command(
         "rfm.ingest.commands:IngestMetaworldOptions",
         "rfm.ingest.commands:ingest_metaworld_command",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zlib
@@ -12,7 +13,9 @@ import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from PIL import Image
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real inputs that nobody here made; tests that use them skip where they are missing."""
@@ -147,3 +150,63 @@ def edit_table(path: Path, change: Any) -> None:
 def _write_table(path: Path, rows: list[dict[str, Any]], **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), path, **options)
+
+
+def tf_example(values: dict[str, list[Any]]) -> bytes:
+    """A tf.Example as the protobuf library encodes it; the kind of a list goes by its first value."""
+    example = _example_class()()
+    for name, items in values.items():
+        feature = example.features.feature[name]
+        first = items[0] if items else b""
+        kind = {bytes: "bytes_list", float: "float_list"}.get(type(first), "int64_list")
+        getattr(feature, kind).value.extend(items)
+    return example.SerializeToString()
+
+
+def write_tfrecord(path: Path, records: list[bytes]) -> Path:
+    """A TFRecord file as tensorboard writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        writer = RecordWriter(stream)
+        for record in records:
+            writer.write(record)
+    return path
+
+
+def rlds_episode(frames: np.ndarray, text: str = "do it", cameras: Any = ("image",), **more: list[Any]) -> bytes:
+    """An RLDS episode with the same pictures for all cameras."""
+    values: dict[str, list[Any]] = {
+        f"steps/observation/{camera}": [png(frame) for frame in frames] for camera in cameras
+    }
+    values["steps/language_instruction"] = [text.encode()] * len(frames)
+    values["steps/reward"] = [0.0] * len(frames)
+    values["steps/observation/state"] = [0.5] * 7 * len(frames)
+    return tf_example(values | {name.replace("__", "/"): items for name, items in more.items()})
+
+
+@functools.cache
+def _example_class() -> Any:
+    """tensorflow/core/example/{example,feature}.proto."""
+    proto = descriptor_pb2.FileDescriptorProto(name="example.proto", package="t", syntax="proto3")
+    field = descriptor_pb2.FieldDescriptorProto
+
+    def message(name: str, *fields: tuple[str, int, int, int, str], into: Any = None) -> Any:
+        made = (proto.message_type if into is None else into).add(name=name)
+        for label, number, repeated, kind, of in fields:
+            made.field.add(name=label, number=number, label=repeated, type=kind, type_name=of or None)
+        return made
+
+    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    message("BytesList", ("value", 1, many, field.TYPE_BYTES, ""))
+    message("FloatList", ("value", 1, many, field.TYPE_FLOAT, ""))
+    message("Int64List", ("value", 1, many, field.TYPE_INT64, ""))
+    lists = [("bytes_list", ".t.BytesList"), ("float_list", ".t.FloatList"), ("int64_list", ".t.Int64List")]
+    message("Feature", *((name, at, one, field.TYPE_MESSAGE, of) for at, (name, of) in enumerate(lists, 1)))
+    features = message("Features", ("feature", 1, many, field.TYPE_MESSAGE, ".t.Features.FeatureEntry"))
+    key = ("key", 1, one, field.TYPE_STRING, "")
+    value = ("value", 2, one, field.TYPE_MESSAGE, ".t.Feature")
+    message("FeatureEntry", key, value, into=features.nested_type).options.map_entry = True
+    message("Example", ("features", 1, one, field.TYPE_MESSAGE, ".t.Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(proto)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Example"))

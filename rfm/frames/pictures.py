@@ -22,6 +22,8 @@ def decode_picture(data: bytes, place: str) -> UInt8[np.ndarray, "h w 3"]:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise DataError(f"{place} must have at most {MOST_PIXELS} pixels, but declares {width} x {height}")
+            if image.mode[:1] in "IF":
+                raise DataError(f"{place} must have colours of 8 bits, but is {image.mode}, as depth maps are")
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{place} must be a JPEG or PNG picture, but decoding it gives: {error}") from error

@@ -1,5 +1,8 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 from robot_datasets import declared, moving_square, png
 
 from rfm.errors import DataError
@@ -21,6 +24,13 @@ def test_a_picture_comes_back() -> None:
 def test_a_declared_size_takes_no_memory(size: int, error: str) -> None:
     with pytest.raises(DataError, match=error):
         decode_picture(declared(png(moving_square(1)[0]), size), "x")
+
+
+def test_depth_is_no_picture() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(buffer, "PNG")
+    with pytest.raises(DataError, match="x must have colours of 8 bits, but is I;16, as depth maps are"):
+        decode_picture(buffer.getvalue(), "x")
 
 
 @pytest.mark.parametrize("cut", [0, 20, 60])

@@ -155,7 +155,7 @@ def test_success_is_what_holds_at_the_end() -> None:
     assert outcome([False, True, False], "x") is None
     assert outcome([None], "x") is None
     assert outcome([b"Optimal"], "x") == "successful"
-    with pytest.raises(DataError, match="`x` must be true or false, 0 or 1, or a quality label, but is `0.3`"):
+    with pytest.raises(DataError, match=r"`x` must be true or false, 0 or 1, or a quality label, but is `0\.3`"):
         outcome([0.3, 1.0], "x")
 
 
