@@ -160,7 +160,7 @@ def tf_example(values: dict[str, list[Any]]) -> bytes:
         first = items[0] if items else b""
         kind = {bytes: "bytes_list", float: "float_list"}.get(type(first), "int64_list")
         getattr(feature, kind).value.extend(items)
-    return example.SerializeToString()
+    return example.SerializeToString(deterministic=True)
 
 
 def write_tfrecord(path: Path, records: list[bytes]) -> Path:

@@ -158,7 +158,7 @@ def test_damaged_bytes_are_found_by_their_checksum(tmp_path: Path) -> None:
     record = rlds_episode(EPISODES[2])
     path = write_tfrecord(tmp_path / "a.tfrecord", [record] * 3)
     data = bytearray(path.read_bytes())
-    data[16 + len(record) + 12 + 200] ^= 1
+    data[16 + len(record) + 12 + record.index(b"IDAT") + 9] ^= 1
     path.write_bytes(data)
     ingest(path, tmp_path / "out")
     assert [row["id"] for row in rows(tmp_path / "out", "a")] == ["a_a_000000", "a_a_000002"]
