@@ -66,6 +66,9 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("evaluate",): Command(
         "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"
     ),
+    ("compare",): Command(
+        "rfm.evaluation.compare:CompareOptions", "rfm.evaluation.compare:compare", "which of two results is better"
+    ),
     ("check-collator",): Command(
         "rfm.training.check:CheckOptions",
         "rfm.training.check:check_collator",

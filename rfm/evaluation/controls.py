@@ -10,8 +10,8 @@
     floor              the audit's classifier, which never sees a frame (rfm.evaluation.floor)
 
 A model that watches and understands gets worse under all of them but `swapped`, under which its answers should turn
-round. Frames keep their number, so prompts keep their length. A control is a function of the row, its position and the
-seed. A clip that it leaves as it was (two equal frames shuffled) is asked all the same and counted in `unchanged`.
+round. Frames keep their number, so prompts keep their length. A control is a function of the row and the seed. A clip
+that it leaves as it was (two equal frames shuffled) is asked all the same and counted in `unchanged`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 from rfm.batch.clips import PREFIXES, Row
 from rfm.errors import DataError
 from rfm.evaluation.exam import Exam
+from rfm.inference.rows import row_digest
 from rfm.trajectories.record import normalise_task
 
 SEED = 0
@@ -114,7 +115,8 @@ class ControlledRows(Sequence[Row]):
     def changed(self, row: int) -> tuple[Row, bool]:
         """Return a row under the control, and whether it differs from what it was."""
         before = self.exam.dataset[row]
-        after = CONTROLS[self.name](self.exam, before, np.random.default_rng([self.seed, row]))
+        rng = np.random.default_rng(int(row_digest(before, self.seed), 16))
+        after = CONTROLS[self.name](self.exam, before, rng)
         return after, self.name == BLANK or after != before
 
     def unchanged(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from rfm.errors import ConfigError, DataError
 from rfm.evaluation.baselines import BASELINES, Baseline
 from rfm.evaluation.contest import Contest, parse
 from rfm.evaluation.exam import Exam, open_exam
-from rfm.evaluation.judge import make_sheets, unreadable_report
+from rfm.evaluation.judge import Sheet, make_sheets, unreadable_report
 from rfm.evaluation.metrics import Numbers
 from rfm.evaluation.options import EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
+from rfm.evaluation.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
 from rfm.evaluation.report import print_results
 from rfm.inference.engine import Engine
 from rfm.inference.prediction import Prediction
@@ -54,12 +56,12 @@ def evaluate_checkpoint(options: EvaluateOptions) -> Numbers:
     exam = open_exam(options.dataset_path, options.datasets_root, options.max_samples)
     engine = open_engine(options, exam)
     overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam.dataset)
-    said = _ask(engine, options, exam)
-    readable = np.array([row in said and said[row].unreadable is None for row in range(len(exam))], bool)
-    sheets = make_sheets(exam, readable)
+    said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
     contest = Contest(exam, sheets, predicted, options.batch_size, options.max_new_tokens)
-    results = _results(options, exam, contest, _unreadable(exam, said), engine)
+    results = _results(options, exam, contest, engine)
+    _add_probabilities(results, exam, sheets, said, _temperatures(engine, options))
+    results["unreadable"] = _unreadable(exam, said)
     results["trained_on_share"] = overlap
     if options.save_predictions:
         results["predictions"] = saved_predictions(exam, sheets, predicted, said)
@@ -76,15 +78,46 @@ def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
     )
 
 
-def _ask(engine: Engine, options: EvaluateOptions, exam: Exam) -> dict[int, Prediction]:
-    """Return what was said to each row that can be judged."""
+def _ask(engine: Engine, options: EvaluateOptions, exam: Exam) -> tuple[dict[int, Prediction], list[Sheet]]:
+    """Return what was said to each row that can be judged, and the sheets of those that were readable."""
     rows = exam.asked.tolist()
     asked = exam.dataset if len(rows) == len(exam) else exam.dataset.select(rows)
-    said = engine.predict(asked, options.batch_size, options.max_new_tokens) if rows else []
-    return dict(zip(rows, said, strict=True))
+    answers = engine.predict(asked, options.batch_size, options.max_new_tokens) if rows else []
+    said = dict(zip(rows, answers, strict=True))
+    readable = np.array([row in said and said[row].unreadable is None for row in range(len(exam))], bool)
+    return said, make_sheets(exam, readable)
 
 
-def _results(options: EvaluateOptions, exam: Exam, contest: Contest, unreadable: Numbers, engine: Engine) -> Numbers:
+def _temperatures(engine: Engine, options: EvaluateOptions) -> dict[str, float]:
+    """Fit temperatures on the validation set, if one is named."""
+    if options.calibrate_on is None:
+        return {}
+    exam = open_exam(options.calibrate_on, options.datasets_root)
+    said, sheets = _ask(engine, options, exam)
+    found = fitted_temperatures(exam, sheets, said)
+    if not found:
+        raise ConfigError(f"`calibrate_on` {LACKING}")
+    return found
+
+
+def _add_probabilities(
+    results: Numbers,
+    exam: Exam,
+    sheets: Sequence[Sheet],
+    said: Mapping[int, Prediction],
+    temperatures: Mapping[str, float],
+) -> None:
+    found = calibrations(exam, sheets, said, temperatures)
+    if not found:
+        results["not_computed"]["calibration"] = LACKING
+        return
+    results["calibration"] = found
+    for sheet in sheets:
+        if others := other_answers(sheet, said):
+            results[sheet.kind]["other_answers"] = others
+
+
+def _results(options: EvaluateOptions, exam: Exam, contest: Contest, engine: Engine) -> Numbers:
     kinds = exam.columns["sample_type"]
     numbers, not_computed = contest.model()
     constant = contest.best_constant()
@@ -100,8 +133,7 @@ def _results(options: EvaluateOptions, exam: Exam, contest: Contest, unreadable:
         "baselines": {name: contest.baseline(name) for name in options.baselines},
         "best_constant": constant,
         "not_computed": not_computed,
-        "unreadable": unreadable,
-        "decoding": {"method": "greedy", "max_new_tokens": options.max_new_tokens},
+        "decoding": engine.decoding.settings(options.max_new_tokens),
         "dataset_hash": exam.config.get("content_hash"),
     }
 

@@ -30,7 +30,7 @@ METRICS: Mapping[str, Callable[..., Numbers]] = {
 BREAKDOWNS = ("strategy", "source", "task", "clip_length")
 """What metrics are broken down by, under `by_strategy`, …"""
 
-_PLACE = re.compile(r"[^\s`'(]*/[^\s`'),;]*|-?\d+(\.\d+)?(e-?\d+)?|\bnan\b")
+_PLACE = re.compile(r"[^\s`'(]*/[^\s`'),;]*|(?<![\w-])-?\d+(\.\d+)?(e-?\d+)?\b")
 """What makes the reasons of two rows different: paths and numbers."""
 _TRUTH = {"preference": "answer", "progress": "target", "similarity": "answer"}
 _MOST_LENGTHS = 8

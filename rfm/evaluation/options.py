@@ -41,6 +41,9 @@ class EvaluateOptions:
     baselines: tuple[str, ...] = field(
         default=(), metadata={"help": "Answer the same rows without a model", "choices": BASELINES}
     )
+    calibrate_on: str | None = field(
+        default=None, metadata={"help": "Validation set to fit the temperature of probabilities on"}
+    )
     max_unreadable: int = field(default=0, metadata={"help": "Rows without readable frames that are put up with"})
     datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that a model brings along"})
