@@ -62,12 +62,28 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.audit.statistics_command:statistics",
         "count what VQA datasets consist of",
     ),
-    ("train",): Command("rfm.training.options:TrainOptions", "rfm.training.run:train", "fine-tune a Qwen-VL model"),
+    ("train",): Command(
+        "rfm.training.options:TrainOptions", "rfm.training.command:train_command", "fine-tune a Qwen-VL model"
+    ),
     ("evaluate",): Command(
         "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"
     ),
     ("compare",): Command(
         "rfm.evaluation.compare:CompareOptions", "rfm.evaluation.compare:compare", "which of two results is better"
+    ),
+    ("export", "merge"): Command(
+        "rfm.export.options:MergeOptions", "rfm.export.merge:export_merge", "adapter -> full model, verified"
+    ),
+    ("export", "rows"): Command(
+        "rfm.export.options:RowsOptions",
+        "rfm.export.rows:export_rows",
+        "VQA dataset -> TRL, LLaMA-Factory or ms-swift, frames as files",
+    ),
+    ("export", "card"): Command(
+        "rfm.export.options:CardOptions", "rfm.export.model_card:export_card", "write a checkpoint's model card anew"
+    ),
+    ("export", "push"): Command(
+        "rfm.export.options:HubOptions", "rfm.export.hub:export_push", "upload a checkpoint to the Hugging Face hub"
     ),
     ("check-collator",): Command(
         "rfm.training.check:CheckOptions",

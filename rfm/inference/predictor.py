@@ -33,6 +33,7 @@ from rfm.inference.generation import generate
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest, videos_swapped
 from rfm.inference.scored import answer_distribution
+from rfm.model.device import resolve_device
 from rfm.model.load import LoadedModel, load_model
 from rfm.vqa.answers import write_answer
 
@@ -157,17 +158,6 @@ def scored_predictions(scores: Distribution, sample_type: str) -> list[Predictio
         Prediction(write_answer(str(int(answer))), probabilities=tuple(row.tolist()), leftover=float(rest))
         for answer, row, rest in zip(best, scores.probabilities, scores.leftover, strict=True)
     ]
-
-
-def resolve_device(device: str) -> torch.device:
-    """Return the device asked for; a GPU that is not there becomes the CPU, and the log says so."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        logger.warning("`device` is %s, but torch finds no CUDA GPU here: answering on the CPU", device)
-        return torch.device("cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"`device` must be cuda, cuda:N or cpu, but is {device!r}") from error
 
 
 def _encode(collator: VQACollator, row: Row) -> EncodedRow | DataError:

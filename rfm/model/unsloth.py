@@ -3,23 +3,29 @@
 Unsloth needs a GPU even to be imported, patches transformers when it is, and wants versions of its own (transformers
 <= 5.17, datasets < 5 as of its release 2026.10): install it in an environment of its own. Everything but loading and
 adapters (batches, Trainer, saving) is the same as without it.
+
+Written against release 2026.10.9: `FastVisionModel.from_pretrained`, `get_peft_model`, `for_training`. Its own default
+of checkpointing is given at both of the first two, since the second would switch it on again; 16-bit LoRA is asked for
+by name. It loads `unsloth/…-bnb-4bit` in place of a hub model where it has one in 4 bits; `use_exact_model_name` keeps
+the model that was named, so that the adapter's base is the one in the options. What has been imported before it
+(transformers, peft) is patched less thoroughly, and it says so: `rfm train` imports it first.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from transformers import AutoConfig
 
-from rfm.errors import ConfigError, MissingExtraError
+from rfm.errors import ConfigError
 from rfm.model import tiny
 from rfm.model.freeze import freeze_vision_tower, projector_names
 from rfm.model.load import LoadedModel, load_tokenizer
 from rfm.model.pixels import accept_uint8
 from rfm.model.preprocessing import family_of, read_processor_files, read_spec
+from rfm.model.unsloth_import import check_unsloth, import_unsloth
 
 LONGEST = 32_768
 """Tokens of the longest sequence unsloth prepares for."""
@@ -41,7 +47,13 @@ def load_unsloth(
     name: str, options: UnslothOptions, *, dtype: torch.dtype, trust_remote_code: bool = False
 ) -> LoadedModel:
     """Load and adapt a model with unsloth; raises where it is not installed, has no GPU, or can't take the model."""
-    fast = _fast_vision_model(name)
+    check_unsloth()
+    if name in tiny.PRESETS:
+        raise ConfigError(
+            f"`use_unsloth` must not be given with the model `{name}`, which is drawn and not loaded; "
+            "remove --use_unsloth"
+        )
+    fast = import_unsloth()
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     family = family_of(config)
     model, _ = fast.from_pretrained(
@@ -49,9 +61,12 @@ def load_unsloth(
         dtype=dtype,
         max_seq_length=LONGEST,
         load_in_4bit=options.quantization,
+        load_in_16bit=options.rank > 0 and not options.quantization,
         full_finetuning=options.rank == 0,
         use_gradient_checkpointing="unsloth" if options.gradient_checkpointing else False,
         trust_remote_code=trust_remote_code,
+        use_exact_model_name=True,
+        random_state=options.seed,
     )
     spec = read_spec(name, config)
     accept_uint8(model, spec)
@@ -76,23 +91,6 @@ def _adapted(fast: Any, model: Any, options: UnslothOptions) -> Any:
         finetune_attention_modules=True,
         finetune_mlp_modules=True,
         modules_to_save=projector_names(model),
+        use_gradient_checkpointing="unsloth" if options.gradient_checkpointing else False,
         random_state=options.seed,
     )
-
-
-def _fast_vision_model(name: str) -> Any:
-    if find_spec("unsloth") is None:
-        raise MissingExtraError(
-            "unsloth requested but not installed: pip install unsloth (in an environment with a GPU), "
-            "or remove --use_unsloth"
-        )
-    if not torch.cuda.is_available():
-        raise ConfigError("`use_unsloth` must run on a GPU, but torch finds none here; remove --use_unsloth")
-    if name in tiny.PRESETS:
-        raise ConfigError(
-            f"`use_unsloth` must not be given with the model `{name}`, which is drawn and not loaded; "
-            "remove --use_unsloth"
-        )
-    from unsloth import FastVisionModel
-
-    return FastVisionModel

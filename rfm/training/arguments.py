@@ -48,6 +48,7 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         **_best(options),
         label_names=["labels"],
         logging_nan_inf_filter=False,
+        **_hub(options),
     )
 
 
@@ -68,6 +69,18 @@ def _needs_autocast(options: TrainOptions) -> bool:
     Autocast over them would only add conversions, such as layer norms in float32. Unsloth expects it.
     """
     return options.use_unsloth or weights_dtype(options) is torch.float32
+
+
+def _hub(options: TrainOptions) -> dict[str, Any]:
+    """Let the Trainer upload checkpoints where that was asked for; the final model is uploaded when it is complete."""
+    if not options.push_to_hub or options.hub_strategy == "end":
+        return {}
+    return {
+        "push_to_hub": True,
+        "hub_model_id": options.hub_model_id,
+        "hub_private_repo": options.hub_private_repo or None,
+        "hub_strategy": options.hub_strategy,
+    }
 
 
 def _checkpointing(wanted: bool) -> dict[str, Any]:

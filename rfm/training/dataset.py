@@ -29,6 +29,8 @@ class TrainingSet(NamedTuple):
     """Hashes of all trajectories shown, see `rfm.vqa.provenance`."""
     discrete: bool = False
     """Progress from 1 to 5 instead of 0 to 100."""
+    generation: dict[str, Any] = {}  # noqa: RUF012  # never written to
+    """Its `generation_config.json`; {} where it has none."""
 
 
 def open_training_set(path: str | Path, datasets_root: str | None = None) -> TrainingSet:
@@ -37,7 +39,7 @@ def open_training_set(path: str | Path, datasets_root: str | None = None) -> Tra
     rows = dataset.select_columns([name for name in COLUMNS if name in dataset.column_names])
     check_rows(rows)
     discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
-    return TrainingSet(rows, frames_root(datasets_root, path, config), trajectory_hashes(dataset), discrete)
+    return TrainingSet(rows, frames_root(datasets_root, path, config), trajectory_hashes(dataset), discrete, config)
 
 
 def check_rows(rows: Any) -> None:

@@ -17,6 +17,7 @@ TRACKERS = ("tensorboard", "wandb", "none")
 OPTIMIZERS = ("adamw", "adamw_8bit", "muon")
 DTYPES = ("auto", "float32", "bfloat16")
 BEST_BY = ("loss", "preference_accuracy", "progress_mae", "progress_rmse", "similarity_accuracy")
+HUB_STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
 LATEST = "latest"
 
 
@@ -93,6 +94,11 @@ class TrainOptions:
     )
     load_best_model_at_end: bool = _option(False, "make `final` the best checkpoint instead of the last")
 
+    push_to_hub: bool = _option(False, "upload the final model to the Hugging Face hub")
+    hub_model_id: str | None = _option(None, "repository to upload to, as in me/my-model")
+    hub_private_repo: bool = _option(False, "make that repository private where it is created")
+    hub_strategy: str = _option("end", "when to upload: the final model alone, or checkpoints too", HUB_STRATEGIES)
+
     config_name: str = _option("config", "configuration that frame sizes come from")
     config_overrides: tuple[str, ...] = _option((), "overrides such as data.resized_height=224 data.resize_filter=box")
 
@@ -149,6 +155,10 @@ def _check_combinations(options: TrainOptions) -> None:
     for name in ("packing", "torch_compile"):
         if options.use_unsloth and getattr(options, name):
             raise ConfigError(f"`{name}` must not be given with `use_unsloth`, which has its own kernels; drop one")
+    if options.push_to_hub and not options.hub_model_id:
+        raise ConfigError("`hub_model_id` must name the repository to upload to with `push_to_hub`, but is not given")
+    if not options.push_to_hub and (options.hub_model_id or options.hub_private_repo or options.hub_strategy != "end"):
+        raise ConfigError("`push_to_hub` must be set for the other options of the hub to take effect, but is not")
     if options.resume_from_checkpoint and options.overwrite_output_dir:
         raise ConfigError(
             "`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed"

@@ -8,7 +8,6 @@ padded rows end with their answers, of packed rows the batch names the places.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -27,6 +26,9 @@ from rfm.batch.packing import PackedBatches
 from rfm.batch.row_lengths import RowLengths, row_lengths
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError, DataError
+from rfm.export.hub import check_hub, push_folder
+from rfm.export.model_card import write_card
+from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
 from rfm.training import output_dir
 from rfm.training.arguments import training_arguments
@@ -42,8 +44,6 @@ from rfm.vqa.provenance import load_hashes
 
 logger = logging.getLogger(__name__)
 
-OPTIONS_FILE = "training_options.json"
-
 
 def train(options: TrainOptions) -> Path:
     """Train and return the folder of the final model."""
@@ -51,6 +51,8 @@ def train(options: TrainOptions) -> Path:
     data = open_training_set(options.dataset_path, options.datasets_root)
     held_out = options.eval_dataset_path and open_training_set(options.eval_dataset_path, options.datasets_root)
     form = input_format(options)
+    if options.push_to_hub:
+        check_hub(options.hub_model_id, private=options.hub_private_repo)
     resume = output_dir.resume_point(options)
     folder = output_dir.prepare(options)
     set_seed(options.seed)
@@ -59,7 +61,7 @@ def train(options: TrainOptions) -> Path:
     trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume)
-    return _save_final(trainer, parts, options, folder)
+    return _save_final(trainer, parts, options, data, folder)
 
 
 def make_trainer(
@@ -134,17 +136,22 @@ def _run(trainer: Any, resume: Path | None) -> None:
         raise DataError(reason.strip()) from error
 
 
-def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, folder: Path) -> Path:
-    """Write `final` under another name and rename it: a folder of that name is always whole."""
+def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, data: TrainingSet, folder: Path) -> Path:
+    """Write `final` under another name and rename it: a folder of that name is always whole.
+
+    The hub gets this folder, where the Trainer would upload all of `output_dir`.
+    """
     final, partial = folder / output_dir.FINAL, folder / f"{output_dir.FINAL}.partial"
     if trainer.is_world_process_zero():
         shutil.rmtree(partial, ignore_errors=not partial.exists())
-    trainer.save_model(str(partial))
+    trainer.save_model(str(partial), _internal_call=True)
     trainer.save_state()
     if trainer.is_world_process_zero():
         parts.write(partial)
-        text = json.dumps(dataclasses.asdict(options), indent=2)
-        (partial / OPTIONS_FILE).write_text(text + "\n", encoding="utf-8")
+        write_record(partial, dataclasses.asdict(options), options.dataset_path, len(data.rows), data.generation)
+        write_card(partial, place=final)
         output_dir.replace_folder(partial, final)
         logger.info("final model: %s", final)
+        if options.push_to_hub:
+            push_folder(final, options.hub_model_id)
     return final

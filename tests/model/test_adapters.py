@@ -1,3 +1,6 @@
+import dataclasses
+import os
+import subprocess
 import sys
 
 import pytest
@@ -6,7 +9,7 @@ from tiny_batches import fake_rows, tiny_collator
 from torch import nn
 
 from rfm.errors import ConfigError, MissingExtraError
-from rfm.model import quantization, unsloth
+from rfm.model import quantization, unsloth, unsloth_import
 from rfm.model.freeze import (
     check_trainable,
     freeze_vision_tower,
@@ -122,7 +125,7 @@ OPTIONS = unsloth.UnslothOptions(
 
 
 def test_unsloth_says_how_to_get_it_or_go_without(monkeypatch):
-    monkeypatch.setattr(unsloth, "find_spec", lambda _: None)
+    monkeypatch.setattr(unsloth_import, "find_spec", lambda _: None)
     with pytest.raises(
         MissingExtraError, match=r"unsloth requested but not installed: pip install unsloth .* remove --use_unsloth"
     ):
@@ -130,7 +133,7 @@ def test_unsloth_says_how_to_get_it_or_go_without(monkeypatch):
 
 
 def test_unsloth_needs_a_gpu_and_a_model_to_load(monkeypatch):
-    monkeypatch.setattr(unsloth, "find_spec", lambda _: object())
+    monkeypatch.setattr(unsloth_import, "find_spec", lambda _: object())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="`use_unsloth` must run on a GPU"):
         unsloth.load_unsloth("tiny", OPTIONS, dtype=torch.float32)
@@ -168,12 +171,47 @@ def test_unsloth_is_asked_for_what_the_options_say(monkeypatch, tmp_path):
     tiny = load_model("tiny")
     tiny.model.save_pretrained(str(tmp_path))
     tiny.save_processor(tmp_path, InputFormat())
-    monkeypatch.setattr(unsloth, "find_spec", lambda _: object())
+    monkeypatch.setattr(unsloth_import, "find_spec", lambda _: object())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setitem(sys.modules, "unsloth", type("unsloth", (), {"FastVisionModel": FakeUnsloth}))
     unsloth.load_unsloth(str(tmp_path), OPTIONS, dtype=torch.float32)
     loading, adapters = FakeUnsloth.calls["from_pretrained"], FakeUnsloth.calls["get_peft_model"]
     assert (loading["load_in_4bit"], loading["full_finetuning"]) == (True, False)
     assert loading["use_gradient_checkpointing"] == "unsloth"
+    assert loading["load_in_16bit"] is False
+    assert loading["use_exact_model_name"] is True
+    assert adapters["use_gradient_checkpointing"] == "unsloth"
     assert (adapters["r"], adapters["lora_alpha"], adapters["finetune_vision_layers"]) == (16, 32, False)
     assert adapters["modules_to_save"] == ["model.visual.merger", "model.visual.deepstack_merger_list.0"]
+
+
+def test_unsloth_in_16_bits_without_checkpointing(monkeypatch, tmp_path):
+    from rfm.batch.input_format import InputFormat
+    from rfm.model.load import load_model
+
+    tiny = load_model("tiny")
+    tiny.model.save_pretrained(str(tmp_path))
+    tiny.save_processor(tmp_path, InputFormat())
+    monkeypatch.setattr(unsloth_import, "find_spec", lambda _: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "unsloth", type("unsloth", (), {"FastVisionModel": FakeUnsloth}))
+    options = dataclasses.replace(OPTIONS, quantization=False, gradient_checkpointing=False)
+    unsloth.load_unsloth(str(tmp_path), options, dtype=torch.float32)
+    loading, adapters = FakeUnsloth.calls["from_pretrained"], FakeUnsloth.calls["get_peft_model"]
+    assert (loading["load_in_4bit"], loading["load_in_16bit"], loading["full_finetuning"]) == (False, True, False)
+    assert (loading["use_gradient_checkpointing"], adapters["use_gradient_checkpointing"]) == (False, False)
+
+
+def test_the_command_line_imports_unsloth_before_transformers(tmp_path):
+    (tmp_path / "unsloth.py").write_text(
+        "import sys\n"
+        "early = [name for name in ('transformers', 'peft', 'trl') if name in sys.modules]\n"
+        "raise SystemExit('too late: ' + ', '.join(early) if early else 'in time')\n"
+    )
+    code = (
+        "import torch\ntorch.cuda.is_available = lambda: True\n"
+        "from rfm.cli import main\nmain(['train', '--dataset_path', 'x', '--use_unsloth'])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert run.stderr.strip().endswith("in time")

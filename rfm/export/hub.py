@@ -1,0 +1,93 @@
+"""Checkpoints on the Hugging Face hub, through huggingface_hub.
+
+The repository is created (or found) before any long work, so that a missing token or network is known at once. The
+folder is uploaded in one commit; the place is the hub that huggingface_hub is set to (`HF_ENDPOINT`), the token the one
+of `hf auth login` or `HF_TOKEN`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
+
+from rfm.errors import ConfigError, RfmError
+from rfm.export.model_card import CARD
+from rfm.export.options import HubOptions
+
+logger = logging.getLogger(__name__)
+
+_HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
+"""Of the HTTP library that huggingface_hub is built on: httpx in its releases 1, httpx2 in 2."""
+
+
+def export_push(options: HubOptions) -> int:
+    """Run `rfm export push`."""
+    folder = Path(options.checkpoint)
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise ConfigError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
+    check_hub(options.hub_model_id, private=options.hub_private_repo)
+    push_folder(folder, options.hub_model_id)
+    return 0
+
+
+def check_hub(repository: str | None, *, private: bool) -> str:
+    """Create the repository, or find it, and return its full name; raises `RfmError` where that can't be done."""
+    if not repository:
+        raise ConfigError("`hub_model_id` must name the repository to upload to, as in me/my-model, but is not given")
+    with _explained(repository):
+        name = str(HfApi().create_repo(repository, private=private or None, exist_ok=True).repo_id)
+        HfApi().auth_check(name, write=True)  # a repository that exists is found without the right to write
+        return name
+
+
+def push_folder(folder: Path, repository: str | None) -> None:
+    """Upload a checkpoint folder in one commit, without what only resuming needs."""
+    assert repository  # `check_hub` has seen it
+    with _explained(repository):
+        done = HfApi().upload_folder(
+            repo_id=repository,
+            folder_path=str(folder),
+            commit_message=f"Upload {folder.absolute().parent.name}/{folder.name}",
+            ignore_patterns=["optimizer.*", "scheduler.pt", "rng_state*.pth", "*.tmp"],
+        )
+    card = "with" if (folder / CARD).is_file() else "without"
+    logger.info("uploaded %s, %s a model card: %s", folder, card, done)
+
+
+@contextmanager
+def _explained(repository: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into one message that says what to do."""
+    try:
+        yield
+    except HFValidationError as error:
+        raise ConfigError(f"`hub_model_id` must be like me/my-model, but is {repository!r}: {error}") from error
+    except LocalTokenNotFoundError as error:
+        raise RfmError(f"{_what(repository)}, but there is no token; run `hf auth login` or set HF_TOKEN") from error
+    except OfflineModeIsEnabled as error:
+        raise RfmError(f"{_what(repository)}, but HF_HUB_OFFLINE forbids it; unset it or drop --push_to_hub") from error
+    except HfHubHTTPError as error:
+        raise RfmError(f"{_what(repository)}, but the hub answers: {_reason(error)}") from error
+    except _HTTPError as error:
+        raise RfmError(
+            f"{_what(repository)}, but the hub can't be reached ({error}); check the network and HF_ENDPOINT, "
+            "or drop --push_to_hub and upload later with `rfm export push`"
+        ) from error
+
+
+def _what(repository: str) -> str:
+    return f"`hub_model_id` {repository} must be a repository that can be written to"
+
+
+def _reason(error: HfHubHTTPError) -> str:
+    status = error.response.status_code if error.response is not None else None
+    hint = {
+        401: "; run `hf auth login` or set HF_TOKEN",
+        403: "; the token must have the right to write there",
+    }.get(status or 0, "")
+    return str(error).strip().splitlines()[0] + hint

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+from checkpoints import random_checkpoint
+from huggingface_hub import ModelCard
+
+from rfm.errors import DataError
+from rfm.export.model_card import export_card, model_card, write_card
+from rfm.export.options import CardOptions
+from rfm.export.training_record import write_record
+
+RESULTS = {
+    "dataset_path": "/data/held_out",
+    "total_samples": 30,
+    "trained_on_share": 0.0,
+    "preference": {"count": 20, "accuracy": 0.95, "accuracy_interval": [0.9, 0.98]},
+    "progress": {"count": 10, "mae": 5.25, "rmse": 8.5, "mae_interval": None},
+}
+GENERATION = {
+    "content_hash": "bbcb1177",
+    "counts": {"preference": {"total": 21, "strategies": {"rewind": 5, "suboptimal": 16}}},
+    "config_overrides": ["data.max_frames=4"],
+    "seed": 42,
+    "source_hashes": {"toy_train": "d7a76884"},
+    "datasets_root": "/secret/place",
+}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    folder = random_checkpoint(tmp_path / "run" / "final")
+    options = {"model_name": "Qwen/Qwen3-VL-4B-Instruct", "learning_rate": 2e-5, "lora_rank": None, "run_name": None}
+    write_record(folder, options, "/data/train_10k", 21, GENERATION)
+    return folder
+
+
+def test_the_front_matter_is_the_hub_own(checkpoint, tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
+    card = ModelCard.load(write_card(checkpoint, tmp_path / "results.json"))
+    assert card.data.base_model == "Qwen/Qwen3-VL-4B-Instruct"
+    assert card.data.library_name == "transformers"
+    assert card.data.model_name == "run-final"
+    values = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    assert values == {"preference accuracy": 0.95, "progress mae": 5.25, "progress rmse": 8.5}
+
+
+def test_everything_in_it_was_recorded(checkpoint):
+    text = model_card(checkpoint, RESULTS, checkpoint)
+    for part in (
+        "| 20 preference | accuracy | 0.95 | 0.9 to 0.98 |",
+        "| 10 progress | mae | 5.25 |  |",
+        "dataset: `train_10k`, 21 rows",
+        "content hash of the rows: `bbcb1177`",
+        "preference: 21 rows (rewind 5, suboptimal 16)",
+        "source `toy_train`: `d7a76884`",
+        "generated with `data.max_frames=4`, seed 42",
+        "| learning_rate | `2e-05` |",
+        "frames 32 x 32 pixels (box)",
+        "0% of its trajectories were in the training data",
+    ):
+        assert part in text
+    assert "/secret" not in text
+
+
+def test_what_was_not_recorded_is_not_said(tmp_path):
+    stock = random_checkpoint(tmp_path / "stock")
+    text = model_card(stock, None, stock)
+    for part in ("## Evaluation", "## Training", "fine-tuned from", "base_model", "model-index"):
+        assert part not in text
+
+
+def test_a_base_model_that_is_a_folder_is_no_link(checkpoint):
+    write_record(checkpoint, {"model_name": str(checkpoint)}, "x", 1, {})
+    text = model_card(checkpoint, None, checkpoint)
+    assert "base_model:" not in text
+    assert "fine-tuned from `final`" in text
+
+
+def test_an_evaluation_must_be_one(checkpoint, tmp_path):
+    with pytest.raises(DataError, match=r"`evaluation` must be a file of `rfm evaluate`, but .* does not exist"):
+        export_card(CardOptions(str(checkpoint), str(tmp_path / "none.json")))
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DataError, match="holds no metrics"):
+        export_card(CardOptions(str(checkpoint), str(tmp_path / "other.json")))
+    with pytest.raises(DataError, match="holds no model"):
+        export_card(CardOptions(str(tmp_path)))
