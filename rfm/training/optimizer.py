@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from rfm.errors import MissingExtraError
-from rfm.training.adamw import MasterAdamW
+from rfm.training.adamw import MasterAdamW, can_fuse
 from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)

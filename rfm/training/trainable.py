@@ -93,7 +93,8 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
     texts = list(dict.fromkeys(rows["prompt"]))[:TINY_TEXTS]
     loaded = load_model(options.model_name, seed=options.seed, texts=texts)
     if options.rank == 0:
-        loaded.model.to(dtype)
+        for parameter in loaded.model.parameters():  # and not buffers: rotary frequencies stay float32
+            parameter.data = parameter.data.to(dtype)
         return loaded
     loaded.model.save_pretrained(str(base))
     loaded.save_processor(base, input_format(options))
