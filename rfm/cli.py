@@ -41,6 +41,21 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.rlds:ingest_rlds_command",
         "TFRecord shards of RLDS datasets (Open X-Embodiment)",
     ),
+    ("ingest", "hdf5"): Command(
+        "rfm.ingest.hdf5:IngestHdf5Options",
+        "rfm.ingest.hdf5:ingest_hdf5_command",
+        "HDF5 demonstrations (robomimic, LIBERO)",
+    ),
+    ("ingest", "roboreward"): Command(
+        "rfm.ingest.roboreward:IngestRoboRewardOptions",
+        "rfm.ingest.roboreward:ingest_roboreward_command",
+        "RoboReward: videos with rewards from 1 to 5",
+    ),
+    ("ingest", "roboarena"): Command(
+        "rfm.ingest.roboarena:IngestRoboArenaOptions",
+        "rfm.ingest.roboarena:ingest_roboarena_command",
+        "RoboArena: sessions with partial success by policy",
+    ),
     ("ingest", "metaworld"): Command(
         "rfm.ingest.commands:IngestMetaworldOptions",
         "rfm.ingest.commands:ingest_metaworld_command",

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from PIL import Image
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -210,3 +212,47 @@ def _example_class() -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(proto)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Example"))
+
+
+def write_demos(
+    path: Path, episodes: list[np.ndarray], layout: str = "robomimic", text: Any = "do it", **options: Any
+) -> Path:
+    """HDF5 demonstrations as robomimic or LIBERO keep them: LIBERO's pictures are upside down."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        data.attrs["env_args"] = json.dumps({"env_name": "Lift", "type": 1})
+        if layout == "libero":
+            data.attrs["problem_info"] = json.dumps({"problem_name": "x", "language_instruction": text})
+            data.attrs["bddl_file_name"] = "x.bddl"
+        for index, frames in enumerate(episodes):
+            demo = data.create_group(f"demo_{index}")
+            demo.attrs["num_samples"] = len(frames)
+            demo["rewards"] = np.r_[np.zeros(len(frames) - 1), 1 - index % 2]
+            camera = "obs/agentview_rgb" if layout == "libero" else "obs/agentview_image"
+            demo.create_dataset(camera, data=frames[:, ::-1] if layout == "libero" else frames, **options)
+            demo["obs/robot0_eef_pos"] = np.zeros((len(frames), 3))
+    return path
+
+
+def write_roboreward(folder: Path, rows: list[tuple[str, str, Any]], videos: dict[str, np.ndarray]) -> Path:
+    """A split of RoboReward: (file_name, task, reward) a line, and the videos."""
+    for name, frames in videos.items():
+        write_video(folder / name, frames)
+    lines = [{"file_name": name, "task": task, "reward": reward} for name, task, reward in rows]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def write_roboarena(
+    root: Path, session: str, policies: dict[str, dict[str, Any]], videos: dict[str, np.ndarray], text: str = "do it"
+) -> Path:
+    """A session of a RoboArena data dump; videos by `A/name_left.mp4`, A being the key of a policy."""
+    folder = root / "evaluation_sessions" / session
+    folder.mkdir(parents=True)
+    metadata = {"language_instruction": text, "preference": "A", "policies": policies}
+    (folder / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    for name, frames in videos.items():
+        key, _, file = name.partition("/")
+        write_video(folder / f"{key}_{policies[key]['policy_name']}" / file, frames)
+    return root
