@@ -23,6 +23,8 @@ STRATEGY_ORDER: Mapping[str, tuple[str, ...]] = {
     "similarity": ("rewind", "suboptimal", "paired_human_robot"),
 }
 """What a list of strategy ratios means, by place."""
+DEFAULT_SHARES: Mapping[str, Mapping[str, float]] = {"progress": {"forward_progress": 3.0}}
+"""What no ratio means: these shares, else 1; 1 for all in the original's mixture."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def _asked_strategies(kind: str, given: Any, config: Mapping[str, Any]) -> dict[
     lacking = {name.partition("/")[2] for name in config.get("unsupported", {}) if name.startswith(f"{kind}/")}
     if given is None:
         recorded = _recorded(config, kind)
-        return _normalised(dict.fromkeys(recorded, 1.0)) if recorded else None
+        original = config.get("config", {}).get("data", {}).get("mixture") == "original"
+        shares = {} if original else DEFAULT_SHARES.get(kind, {})
+        return _normalised({name: shares.get(name, 1.0) for name in recorded}) if recorded else None
     if isinstance(given, Mapping):
         shares = {str(name): float(share) for name, share in given.items()}
     elif len(given) == len(STRATEGY_ORDER[kind]) and not config.get("eval_mode"):

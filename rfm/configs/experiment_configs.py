@@ -39,7 +39,7 @@ class DataConfig:
     preference_strategy_ratio: Any = None
     """[rewind, suboptimal, different_task, reverse_progress], or a mapping by strategy name; null: equal shares."""
     progress_strategy_ratio: Any = None
-    """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping; null: equal shares."""
+    """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping; null: [1,3,1,1]."""
     similarity_strategy_ratio: Any = None
     """[rewind, suboptimal, paired_human_robot], or a mapping; null: equal shares."""
     dataset_type: str = "strategy_first"

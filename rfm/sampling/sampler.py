@@ -24,7 +24,7 @@ from rfm.sampling.material import Material, PairDraw, Unsupported
 from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
-from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION
+from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, SHARES
 from rfm.trajectories.catalog import Catalog
 
 
@@ -106,7 +106,8 @@ class Sampler:
         return shares
 
     def _shares_of(self, kind: str, weight: float, available: Mapping[str, Any], given: Any) -> dict[Strategy, float]:
-        ratio = strategy_ratio(kind, given, tuple(available))
+        default = {} if self._settings.mixture == "original" else SHARES[kind]
+        ratio = strategy_ratio(kind, given, {name: default.get(name, 1.0) for name in available})
         supported = {}
         for name, share in ratio.items():
             try:
@@ -123,11 +124,11 @@ class Sampler:
         return {name: weight * share / whole for name, share in supported.items()}
 
 
-def strategy_ratio(kind: str, given: Any, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the shares above 0 by strategy name, from a list in the order of `names`, a mapping, or None for equal."""
-    field = f"`data.{kind}_strategy_ratio`"
+def strategy_ratio(kind: str, given: Any, default: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares above 0 by strategy name, from a list in `default`'s order, a mapping, or None (`default`)."""
+    field, names = f"`data.{kind}_strategy_ratio`", tuple(default)
     if given is None:
-        return dict.fromkeys(names, 1.0)
+        return dict(default)
     if isinstance(given, Mapping):
         unknown = sorted(set(given) - set(names))
         if unknown:

@@ -67,3 +67,8 @@ def shown(row: Row, prefix: str, frames: list[int]) -> Row:
     """The row with other frames in a clip."""
     shape = [len(frames), *row[f"{prefix}frames_shape"][1:]]
     return row | {f"{prefix}frame_indices": frames, f"{prefix}frames_shape": shape}
+
+
+def coin_flips(rows: list[Row]) -> list[Row]:
+    coin = np.random.default_rng(0).random(len(rows)) < 0.5
+    return [flipped(row) if flip and is_pair(row) else row for row, flip in zip(rows, coin, strict=True)]

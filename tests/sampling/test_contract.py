@@ -55,8 +55,9 @@ def test_shares_come_out_exactly_and_answers_are_balanced() -> None:
         key = row["sample_type"], row["data_gen_strategy"]
         counts.setdefault(key, []).append(row["answer"])
     assert sum(len(answers) for (kind, _), answers in counts.items() if kind == "preference") == 1400
-    for (kind, _), answers in counts.items():
-        assert len(answers) == (350 if kind == "preference" else 150)
+    for (kind, strategy), answers in counts.items():
+        thrice = strategy == "forward_progress"
+        assert len(answers) == (350 if kind == "preference" else 300 if thrice else 100)
         assert kind == "progress" or answers.count("1") == 175
 
 

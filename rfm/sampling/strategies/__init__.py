@@ -23,6 +23,14 @@ COMBINED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 The two that change only the motion combine: backwards, past the end and forward to it. None of the others can be: a
 wrong instruction must not be shown backwards, and labels of whole episodes go with clips that run to their ends.
 """
+SHARES: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {"preference": {}, "progress": {"forward_progress": 3.0}, "similarity": {}}
+)
+"""Shares of a default mixture; 1 where a strategy is not named.
+
+Wrong instructions are shown forwards and answered 0. With equal shares every other forward clip would be one of them,
+and direction alone would tell progress to 0.86 of the best constant's error; now it is 0.98.
+"""
 EVALUATION: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "preference": {"quality_preference": preference.suboptimal},

@@ -6,8 +6,8 @@
     rewind                      a clip that goes past its end and back to it
     reverse_progress+rewind     a clip that goes back past its end and forward to it (`data.strategies_per_sample=2`)
 
-Ends are spread evenly over progress. Episodes that are neither successful nor recorded serve `forward_progress` by
-clips to their end if they have a partial success.
+Ends are spread evenly over progress, and how many frames are shown is drawn (`rfm.sampling.counts`). Episodes that are
+neither successful nor recorded serve `forward_progress` by clips to their end if they have a partial success.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from rfm.sampling.clips import Clips, bounce, evenly
+from rfm.sampling.counts import fitting, most_shown
 from rfm.sampling.ends import draw_end
 from rfm.sampling.episode_pairs import choose
 from rfm.sampling.material import Material, ScoreDraw, ScoreStrategy, Unsupported
 from rfm.sampling.pools import Pool
 from rfm.sampling.random import RowRandom
+from rfm.sampling.shapes import shown_counts
 
 _Laying = Callable[[Material, RowRandom, np.ndarray], Clips]
 
@@ -122,17 +124,19 @@ def _forward(material: Material, random: RowRandom, trajectory: np.ndarray) -> C
     last = curves.frames == frames[:, None] - 1
     to_end = only_end | material.whole_episodes
     end = draw_end(random, "forward/end", curves, np.where(to_end[:, None], last, inside))
-    room = np.maximum(end - (material.max_frames - 1), 0)
-    start = np.zeros_like(end) if material.whole_episodes else random.below("forward/start", room + 1)
-    return evenly(trajectory, start, end, np.minimum(material.max_frames, end - start + 1), material.max_frames)
+    if material.whole_episodes:
+        return evenly(trajectory, end * 0, end, np.minimum(material.max_frames, end + 1), material.max_frames)
+    count = _shown(material, random, trajectory, end + 1)
+    start = random.below("forward/start", end - count + 2)
+    return evenly(trajectory, start, end, count, material.max_frames)
 
 
 def _backward(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
     last = material.frames[trajectory] - 1
     end = _early_end(material, random, trajectory)
-    room = np.maximum(last - end - (material.max_frames - 1), 0)
-    start = last - random.below("backward/start", room + 1)
-    return evenly(trajectory, start, end, np.minimum(material.max_frames, start - end + 1), material.max_frames)
+    count = _shown(material, random, trajectory, last - end + 1)
+    start = last - random.below("backward/start", last - end - count + 2)
+    return evenly(trajectory, start, end, count, material.max_frames)
 
 
 def _rewound(material: Material, random: RowRandom, trajectory: np.ndarray) -> Clips:
@@ -155,20 +159,34 @@ def _turning(material: Material, random: RowRandom, trajectory: np.ndarray, end:
     A turn after `m` steps leaves b = count - 1 - m steps back; the peak is b steps past the end and must lie inside the
     episode, the start is m steps before the peak and must not lie before frame 0. Both bound the step.
     """
-    width = material.max_frames
-    after = material.frames[trajectory] - 1 - end
-    turns = np.arange(1, width - 1)
-    back = width - 1 - turns
-    longest = after[:, None] / back
-    ahead = turns - back
-    longest = np.where(ahead > 0, np.minimum(longest, end[:, None] / np.maximum(ahead, 1)), longest)
-    fits = longest >= 1
-    some = fits.any(axis=1)
-    column = choose(fits | ~some[:, None], random.uniform("rewind/turn"))
-    reach = np.where(some, longest[np.arange(len(end)), column], after)
+    after, ticket = material.frames[trajectory] - 1 - end, random.uniform("rewind/turn")
+    reach, turn, count = after.astype(np.float64), np.ones_like(end), np.full_like(end, 3)
+    most, laid = _most_shown(material, random, trajectory), np.zeros(len(end), bool)
+    for shown in (most.max(initial=0),) if material.original_mixture else shown_counts(material.max_frames):
+        turns = np.arange(1, shown - 1)
+        back = shown - 1 - turns
+        ahead = turns - back
+        longest = after[:, None] / back
+        longest = np.where(ahead > 0, np.minimum(longest, end[:, None] / np.maximum(ahead, 1)), longest)
+        fits = longest >= 1
+        rows = np.flatnonzero(fits.any(axis=1) & (most >= shown) & ~laid)
+        column = choose(fits[rows], ticket[rows])
+        reach[rows], turn[rows], count[rows], laid[rows] = longest[rows, column], turns[column], shown, True
     step = 1 + random.uniform("rewind/step") * (np.maximum(reach, 1) - 1)
-    count = np.where(some, width, 3)
-    return bounce(trajectory, end, step, np.where(some, turns[column], 1), count, width)
+    return bounce(trajectory, end, step, turn, count, material.max_frames)
+
+
+def _most_shown(material: Material, random: RowRandom, trajectory: np.ndarray) -> Int64[np.ndarray, " m"]:
+    if material.original_mixture:
+        return np.full(len(trajectory), material.max_frames)
+    return most_shown(random, material.frames[trajectory], material.max_frames)
+
+
+def _shown(material: Material, random: RowRandom, trajectory: np.ndarray, room: np.ndarray) -> Int64[np.ndarray, " m"]:
+    """Return how many frames clips show that reach over `room` frames at most."""
+    if material.original_mixture:
+        return np.minimum(material.max_frames, room)
+    return fitting(_most_shown(material, random, trajectory), room, material.max_frames)
 
 
 def _early_end(material: Material, random: RowRandom, trajectory: np.ndarray) -> Int64[np.ndarray, " m"]:
