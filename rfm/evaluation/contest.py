@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rfm.evaluation.baselines import Baseline
-from rfm.evaluation.controls import BLANK, FLOOR, SWAPPED, ControlledRows
+from rfm.evaluation.controls import BLANK, FLOOR, SWAPPED, controlled
 from rfm.evaluation.exam import Exam
 from rfm.evaluation.floor import non_visual_floor
 from rfm.evaluation.gaps import best_control, paired_gap, unpaired_gap
@@ -50,8 +50,8 @@ class Contest:
         sheets = [sheet for sheet in self.sheets if name != SWAPPED or sheet.kind != "progress"]
         if not sheets:
             return {}
-        rows = ControlledRows(self.exam, name, np.concatenate([sheet.rows for sheet in sheets]).tolist())
-        said = model.predict(rows, self.batch_size, self.max_new_tokens, blank_frames=name == BLANK)
+        asked = controlled(self.exam, name, np.concatenate([sheet.rows for sheet in sheets]).tolist())
+        said = model.predict(asked.rows, self.batch_size, self.max_new_tokens, blank_frames=name == BLANK)
         truth = [sheet.flipped() for sheet in sheets] if name == SWAPPED else sheets
         predicted = parse(truth, said)
         numbers = self._beside(sheets, truth, predicted)
@@ -59,7 +59,7 @@ class Contest:
             for sheet in sheets:
                 turned = 3.0 - predicted[sheet.kind] == self.predicted[sheet.kind]
                 numbers[sheet.kind]["consistent"] = float(turned.mean())
-        return {**numbers, "unchanged": rows.unchanged()}
+        return {**numbers, "unchanged": asked.unchanged}
 
     def baseline(self, name: str) -> Numbers:
         """Return the metrics of a baseline on the same rows, with the gaps that the model is ahead by."""

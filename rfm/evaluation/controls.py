@@ -16,10 +16,10 @@ that it leaves as it was (two equal frames shuffled) is asked all the same and c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from rfm.batch.clips import PREFIXES, Row
 from rfm.errors import DataError
 from rfm.evaluation.exam import Exam
 from rfm.inference.rows import row_digest
-from rfm.trajectories.record import normalise_task
 
 SEED = 0
 FLOOR, SWAPPED, BLANK = "floor", "swapped", "blank"
@@ -92,36 +91,21 @@ CONTROLS: Mapping[str, Transform] = MappingProxyType(
 """By the names that `--controls` takes; `floor` asks no model."""
 
 
-@dataclass(frozen=True)
-class ControlledRows(Sequence[Row]):
-    """The chosen rows of a dataset under a control, made when they are asked for."""
+class Controlled(NamedTuple):
+    """Rows under a control."""
 
-    exam: Exam
-    name: str
-    rows: Sequence[int]
-    seed: int = SEED
+    rows: list[Row]
+    unchanged: int
+    """How many of them the control left as they were."""
 
-    def __len__(self) -> int:
-        return len(self.rows)
 
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        return self.changed(int(self.rows[index]))[0]
-
-    def __iter__(self) -> Iterator[Row]:
-        return (self[index] for index in range(len(self)))
-
-    def changed(self, row: int) -> tuple[Row, bool]:
-        """Return a row under the control, and whether it differs from what it was."""
-        before = self.exam.dataset[row]
-        rng = np.random.default_rng(int(row_digest(before, self.seed), 16))
-        after = CONTROLS[self.name](self.exam, before, rng)
-        return after, self.name == BLANK or after != before
-
-    def unchanged(self) -> int:
-        """Return how many rows the control leaves as they were."""
-        return sum(not self.changed(int(row))[1] for row in self.rows)
+def controlled(exam: Exam, name: str, rows: Sequence[int], seed: int = SEED) -> Controlled:
+    """Return the chosen rows of a dataset under a control; about 2 kB a row are held."""
+    change = CONTROLS[name]
+    before = exam.dataset.select(rows).to_list()
+    after = [change(exam, row, np.random.default_rng(int(row_digest(row, seed), 16))) for row in before]
+    same = 0 if name == BLANK else sum(map(operator.eq, before, after))
+    return Controlled(after, same)
 
 
 def another_order(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -146,16 +130,10 @@ def _another_task(exam: Exam, row: Row, rng: np.random.Generator) -> str:
     """Return the words of a task that is neither the one asked about nor that of a clip shown."""
     held = {exam.task_name(row["task"])}
     held |= {exam.task_of_path.get(row.get(f"{prefix}npz_path") or "", "") for prefix in PREFIXES[row["sample_type"]]}
-    others = [text for text, task in instructions(exam) if task not in held]
+    others = [text for text, task in exam.instructions if task not in held]
     if not others:
         raise DataError(
             "the control other_instruction needs another task in the dataset, but there is none beside "
             f"{row['task']!r}; leave that control out"
         )
     return others[int(rng.integers(len(others)))]
-
-
-def instructions(exam: Exam) -> list[tuple[str, str]]:
-    """Return the distinct instructions of a dataset in order, each with its task."""
-    texts = sorted({text for text in exam.columns["task"] if text and normalise_task(text)})
-    return [(text, exam.task_name(text)) for text in texts]

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ class Exam:
     def asked(self) -> Int64[np.ndarray, " asked"]:
         """The rows that can be judged."""
         return np.array([row for row in range(len(self)) if row not in self.faults], np.int64)
+
+    @cached_property
+    def instructions(self) -> list[tuple[str, str]]:
+        """The distinct instructions of the rows in alphabetical order, each with its task."""
+        texts = sorted({text for text in self.columns["task"] if text and normalise_task(text)})
+        return [(text, self.task_name(text)) for text in texts]
 
     def task_name(self, text: str | None) -> str:
         """Return the task of an instruction."""
