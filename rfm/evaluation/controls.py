@@ -102,8 +102,8 @@ class Controlled(NamedTuple):
 def controlled(exam: Exam, name: str, rows: Sequence[int], seed: int = SEED) -> Controlled:
     """Return the chosen rows of a dataset under a control; about 2 kB a row are held."""
     change = CONTROLS[name]
-    before = exam.dataset.select(rows).to_list()
-    after = [change(exam, row, np.random.default_rng(int(row_digest(row, seed), 16))) for row in before]
+    before: list[Row] = exam.dataset.select(rows).to_list()
+    after: list[Row] = [change(exam, row, np.random.default_rng(int(row_digest(row, seed), 16))) for row in before]
     same = 0 if name == BLANK else sum(map(operator.eq, before, after))
     return Controlled(after, same)
 
