@@ -106,7 +106,8 @@ class VQACollator:
         """Return how many patches a row should have by its own account; what it is wrong by costs time alone."""
         total = 0
         for prefix in PREFIXES.get(row.get("sample_type", ""), ()):
-            indices, shape = row.get(f"{prefix}frame_indices") or (), row.get(f"{prefix}frames_shape") or ()
+            indices = row.get(f"{prefix}frame_indices") or []
+            shape: list[int] = row.get(f"{prefix}frames_shape") or []
             if len(shape) == 4:
                 height, width = self.frames.size(len(indices), shape[1], shape[2])
                 total += math.prod(self._grid(len(indices), height, width))

@@ -8,6 +8,8 @@ sending it copies nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -52,5 +54,6 @@ class Room:
 def _memory(rows: int, width: int) -> UInt8[torch.Tensor, "n d"]:
     if get_worker_info() is None:
         return torch.from_numpy(np.empty((rows, width), np.uint8))
-    storage = torch.UntypedStorage._new_shared(max(1, rows * width))  # as torch's own collate function does it
+    shared: Callable[[int], torch.UntypedStorage] = torch.UntypedStorage._new_shared  # as torch's own collate does it
+    storage = shared(max(1, rows * width))
     return torch.empty(0, dtype=torch.uint8).set_(storage, 0, (rows, width), (width, 1))
