@@ -55,7 +55,15 @@ class FrameStore:
         """Return the height and width in which `count` frames of this height and width are shown."""
         if self.form.resized_height is not None and self.form.resized_width is not None:
             return self.form.resized_height, self.form.resized_width
-        return target_size(count, height, width, self.spec, as_images=self.form.use_multi_image)
+        return target_size(
+            count,
+            height,
+            width,
+            self.spec,
+            as_images=self.form.use_multi_image,
+            min_pixels=self.form.min_pixels,
+            max_pixels=self.form.max_pixels,
+        )
 
     def stored_size(self, path: str) -> tuple[int, int]:
         """Return the height and width of the frames in a file: of an .npz from its header, of a video from a frame."""

@@ -20,12 +20,16 @@ FILE_NAME = "rfm_config.json"
 
 @dataclass(frozen=True)
 class InputFormat:
-    """Frame size (null: that of the files, within the model's budget), resize filter and image or video mode."""
+    """Frame size (null: that of the files, within the budgets), resize filter and image or video mode."""
 
     resized_height: int | None = None
     resized_width: int | None = None
     resize_filter: str = "box"
     use_multi_image: bool = False
+    min_pixels: int | None = None
+    """Pixels that a frame is enlarged to where it has fewer; null: none is."""
+    max_pixels: int | None = None
+    """Pixels that a frame may have; null: as many as the model's own budget allows."""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -33,6 +37,11 @@ class InputFormat:
             raise DataError(
                 "`data.resized_height` and `data.resized_width` must both be given or both be null, but are"
                 f" {self.resized_height} and {self.resized_width}"
+            )
+        if self.resized_height is not None and (self.min_pixels is not None or self.max_pixels is not None):
+            raise DataError(
+                "`data.min_pixels` and `data.max_pixels` must be null with `data.resized_height`, but are "
+                f"{self.min_pixels} and {self.max_pixels}: a size leaves nothing to decide"
             )
         if self.format_version != FORMAT_VERSION:
             raise DataError(

@@ -8,9 +8,9 @@ Patches stay uint8 until they are on the model's device: a quarter of the bytes 
 time of float patches, and `normalise` gives bit for bit what the stock processors compute (they fuse rescaling with
 normalising: (x - 255 mean) / (255 std) in float32).
 
-Where we deviate: a single frame is repeated (the stock processor raises), and small clips are not raised to a minimum
-number of pixels: enlarging adds tokens, not information. Shrinking to the budget follows the stock arithmetic: the
-budget is one of the whole clip for Qwen3-VL and one of each frame for Qwen2.5-VL.
+Where we deviate from the stock processors, on purpose: a single frame is repeated (Qwen3-VL's raises), small clips are
+not raised to the processor's minimum of pixels (enlarging adds tokens, not information) unless `min_pixels` asks for
+it, and frames with a side shorter than a visual token's are enlarged along that side only.
 """
 
 from __future__ import annotations
@@ -66,19 +66,36 @@ def check_size(height: int, width: int, spec: VisionSpec) -> None:
             )
 
 
-def target_size(frames: int, height: int, width: int, spec: VisionSpec, *, as_images: bool = False) -> tuple[int, int]:
+def target_size(
+    frames: int,
+    height: int,
+    width: int,
+    spec: VisionSpec,
+    *,
+    as_images: bool = False,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+) -> tuple[int, int]:
     """Return the size that frames of (height, width) are resized to when no size was asked for.
 
-    It is the nearest multiples of a token's side, shrunk to the budget of pixels with the aspect ratio kept.
+    It is the nearest multiples of a token's side, shrunk to the model's budget of pixels, and into the pixels a frame
+    may have (`min_pixels` to `max_pixels`) where these are given, with the aspect ratio kept. Source: `smart_resize`
+    of the stock processors, for `size` with `shortest_edge` and `longest_edge`, which count the pixels of a frame for
+    Qwen2.5-VL and images, and of a whole clip for videos of Qwen3-VL.
     """
-    rows, columns = (max(spec.side, round(value / spec.side) * spec.side) for value in (height, width))
     whole_clip = spec.family == "qwen3_vl" and not as_images
+    count = max(frames, spec.temporal_patch_size) if whole_clip else 1
     budget = spec.max_image_pixels if as_images else spec.max_video_pixels
-    padded = math.ceil(frames / spec.temporal_patch_size) * spec.temporal_patch_size if whole_clip else 1
-    if padded * rows * columns <= budget:
-        return rows, columns
-    shrink = math.sqrt(padded * height * width / budget)
-    rows, columns = (max(spec.side, math.floor(v / shrink / spec.side) * spec.side) for v in (height, width))
+    most = budget if max_pixels is None else min(budget, max_pixels * count)
+    least = 0 if min_pixels is None else min(min_pixels * count, most)
+    rows, columns = (max(spec.side, round(value / spec.side) * spec.side) for value in (height, width))
+    counted = round(count / spec.temporal_patch_size) * spec.temporal_patch_size if whole_clip else 1
+    if counted * rows * columns > most:
+        shrink = math.sqrt(count * height * width / most)
+        rows, columns = (max(spec.side, math.floor(v / shrink / spec.side) * spec.side) for v in (height, width))
+    elif counted * rows * columns < least:
+        grow = math.sqrt(least / (count * height * width))
+        rows, columns = (math.ceil(v * grow / spec.side) * spec.side for v in (height, width))
     return rows, columns
 
 

@@ -79,6 +79,10 @@ class DataConfig:
     """Width in pixels at which frames enter the model; null: as stored."""
     resize_filter: str = "box"
     """Filter of that reduction."""
+    min_pixels: int | None = None
+    """Pixels (height x width) that a frame is enlarged to where it has fewer, aspect ratio kept; null: none is."""
+    max_pixels: int | None = None
+    """Pixels that a frame is reduced to where it has more, aspect ratio kept; null: the model's own budget alone."""
     seed: int = 42
     """Seed of the questions; `--seed` sets it."""
 
@@ -98,6 +102,10 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         faults.append(f"`data.progress_step` must divide 100, but is {data.progress_step}; try 1, 5 or 10")
     if (data.resized_height is None) != (data.resized_width is None):
         faults.append("`data.resized_height` and `data.resized_width` must be given together")
+    if data.resized_height is not None and (data.min_pixels is not None or data.max_pixels is not None):
+        faults.append("`data.min_pixels` and `data.max_pixels` must be null with data.resized_height; leave one out")
+    if data.min_pixels is not None and data.max_pixels is not None and data.min_pixels > data.max_pixels:
+        faults.append(f"`data.min_pixels` must be <= {data.max_pixels} (data.max_pixels), but is {data.min_pixels}")
     if data.success_cutoff != "file" and data.dataset_success_cutoff_file is not None:
         faults.append("`data.dataset_success_cutoff_file` must be null with data.success_cutoff=idle; leave one out")
     if faults:
@@ -121,6 +129,8 @@ def _range_faults(data: DataConfig) -> list[str]:
         "seed": (0, 2**63 - 1),
         "resized_height": (1, 16384),
         "resized_width": (1, 16384),
+        "min_pixels": (1, 2**28),
+        "max_pixels": (1, 2**28),
     }
     return [
         f"`data.{name}` must lie between {low:g} and {high:g}, but is {getattr(data, name)}"

@@ -124,11 +124,19 @@ def _speed_up(model: Any, options: TrainOptions) -> None:
 def input_format(options: TrainOptions) -> InputFormat:
     """Return frame size, filter and mode.
 
-    Where no size was asked for, a checkpoint of ours keeps its own size and filter and `tiny` takes 32 x 32.
+    Where neither size nor budget was asked for, a checkpoint of ours keeps its own and its filter, and `tiny` takes
+    32 x 32.
     """
     data = load_config(options.config_name, options.config_overrides).data
-    form = InputFormat(data.resized_height, data.resized_width, data.resize_filter, options.use_multi_image)
-    if form.resized_height is not None:
+    form = InputFormat(
+        data.resized_height,
+        data.resized_width,
+        data.resize_filter,
+        options.use_multi_image,
+        min_pixels=data.min_pixels,
+        max_pixels=data.max_pixels,
+    )
+    if any(size is not None for size in (form.resized_height, form.min_pixels, form.max_pixels)):
         return form
     if options.model_name in tiny.PRESETS:
         return replace(form, resized_height=tiny.FRAME_SIZE, resized_width=tiny.FRAME_SIZE)

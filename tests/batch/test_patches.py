@@ -58,14 +58,22 @@ def test_sizes_shrink_as_the_stock_does(size, count):
     made_for = spec(video=count * 100 * 100)
     expected = smart_resize(count, *size, temporal_factor=2, factor=16, min_pixels=1, max_pixels=count * 100 * 100)
     got = target_size(count, *size, made_for)
-    if min(size) >= 16 and count % 2 == 0:  # the stock rounds odd counts to even ones, down as well as up
+    if min(size) >= 16:  # of smaller ones the stock enlarges the other side too
         assert got == expected
     assert got[0] % 16 == 0
     assert got[1] % 16 == 0
 
 
-def test_small_frames_are_not_enlarged():
+def test_small_frames_are_enlarged_where_it_is_asked_for_alone():
     assert target_size(4, 32, 32, spec()) == (32, 32)
+    assert target_size(4, 32, 32, spec(), min_pixels=64 * 64) == (64, 64)
+    assert target_size(4, 32, 32, spec(video=4 * 48 * 48), min_pixels=64 * 64) == (48, 48)  # the model's budget holds
+
+
+def test_frames_of_one_budget_have_one_size_whatever_their_number():
+    for family in ("qwen3_vl", "qwen2_5_vl"):
+        sizes = {target_size(count, 240, 320, spec(family), max_pixels=64 * 64) for count in range(2, 40)}
+        assert sizes == {(48, 64)}
 
 
 def test_the_budget_of_qwen2_5_is_one_of_a_frame():

@@ -67,6 +67,7 @@ def test_the_resolved_configuration_is_plain_json():
         ("data.progress_pred_type=guess", "`data.progress_pred_type` must be one of absolute_wrt_total_frames, "),
         ("data.progress_step=3", "`data.progress_step` must divide 100, but is 3; try 1, 5 or 10"),
         ("data.resized_height=32", "`data.resized_height` and `data.resized_width` must be given together"),
+        ("data.min_pixels=0", "`data.min_pixels` must lie between 1 and"),
     ],
 )
 def test_a_wrong_override_is_refused(override, text):
@@ -126,3 +127,13 @@ def test_a_wrong_file_is_refused(tmp_path, text, expected):
         load_config(write(tmp_path, text))
     assert expected in str(caught.value)
     assert "mine" in str(caught.value)
+
+
+def test_budgets_of_pixels_that_cannot_hold():
+    sizes = ["data.resized_height=32", "data.resized_width=32"]
+    with pytest.raises(
+        ConfigError, match=r"`data.min_pixels` and `data.max_pixels` must be null with data.resized_height"
+    ):
+        load_config(overrides=[*sizes, "data.max_pixels=50176"])
+    with pytest.raises(ConfigError, match=r"`data.min_pixels` must be <= 100 \(data.max_pixels\), but is 200"):
+        load_config(overrides=["data.min_pixels=200", "data.max_pixels=100"])

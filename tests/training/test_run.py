@@ -187,6 +187,8 @@ def test_frame_size_comes_from_the_overrides(dataset, tmp_path):
     size = ("data.resized_height=64", "data.resized_width=48")
     form = input_format(tiny_run(dataset, tmp_path, config_overrides=size))
     assert (form.resized_height, form.resized_width) == (64, 48)
+    form = input_format(tiny_run(dataset, tmp_path, config_overrides=("data.max_pixels=2304",)))
+    assert (form.resized_height, form.min_pixels, form.max_pixels) == (None, None, 2304)
     assert input_format(tiny_run(dataset, tmp_path, model_name="Qwen/Qwen3-VL-4B-Instruct")).resized_height is None
 
 
