@@ -102,6 +102,11 @@ def _split(bins: list[list[int]], multiple_of: int) -> None:
     while len(bins) % multiple_of:
         largest = max(range(len(bins)), key=lambda index: len(bins[index]))
         rows = bins[largest]
+        if len(rows) == 1:
+            raise ConfigError(
+                f"{len(bins)} rows that fill a batch each must be a multiple of {multiple_of} processes, but are not; "
+                "allow more tokens a batch, or train on fewer processes"
+            )
         bins[largest] = rows[: len(rows) // 2]
         bins.append(rows[len(rows) // 2 :])
 
