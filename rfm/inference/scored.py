@@ -63,8 +63,8 @@ def branch_log_probabilities(
 ) -> Float[torch.Tensor, "b answers"]:
     """Return log P(answer) from what a pass over the prompts left behind.
 
-    `logits` are those behind the prefix, `last` its position; of the n cached tokens the tree attends to those that are 1
-    in `seen`. The model must be in evaluation mode; the cache is longer by the tree afterwards.
+    `logits` are those behind the prefix, `last` its position; of the n cached tokens the tree attends to those that are
+    1 in `seen`. The model must be in evaluation mode; the cache is longer by the tree afterwards.
     """
     if tree.nodes:
         with _masked_attention(model):

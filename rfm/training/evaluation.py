@@ -59,7 +59,7 @@ class HeldOut:
     def predict(
         self, model: Any, outputs: Any, inputs: Mapping[str, Any], facts: BatchFacts, *, alike: bool = False
     ) -> Float[torch.Tensor, "b 3"]:
-        """Return sample type, prediction and truth of each row of a batch, from the outputs of its loss with their cache.
+        """Return sample type, prediction and truth of each row of a batch, from its loss's outputs with their cache.
 
         `alike` lets every process run the tree in every batch, as processes that share their weights must.
         """

@@ -175,9 +175,7 @@ def _check_best(options: TrainOptions) -> None:
     if options.metric_for_best_model is None:
         return
     if options.eval_dataset_path is None or options.eval_strategy == "no":
-        raise ConfigError(
-            "`metric_for_best_model` needs an evaluation: pass --eval_dataset_path and an --eval_strategy"
-        )
+        raise ConfigError("`metric_for_best_model` needs evaluations: pass --eval_dataset_path and an --eval_strategy")
     together = options.save_strategy == options.eval_strategy and (
         options.save_strategy == "epoch" or options.save_steps % options.eval_steps == 0
     )
@@ -185,8 +183,8 @@ def _check_best(options: TrainOptions) -> None:
         raise ConfigError(
             "`metric_for_best_model` needs an evaluation at every checkpoint, but checkpoints come "
             f"{_when(options.save_strategy, options.save_steps)} and evaluations "
-            f"{_when(options.eval_strategy, options.eval_steps)}; make --save_steps a multiple of --eval_steps, or both "
-            "strategies epoch"
+            f"{_when(options.eval_strategy, options.eval_steps)}; make --save_steps a multiple of --eval_steps, or "
+            "both strategies epoch"
         )
 
 

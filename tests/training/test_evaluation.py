@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from runs import logged, losses, tiny_run
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import TrainerState
-from vqa_fakes import fake_dataset, preference_row, progress_row, similarity_row, write_dataset, write_frames
+from vqa_fakes import FEATURES, fake_dataset, preference_row, progress_row, similarity_row, write_dataset, write_frames
 
 from rfm.batch.collator import VQACollator
 from rfm.batch.conversation import ConversationEncoder
@@ -120,14 +121,9 @@ def test_a_metric_needs_its_rows(dataset, tmp_path):
 
 
 def test_discrete_scores_are_judged_on_the_scale_of_100(tmp_path):
-    import json
-
     dataset = fake_dataset(tmp_path, 1)
     rows = open_training_set(dataset).rows.to_list()
     rows[0]["answer"] = "4"
-    from datasets import Dataset
-    from vqa_fakes import FEATURES
-
     Dataset.from_list([{**dict.fromkeys(FEATURES), **rows[0]}]).save_to_disk(str(tmp_path / "levels"))
     config = {"datasets_root": str(tmp_path / "root"), "config": {"data": {"discrete_progress": True}}}
     (tmp_path / "levels" / "generation_config.json").write_text(json.dumps(config))
