@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from rfm.errors import ConfigError
+from rfm.training import processes
 from rfm.training.options import TrainOptions
 from rfm.training.trainable import weights_dtype
 
@@ -46,10 +48,26 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         remove_unused_columns=False,
         prediction_loss_only=False,
         **_best(options),
+        **_sharing(options),
         label_names=["labels"],
         logging_nan_inf_filter=False,
         **_hub(options),
     )
+
+
+def _sharing(options: TrainOptions) -> dict[str, Any]:
+    """Return how processes share the model: copies, of which every parameter gets a gradient, or shards.
+
+    FSDP wraps the classes that the model itself names as not to be split: each decoder layer and each vision block.
+    """
+    if not options.fsdp:
+        return {"ddp_find_unused_parameters": False}
+    if processes.count() == 1:
+        raise ConfigError(
+            "`fsdp` must have processes to share the model between, but there is one; start with `torchrun "
+            "--nproc_per_node N -m rfm train` or `accelerate launch`, or drop --fsdp"
+        )
+    return {"fsdp": True, "fsdp_config": {"version": 2, "state_dict_type": "FULL_STATE_DICT"}}
 
 
 def _best(options: TrainOptions) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def judge(prediction: Any) -> dict[str, float]:
 
 def check_metric(name: str | None, held_out: HeldOut) -> None:
     """Raise `ConfigError` where the metric that chooses the best checkpoint needs rows that are not there."""
-    if name in METRICS and name not in held_out.metrics:
+    if name is not None and name in METRICS and name not in held_out.metrics:
         raise ConfigError(
             f"`metric_for_best_model` must be one of {', '.join(['loss', *held_out.metrics])} with these rows, but is "
             f"{name}: `eval_dataset_path` has no {METRICS[name]} rows"

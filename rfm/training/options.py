@@ -45,6 +45,7 @@ class TrainOptions:
     )
     lora_alpha: int = _option(32, "scale of LoRA adapters")
     model_dtype: str = _option("auto", "dtype of the weights; auto = bfloat16 where --bf16 holds on a GPU", DTYPES)
+    fsdp: bool = _option(False, "shard weights, gradients and optimizer over the processes (FSDP2)")
     trust_remote_code: bool = _option(False, "run code that a model brings along")
 
     output_dir: str = _option("./outputs/vqa_training", "folder of checkpoints, logs and `final`")

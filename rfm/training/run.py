@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import set_seed
 
 from rfm.batch.collator import VQACollator
@@ -30,7 +29,7 @@ from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
-from rfm.training import output_dir
+from rfm.training import output_dir, processes
 from rfm.training.arguments import training_arguments
 from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.checkpoint_parts import CheckpointParts
@@ -47,18 +46,20 @@ logger = logging.getLogger(__name__)
 
 def train(options: TrainOptions) -> Path:
     """Train and return the folder of the final model."""
-    _check_devices()
+    processes.join()
     data = open_training_set(options.dataset_path, options.datasets_root)
     held_out = options.eval_dataset_path and open_training_set(options.eval_dataset_path, options.datasets_root)
     form = input_format(options)
     if options.push_to_hub:
         check_hub(options.hub_model_id, private=options.hub_private_repo)
     resume = output_dir.resume_point(options)
-    folder = output_dir.prepare(options)
+    with processes.first_goes_first() as first:
+        folder = output_dir.prepare(options) if first else Path(options.output_dir)
     set_seed(options.seed)
     loaded = load_trainable(options, data.rows, resume)
     parts = CheckpointParts(loaded, form, _trained_on(options, data))
     trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
+    processes.check_sharing(trainer, options.fsdp)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume)
     return _save_final(trainer, parts, options, data, folder)
@@ -116,15 +117,6 @@ def _trained_on(options: TrainOptions, data: TrainingSet) -> Any:
     """Return the hashes of this run's trajectories and of those that the model it starts from was trained on."""
     before = load_hashes(Path(options.model_name))
     return data.trajectories if before is None else np.union1d(before, data.trajectories)
-
-
-def _check_devices() -> None:
-    """Refuse several GPUs in one process: the Trainer would split batches along the first axis of `position_ids`."""
-    if torch.cuda.device_count() > 1 and not torch.distributed.is_torchelastic_launched():
-        raise ConfigError(
-            f"One process must see one GPU, but sees {torch.cuda.device_count()}; start with `torchrun "
-            "--nproc_per_node N` or set CUDA_VISIBLE_DEVICES"
-        )
 
 
 def _run(trainer: Any, resume: Path | None) -> None:

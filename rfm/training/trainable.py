@@ -28,6 +28,7 @@ from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
 from rfm.model.lora import add_lora
 from rfm.model.quantization import check_quantized, nf4
 from rfm.model.unsloth import UnslothOptions, load_unsloth
+from rfm.training import processes
 from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
@@ -96,8 +97,10 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
         for parameter in loaded.model.parameters():  # and not buffers: rotary frequencies stay float32
             parameter.data = parameter.data.to(dtype)
         return loaded
-    loaded.model.save_pretrained(str(base))
-    loaded.save_processor(base, input_format(options))
+    with processes.first_goes_first() as first:
+        if first:
+            loaded.model.save_pretrained(str(base))
+            loaded.save_processor(base, input_format(options))
     return load_model(base, dtype=dtype, quantization=quantization)
 
 

@@ -57,6 +57,8 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     `batches` says which rows are packed together; without it rows are padded.
     """
 
+    data_collator: Any
+
     def __init__(
         self,
         *,
@@ -83,6 +85,11 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         """Tell the loss what it is not given: training may be packed where evaluation is padded."""
         self.compute_loss_func = partial(answer_loss, packed="shift_labels" in inputs)
         return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Start the clock with the first batch and not with the loading of the model."""
+        self.meter = Meter()
+        return super().train(*args, **kwargs)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Remember the rows of a micro-batch and its loss."""
@@ -111,7 +118,8 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Collate as evaluation needs it: padded, nothing greyed out or recoloured."""
-        own, self.data_collator = self.data_collator, self.eval_collator or self.data_collator
+        own = self.data_collator
+        self.data_collator = self.eval_collator or own
         try:
             return super().get_eval_dataloader(eval_dataset)
         finally:

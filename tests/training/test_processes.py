@@ -1,0 +1,115 @@
+"""Two processes on one machine, over gloo: the same losses as one process with the same global batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from runs import logged, losses, tiny_run
+from safetensors.torch import load_file
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
+from vqa_fakes import fake_dataset
+
+from rfm.errors import ConfigError
+from rfm.model.load import load_model
+from rfm.training.options import TrainOptions
+from rfm.training.run import train
+
+ROOT = Path(__file__).parents[2]
+BESIDE = Path(sys.executable).parent
+TORCHRUN = [str(BESIDE / "torchrun"), "--standalone", "--nproc_per_node=2"]
+ACCELERATE = [
+    str(BESIDE / "accelerate"),
+    "launch",
+    "--num_processes=2",
+    "--mixed_precision=no",
+    "--main_process_port=0",
+]
+FSDP_ON_CPU = str(ROOT / "tests" / "fsdp_on_cpu.py")
+SAME = {"eval_strategy": "steps", "eval_steps": 2, "save_steps": 2}
+METRICS = ("loss", "grad_norm", "eval_loss", "eval_preference_accuracy", "eval_progress_mae", "eval_progress_rmse")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return fake_dataset(tmp_path_factory.mktemp("data"), 12, episodes=4)
+
+
+@pytest.fixture(scope="module")
+def alone(dataset, tmp_path_factory):
+    options = tiny_run(dataset, tmp_path_factory.mktemp("alone"), **SAME, eval_dataset_path=str(dataset))
+    return train(TrainOptions(**{**vars(options), "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}))
+
+
+def launch(command: list[str], options: TrainOptions) -> str:
+    flags = []
+    for name, value in vars(options).items():
+        if isinstance(value, bool):
+            flags += [f"--{name}"] if value else []
+        elif value not in (None, ()):
+            flags += [f"--{name}={value}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*command, *flags, "--no_gradient_checkpointing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=240)
+    return "" if done.returncode == 0 else done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "fsdp"),
+    [
+        ([*TORCHRUN, "-m", "rfm", "train"], False),
+        ([*ACCELERATE, "--config_file=launch/ddp.yaml", "-m", "rfm", "train"], False),
+        ([*TORCHRUN, FSDP_ON_CPU], True),
+        ([*ACCELERATE, "--config_file=launch/fsdp.yaml", FSDP_ON_CPU], False),
+    ],
+    ids=["ddp torchrun", "ddp accelerate", "fsdp torchrun", "fsdp accelerate"],
+)
+def test_two_processes_are_one_with_twice_the_batch(dataset, alone, tmp_path, command, fsdp):
+    options = tiny_run(
+        dataset, tmp_path, **SAME, eval_dataset_path=str(dataset), per_device_train_batch_size=2, fsdp=fsdp
+    )
+    fault = launch(command, options)
+    assert not fault, fault
+    for name in METRICS:
+        assert logged(tmp_path, name) == pytest.approx(logged(alone.parent, name), rel=1e-5), name
+    mine, theirs = load_file(alone / "model.safetensors"), load_file(tmp_path / "final" / "model.safetensors")
+    assert all(torch.allclose(theirs[name], value, atol=1e-5) for name, value in mine.items())
+    assert load_model(tmp_path / "checkpoint-2").form is not None
+
+
+def test_an_adapter_on_shards_and_going_on_with_it(dataset, tmp_path):
+    options = tiny_run(
+        dataset, tmp_path / "out", per_device_train_batch_size=2, fsdp=True, lora_rank=4, save_steps=2,
+        lr_scheduler_type="constant",
+    )  # fmt: skip
+    fault = launch([*TORCHRUN, FSDP_ON_CPU], options)
+    assert not fault, fault
+    whole = losses(tmp_path / "out")
+    for name in ("checkpoint-4", "final"):
+        for file in (tmp_path / "out" / name).iterdir():
+            file.unlink()
+        (tmp_path / "out" / name).rmdir()
+    fault = launch([*TORCHRUN, FSDP_ON_CPU, "--resume_from_checkpoint=latest"], options)
+    assert not fault, fault
+    assert losses(tmp_path / "out") == pytest.approx(whole, rel=1e-5)
+    assert type(load_model(tmp_path / "out" / "final").model).__name__.startswith("Peft")
+
+
+def test_what_fsdp_wraps_is_what_both_families_name():
+    text = (ROOT / "launch" / "fsdp.yaml").read_text()
+    for model in (Qwen3VLForConditionalGeneration, Qwen2_5_VLForConditionalGeneration):
+        assert len(model._no_split_modules) == 2
+        assert all(name in text for name in model._no_split_modules)
+
+
+def test_sharing_with_nobody_is_an_error(dataset, tmp_path):
+    with pytest.raises(ConfigError, match=r"`fsdp` must have processes to share the model between, but there is one; "):
+        train(tiny_run(dataset, tmp_path, fsdp=True))
+
+
+def test_several_gpus_in_one_process_are_refused(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigError, match=r"One process must see one GPU, but sees 2; start with `torchrun"):
+        train(tiny_run(dataset, tmp_path))
