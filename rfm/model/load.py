@@ -95,7 +95,7 @@ def _new_tiny(name: str, seed: int, texts: Iterable[str]) -> LoadedModel:
 
 
 def _full(name: str, trust_remote_code: bool, options: dict[str, Any]) -> LoadedModel:
-    config = _config(name, trust_remote_code)
+    config = model_config(name, trust_remote_code)
     family = family_of(config)
     model = _weights(name, trust_remote_code, options)
     spec = read_spec(name, config)
@@ -148,7 +148,8 @@ def base_of(folder: Path) -> str:
     return str(named)
 
 
-def _config(name: str, trust_remote_code: bool) -> Any:
+def model_config(name: str, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of a folder or hub name; raises `DataError` where there is none."""
     folder = Path(name)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise DataError(f"Model not found: {folder} holds neither config.json nor {ADAPTER_FILE}{_candidates(folder)}")

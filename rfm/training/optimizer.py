@@ -111,7 +111,12 @@ def muon_with_adamw(
     return MuonWithAdamW(muon, adamw)
 
 
+def is_hidden(name: str, parameter: torch.Tensor) -> bool:
+    """Tell whether a parameter is one that Muon steps."""
+    return parameter.ndim == 2 and not any(part in name for part in _NOT_HIDDEN)
+
+
 def _hidden_matrices(trained: dict[str, torch.Tensor]) -> Iterator[str]:
     for name, parameter in trained.items():
-        if parameter.ndim == 2 and not any(part in name for part in _NOT_HIDDEN):
+        if is_hidden(name, parameter):
             yield name
