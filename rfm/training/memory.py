@@ -1,11 +1,11 @@
 """How much memory a training step takes, found without weights and without a GPU.
 
-In: a model whose parameters may lie on the meta device (adapted and frozen as it will train), the optimizer's name and the
-sizes of the largest batch. Out: `Memory`, in bytes, on one GPU that holds the whole model.
+In: a model whose parameters may lie on the meta device (adapted and frozen as it will train), the optimizer's name and
+the sizes of the largest batch. Out: `Memory`, in bytes, on one GPU that holds the whole model.
 
-Weights, gradients and optimizer are counted exactly. Activations are measured: one decoder layer and one vision block run
-on the meta device with the batch's sizes, and what autograd keeps of them is added up and multiplied by the number of
-layers; attention counts as flash attention does it (query, key, value and output). With checkpointing a layer keeps its
+Weights, gradients and optimizer are counted exactly. Activations are measured: one decoder layer and one vision block
+run on the meta device with the batch's sizes, and what autograd keeps of them is multiplied by the number of layers;
+attention counts as flash attention does it (query, key, value and output). With checkpointing a layer keeps its
 input, and one layer at a time is whole. So adapters, frozen parts, dtypes and model families need no formulas of their
 own. What is not seen: CUDA itself (about 1 GB), fragmentation, and temporaries of kernels; on a CPU the sum of what is
 kept agrees with a real pass to 3% (tests/training/test_memory.py).
@@ -67,6 +67,11 @@ class Memory(NamedTuple):
     def total(self) -> int:
         """All of it."""
         return sum(self)
+
+    def shared(self, processes: int) -> Memory:
+        """Return what each of several processes holds that share out weights, gradients and optimizer."""
+        shares = {name: round(getattr(self, name) / processes) for name in ("weights", "gradients", "optimizer")}
+        return self._replace(**shares)
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {value / 1e9:.2f}" for name, value in self._asdict().items())
