@@ -28,6 +28,9 @@ class BatchFacts:
     """Without padding."""
     width: int
     """Positions that the model computes: rows times the longest, padding included."""
+    patches: int
+    answer_tokens: int
+    """Places that logits are computed at: a row of a padded batch, or on average of a packed one."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ class CountingCollator:
         mask, ids = batch.get("attention_mask"), batch["input_ids"]
         tokens = ids.numel() if mask is None else int(mask.sum())
         numbers = tuple(row[ROW_COLUMN] for row in rows if row.get(ROW_COLUMN) is not None)
-        return {**batch, KEY: BatchFacts(numbers, tokens, ids.numel())}
+        patches = sum(len(batch[name]) for name in ("pixel_values", "pixel_values_videos") if name in batch)
+        keep = batch.get("logits_to_keep", 0)
+        answers = -(-keep.numel() // max(len(rows), 1)) if hasattr(keep, "numel") else int(keep)
+        return {**batch, KEY: BatchFacts(numbers, tokens, ids.numel(), patches, answers)}
 
 
 def with_row_numbers(rows: Any) -> Any:

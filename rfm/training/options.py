@@ -50,6 +50,7 @@ class TrainOptions:
 
     output_dir: str = _option("./outputs/vqa_training", "folder of checkpoints, logs and `final`")
     overwrite_output_dir: bool = _option(False, "start anew in a folder that holds a run; its checkpoints are deleted")
+    dry_run: bool = _option(False, "say what a run would do, and how much memory it takes; nothing is written")
     resume_from_checkpoint: str | None = _option(None, "checkpoint to go on from, or `latest`")
     run_name: str | None = _option(None, "name of the run for trackers")
     report_to: str = _option("tensorboard", "tracker", TRACKERS)

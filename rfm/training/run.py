@@ -34,9 +34,11 @@ from rfm.training.arguments import training_arguments
 from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.checkpoint_parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
+from rfm.training.dry_run import dry_run
 from rfm.training.evaluation import HeldOut, check_metric
 from rfm.training.optimizer import optimizer_arguments
 from rfm.training.options import TrainOptions
+from rfm.training.out_of_memory import explain, is_out_of_memory
 from rfm.training.trainable import input_format, load_trainable
 from rfm.training.trainer import VQATrainer
 from rfm.vqa.provenance import load_hashes
@@ -45,8 +47,11 @@ logger = logging.getLogger(__name__)
 
 
 def train(options: TrainOptions) -> Path:
-    """Train and return the folder of the final model."""
+    """Train and return the folder of the final model, which a dry run does not write."""
     processes.join()
+    if options.dry_run:
+        dry_run(options)
+        return Path(options.output_dir)
     data = open_training_set(options.dataset_path, options.datasets_root)
     held_out = options.eval_dataset_path and open_training_set(options.eval_dataset_path, options.datasets_root)
     form = input_format(options)
@@ -61,7 +66,7 @@ def train(options: TrainOptions) -> Path:
     trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
     processes.check_sharing(trainer, options.fsdp)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
-    _run(trainer, resume)
+    _run(trainer, resume, options)
     return _save_final(trainer, parts, options, data, folder)
 
 
@@ -119,13 +124,17 @@ def _trained_on(options: TrainOptions, data: TrainingSet) -> Any:
     return data.trajectories if before is None else np.union1d(before, data.trajectories)
 
 
-def _run(trainer: Any, resume: Path | None) -> None:
-    """Train; a row that a loader's worker could not read is reported without that worker's traceback."""
+def _run(trainer: Any, resume: Path | None, options: TrainOptions) -> None:
+    """Train; rows that a loader's worker could not read, and a lack of memory, are reported as such."""
     try:
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     except DataError as error:
         *_, reason = str(error).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")
         raise DataError(reason.strip()) from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise explain(error, trainer, options) from error
 
 
 def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, data: TrainingSet, folder: Path) -> Path:
