@@ -60,6 +60,8 @@ def _sharing(options: TrainOptions) -> dict[str, Any]:
 
     FSDP wraps the classes that the model itself names as not to be split: each decoder layer and each vision block.
     """
+    if processes.shares_weights(options):
+        _check_shards(options)
     if not options.fsdp:
         return {"ddp_find_unused_parameters": False}
     if processes.count() == 1:
@@ -68,6 +70,13 @@ def _sharing(options: TrainOptions) -> dict[str, Any]:
             "--nproc_per_node N -m rfm train` or `accelerate launch`, or drop --fsdp"
         )
     return {"fsdp": True, "fsdp_config": {"version": 2, "state_dict_type": "FULL_STATE_DICT"}}
+
+
+def _check_shards(options: TrainOptions) -> None:
+    if options.optim != "adamw":
+        raise ConfigError(f"`optim` must be adamw with `fsdp`, but is {options.optim}, which needs whole matrices")
+    if options.quantization:
+        raise ConfigError("`quantization` must not be given with `fsdp`: 4-bit weights are not shared out; drop one")
 
 
 def _best(options: TrainOptions) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _log_memory(options: TrainOptions, model: Any, size: BatchSize) -> None:
         dtype=weights_dtype(options),
         four_bit=options.quantization,
     )
-    if options.fsdp:
+    if processes.shares_weights(options):
         found = found.shared(processes.count())
     logger.info(
         "memory of a step: %s; at most %d rows and %d tokens a batch, %s, checkpointing %s",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rfm.errors import ConfigError
+from rfm.training.effects import check_effects
 
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup")
 STRATEGIES = ("no", "steps", "epoch")
@@ -52,7 +53,7 @@ class TrainOptions:
     overwrite_output_dir: bool = _option(False, "start anew in a folder that holds a run; its checkpoints are deleted")
     dry_run: bool = _option(False, "say what a run would do, and how much memory it takes; nothing is written")
     resume_from_checkpoint: str | None = _option(None, "checkpoint to go on from, or `latest`")
-    run_name: str | None = _option(None, "name of the run for trackers")
+    run_name: str | None = _option(None, "name of the run in the tracker")
     report_to: str = _option("tensorboard", "tracker", TRACKERS)
     seed: int = _option(42, "of weights, adapters and the order of rows")
 
@@ -166,6 +167,7 @@ def _check_combinations(options: TrainOptions) -> None:
             "`overwrite_output_dir` must not be given with `resume_from_checkpoint`: it deletes what is resumed"
         )
     _check_best(options)
+    check_effects(options)
 
 
 def _check_best(options: TrainOptions) -> None:

@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 
 from rfm.errors import ConfigError
+from rfm.training.options import TrainOptions
 
 
 def count() -> int:
@@ -48,10 +49,14 @@ def join() -> None:
             logging.getLogger("rfm").setLevel(logging.ERROR)
 
 
-def check_sharing(trainer: Any, wanted: bool) -> None:
-    """Raise `ConfigError` where FSDP was asked for, by flag or launcher, and accelerate left it out without a word."""
-    launched = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    if (wanted or launched) and not (trainer.is_fsdp_enabled and trainer.accelerator.is_fsdp2):
+def shares_weights(options: TrainOptions) -> bool:
+    """Tell whether the model is to be shared out, by flag or by launcher."""
+    return options.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+
+
+def check_sharing(trainer: Any, options: TrainOptions) -> None:
+    """Raise `ConfigError` where FSDP was asked for and accelerate left it out without a word."""
+    if shares_weights(options) and not (trainer.is_fsdp_enabled and trainer.accelerator.is_fsdp2):
         raise ConfigError(
             "`fsdp` must run as FSDP2 on several GPUs, but accelerate did not switch it on here "
             f"({trainer.accelerator.distributed_type.value}); drop --fsdp or launch with launch/fsdp.yaml on GPUs"

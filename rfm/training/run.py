@@ -39,6 +39,7 @@ from rfm.training.evaluation import HeldOut, check_metric
 from rfm.training.optimizer import optimizer_arguments
 from rfm.training.options import TrainOptions
 from rfm.training.out_of_memory import explain, is_out_of_memory
+from rfm.training.tracker import check_tracker, name_run
 from rfm.training.trainable import input_format, load_trainable
 from rfm.training.trainer import VQATrainer
 from rfm.vqa.provenance import load_hashes
@@ -55,6 +56,7 @@ def train(options: TrainOptions) -> Path:
     data = open_training_set(options.dataset_path, options.datasets_root)
     held_out = options.eval_dataset_path and open_training_set(options.eval_dataset_path, options.datasets_root)
     form = input_format(options)
+    check_tracker(options)
     if options.push_to_hub:
         check_hub(options.hub_model_id, private=options.hub_private_repo)
     resume = output_dir.resume_point(options)
@@ -64,7 +66,8 @@ def train(options: TrainOptions) -> Path:
     loaded = load_trainable(options, data.rows, resume)
     parts = CheckpointParts(loaded, form, _trained_on(options, data))
     trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
-    processes.check_sharing(trainer, options.fsdp)
+    processes.check_sharing(trainer, options)
+    name_run(trainer, options)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume, options)
     return _save_final(trainer, parts, options, data, folder)

@@ -154,10 +154,12 @@ def input_format(options: TrainOptions) -> InputFormat:
 def weights_dtype(options: TrainOptions) -> torch.dtype:
     """Return the dtype of the weights: bfloat16 where bfloat16 arithmetic runs on a GPU, unless one was asked for.
 
-    Muon has no masters for bfloat16 weights (`rfm.training.adamw` has): its weights are float32.
+    Muon has no masters for bfloat16 weights (`rfm.training.adamw` has): its weights are float32. So are weights that
+    FSDP shares out: each process keeps its share as a master and computes in bfloat16 copies.
     """
     on_gpu = torch.cuda.is_available()
     wanted = options.model_dtype
     if wanted == "auto":
-        wanted = "bfloat16" if on_gpu and options.bf16 is not False and options.optim != "muon" else "float32"
+        masters = options.optim == "muon" or processes.shares_weights(options)
+        wanted = "bfloat16" if on_gpu and options.bf16 is not False and not masters else "float32"
     return torch.bfloat16 if wanted == "bfloat16" else torch.float32

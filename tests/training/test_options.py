@@ -76,3 +76,26 @@ def test_the_rank_in_effect(changes, rank):
 def test_faults_are_named(changes, text):
     with pytest.raises(ConfigError, match=text):
         TrainOptions(dataset_path="d", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"lora_alpha": 64}, "`lora_alpha` can't take effect, but is 64: pass --lora_rank, or leave it out"),
+        ({"muon_learning_rate": 0.1}, "`muon_learning_rate` can't take effect, but is 0.1: pass --optim muon"),
+        ({"max_tokens": 100}, "`max_tokens` can't take effect, but is 100: pass --packing"),
+        ({"save_steps": 5, "save_strategy": "epoch"}, "`save_steps` can't take effect, but is 5"),
+        ({"save_total_limit": 2, "save_strategy": "no"}, "`save_total_limit` can't take effect, but is 2"),
+        ({"eval_dataset_path": "e", "eval_strategy": "no"}, "`eval_dataset_path` can't take effect, but is e"),
+        ({"eval_steps": 5}, "`eval_steps` can't take effect, but is 5: pass --eval_dataset_path"),
+        ({"eval_dataset_path": "e", "eval_steps": 5, "eval_strategy": "epoch"}, "`eval_steps` .* steps"),
+        ({"per_device_eval_batch_size": 8}, "`per_device_eval_batch_size` can't take effect, but is 8"),
+        ({"run_name": "mine", "report_to": "none"}, "`run_name` can't take effect, but is mine: no tracker shows it"),
+        ({"warmup_steps": 5, "lr_scheduler_type": "constant"}, "`warmup_steps` .* constant_with_warmup"),
+        ({"warmup_ratio": 0.2, "lr_scheduler_type": "constant"}, "`warmup_ratio` can't take effect, but is 0.2"),
+        ({"warmup_steps": 5, "warmup_ratio": 0.2}, "`warmup_ratio` can't take effect, .*: --warmup_steps overrides it"),
+    ],
+)
+def test_flags_that_would_change_nothing(changes, text):
+    with pytest.raises(ConfigError, match=text):
+        TrainOptions(dataset_path="d", **changes)
