@@ -46,6 +46,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.hdf5:ingest_hdf5_command",
         "HDF5 demonstrations (robomimic, LIBERO)",
     ),
+    ("ingest", "rbm"): Command(
+        "rfm.ingest.rbm:IngestRbmOptions",
+        "rfm.ingest.rbm:ingest_rbm_command",
+        "datasets of RFM and Robometer",
+    ),
     ("ingest", "roboreward"): Command(
         "rfm.ingest.roboreward:IngestRoboRewardOptions",
         "rfm.ingest.roboreward:ingest_roboreward_command",

@@ -91,16 +91,26 @@ def read_frames_at(
 
 
 def _nearest(container: Any, stream: Any, seconds: Float64[np.ndarray, "k"]) -> Iterator[tuple[float, Any]]:
-    """(time, frame) nearest to each of `seconds`, the earlier of two equally near; (0, None) if nothing is decoded."""
+    """(time, frame) nearest to each of `seconds`, the earlier of two equally near; (0, None) if nothing is decoded.
+
+    Seeks again where the next time is further than two groups of pictures; their length is learnt on the way.
+    """
+    at, group = 0, 0.0
     before: tuple[float, Any] = (0.0, None)
-    at = 0
-    for now in _shown_from(container, stream, float(seconds[0])):
-        while at < len(seconds) and seconds[at] <= now[0]:
-            yield before if before[1] is not None and seconds[at] - before[0] <= now[0] - seconds[at] else now
-            at += 1
-        if at == len(seconds):
-            return
-        before = now
+    while at < len(seconds):
+        before, key = (0.0, None), None
+        for now in _shown_from(container, stream, float(seconds[at])):
+            if now[1].key_frame:
+                group = max(group, now[0] - key if key is not None else float(seconds[at]) - now[0])
+                key = now[0]
+            while at < len(seconds) and seconds[at] <= now[0]:
+                yield before if before[1] is not None and seconds[at] - before[0] <= now[0] - seconds[at] else now
+                at += 1
+            before = now
+            if at == len(seconds) or 0 < 2 * group < seconds[at] - now[0]:
+                break
+        else:
+            break
     for _ in range(at, len(seconds)):
         yield before
 
@@ -112,7 +122,7 @@ def _shown_from(container: Any, stream: Any, second: float) -> Iterator[tuple[fl
         container.seek(start, stream=stream)
         timed = ((frame.pts * base, frame) for frame in container.decode(stream) if frame.pts is not None)
         first = next(timed, None)
-        if first is not None and (first[0] <= second or start <= 0):
+        if first is not None and (first[0] <= second + base or start <= 0):
             yield first
             yield from timed
             return

@@ -177,6 +177,14 @@ def test_every_frame_can_be_sought(tmp_path: Path) -> None:
         assert levels(read_frames_at(tmp_path / "a.mp4", np.array([at / 10]), 0.05)) == [at]
 
 
+@pytest.mark.parametrize("key_frames_every", [1, 2, 10, 60])
+def test_times_far_apart_are_sought_one_by_one(tmp_path: Path, key_frames_every: int) -> None:
+    write_video(tmp_path / "a.mp4", 60, key_frames_every=key_frames_every)
+    for step in (1, 3, 7, 20):
+        chosen = list(range(2, 60, step))
+        assert levels(read_frames_at(tmp_path / "a.mp4", np.array(chosen) / 10, 0.05)) == chosen
+
+
 def test_a_time_without_a_frame_is_an_error(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", 10)
     with pytest.raises(DataError, match=r"must have a frame within 0.0500 s of 1.2000 s, but its nearest is at 0.9000"):
