@@ -1,6 +1,6 @@
 """Episodes that share one video: seconds an episode by seeking, and by decoding the video from its start, in one run.
 
-    python benchmarks/shared_video.py [--episodes 100] [--frames 150] [--size 224] [--key_frames_every 2] [--max_frames 64]
+    python benchmarks/shared_video.py [--episodes 100] [--frames 150] [--size 224] [--key_frames_every 2]
 
 The video is H.264 of moving noise, as LeRobot v3.0 lays one out (a key frame every 2 frames by default). Both read the
 chosen frames of every tenth episode and must agree on them. `once` decodes the whole video a single time: no way of
