@@ -171,10 +171,12 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     if not path.is_file():
         raise DataError(f"video {path} must exist, but does not")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise DataError(f"video {path} must have a video stream, but has none")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise DataError(f"video {path} must be of a known codec, but is not")
             if stream.width * stream.height > MOST_PIXELS:
                 raise DataError(
                     f"video {path} must have at most {MOST_PIXELS} pixels a frame, but declares "
@@ -184,6 +186,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             yield container, stream
     except av.FFmpegError as error:
         raise DataError(f"video {path} must be readable, but decoding it gives: {error.strerror}") from error
+    except UnicodeDecodeError as error:  # a name within the file that PyAV reads whatever `metadata_errors` says
+        raise DataError(f"video {path} must be readable, but decoding it gives: {error}") from error
 
 
 def _declared_count(path: Path) -> int:

@@ -118,7 +118,7 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:  # TypeError: names that are no UTF-8
         raise DataError(f"{path} must be a readable HDF5 file, but reading it gives: {error}") from error
 
 
@@ -166,7 +166,10 @@ def _demos(file: Any, path: Path, stem: str, rule: LabelRule, options: IngestHdf
     data = member(file, "data", str(path))
     problem = _json_attribute(data, "problem_info")
     libero = "language_instruction" in problem or "bddl_file_name" in data.attrs
-    for demo in sorted(data, key=_natural):
+    names = list(data)
+    if not all(isinstance(name, str) for name in names):
+        raise DataError(f"the names in `data` of {path} must be UTF-8 text, but are not")
+    for demo in sorted(names, key=_natural):
         name = f"{stem}_{demo}"
         try:
             camera = _camera(member(data, f"{demo}/obs", str(path)), options.camera)

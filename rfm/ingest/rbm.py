@@ -27,7 +27,7 @@ from rfm.frames.reader import VIDEO_SUFFIXES, read_frames
 from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.episode import Episode, FrameSource, IngestOptions
 from rfm.ingest.options import DatasetOptions, run_ingest
-from rfm.ingest.sources import VideoFile, confined, file_identity, rejected, video_of
+from rfm.ingest.sources import BROKEN_TABLE, VideoFile, confined, file_identity, rejected, video_of
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality
 from rfm.trajectories.store import PROCESSED
@@ -199,7 +199,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             part = batch.select([name for name in batch.schema.names if name in COLUMNS])
             for start in range(0, len(part), _ROWS_AT_ONCE):
                 yield from part.slice(start, _ROWS_AT_ONCE).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except BROKEN_TABLE as error:
         raise DataError(f"{file} must be a readable arrow or parquet file, but reading it gives: {error}") from error
 
 

@@ -79,11 +79,7 @@ def same_videos(sources: Sequence[Any]) -> list[str | None]:
 def _split(folder: Path, options: IngestRoboRewardOptions) -> Iterator[Episode]:
     split = folder.resolve().name
     path = folder / METADATA
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} must be UTF-8 text, but is not: {error.reason} at byte {error.start}") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if line.strip():
             try:
                 yield _episode(json.loads(line), folder, split, f"line {number} of {path}", options)

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.video import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
+
+BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for files and texts that are damaged."""
 
 
 @dataclass(frozen=True)

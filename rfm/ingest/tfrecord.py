@@ -38,17 +38,23 @@ class Feature(NamedTuple):
 
     kind: str
     data: memoryview
+    place: str
 
     def strings(self) -> list[memoryview]:
         """The byte strings of a `bytes` list, as views."""
-        return [value for number, value in _fields(self.data) if number == 1 and isinstance(value, memoryview)]
+        return [value for value in self._values() if isinstance(value, memoryview)]
 
     def numbers(self) -> list[float] | list[int]:
         """The values of a list of floats or integers."""
-        packed = [value for number, value in _fields(self.data) if number == 1]
-        if self.kind == "floats":
-            return [float(item) for part in packed for item in np.frombuffer(_view(part), dtype="<f4")]
-        return [item for part in packed for item in ([part] if isinstance(part, int) else _varints(part))]
+        with _reading(self.place):
+            packed = self._values()
+            if self.kind == "floats":
+                return [float(item) for part in packed for item in np.frombuffer(_view(part), dtype="<f4")]
+            return [item for part in packed for item in ([part] if isinstance(part, int) else _varints(part))]
+
+    def _values(self) -> list[memoryview | int]:
+        with _reading(self.place):
+            return [value for number, value in _fields(self.data) if number == 1]
 
     def values(self) -> list[float] | list[int] | list[bytes]:
         """All values, whatever their kind."""
@@ -109,28 +115,35 @@ def masked_checksum(data: bytes) -> int:
 
 def features(data: memoryview, place: str) -> dict[str, Feature]:
     """The lists of a `tf.Example`; DataError, calling it `place`, where it is none."""
-    try:
+    with _reading(place):
         return {
             name: feature
             for number, example in _fields(data)
             if number == 1
             for _, entry in _fields(_view(example))
-            for name, feature in [_entry(_view(entry))]
+            for name, feature in [_entry(_view(entry), place)]
         }
-    except (ValueError, IndexError, UnicodeDecodeError, struct.error) as error:
+
+
+@contextmanager
+def _reading(place: str) -> Iterator[None]:
+    """What is no protobuf message within the block is a DataError."""
+    try:
+        yield
+    except (ValueError, IndexError) as error:
         raise DataError(f"{place} must be a tf.Example, but reading it gives: {error}") from error
 
 
-def _entry(data: memoryview) -> tuple[str, Feature]:
+def _entry(data: memoryview, place: str) -> tuple[str, Feature]:
     """One entry of the map: its key, and the one list that its value holds."""
-    name, feature = "", Feature("bytes", memoryview(b""))
+    name, feature = "", Feature("bytes", memoryview(b""), place)
     for number, value in _fields(data):
         if number == 1:
             name = bytes(_view(value)).decode("utf-8")
         elif number == 2:
             for kind, content in _fields(_view(value)):
                 if kind in _KINDS:
-                    feature = Feature(_KINDS[kind], _view(content))
+                    feature = Feature(_KINDS[kind], _view(content), place)
     return name, feature
 
 

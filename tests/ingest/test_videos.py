@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from robot_datasets import SHARED
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.reader import read_frames
@@ -335,3 +336,23 @@ def test_a_script_without_a_main_guard_is_told_instead_of_waiting(
     monkeypatch.setenv(bundled.FILLING, str(root))
     with pytest.raises(ConfigError, match=r"run your script again: put what it does under `if __name__ == '__main__'"):
         bundled.bundled_root()
+
+
+@pytest.mark.skipif(not (SHARED / "real_clips").is_dir(), reason="the real clips are not here")
+def test_clips_of_real_robots(tmp_path: Path) -> None:
+    texts = {
+        "berkeley_rpt_stack_cup": "Pick up the yellow cup and stack it on the other cup",
+        "jaco_play_pick_up_green_cup": "Pick up the green cup",
+        "soar_put_green_stick_in_brown_bowl": "Put green stick in brown bowl",
+    }
+    lines = [json.dumps({"path": f"{name}.mp4", "task": text}) for name, text in texts.items()]
+    (tmp_path / "list.jsonl").write_text("\n".join(lines))
+    folder = SHARED / "real_clips"
+    summary = ingest_videos(folder, tmp_path / "out", manifest=tmp_path / "list.jsonl")
+    assert (summary.num_trajectories, summary.num_frames, summary.rejected) == (3, 128, ())
+    catalog = load_catalog(tmp_path / "out", ["real_clips"])
+    for name, path, count in zip(texts, catalog.frames_path.to_pylist(), catalog.num_frames.tolist(), strict=True):
+        with av.open(str(folder / f"{name}.mp4")) as container:
+            shown = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        assert np.array_equal(read_frames(catalog.root, path, range(count)), shown)
+    assert sorted(catalog.texts.to_pylist()) == sorted(texts.values())

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.sources import confined
+from rfm.ingest.sources import BROKEN_TABLE, confined
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 
@@ -168,7 +168,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         raise DataError(f"{path} must exist, but does not")
     try:
         return pq.ParquetFile(path).read(columns=columns)
-    except (pa.ArrowException, OSError) as error:
+    except BROKEN_TABLE as error:
         raise DataError(f"{path} must be a readable parquet file, but reading it gives: {error}") from error
 
 
@@ -207,7 +207,7 @@ def _tasks(root: Path, version: str) -> dict[int, str]:
 def _json_rows(path: Path) -> Iterator[dict[str, Any] | DataError]:
     if not path.is_file():
         raise DataError(f"{path} must exist, but does not")
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -229,7 +229,7 @@ def _v3_rows(root: Path) -> Iterator[dict[str, Any] | DataError]:
         except DataError as error:
             yield error
             continue
-        except (pa.ArrowException, OSError) as error:
+        except BROKEN_TABLE as error:
             yield DataError(f"{file} must be a readable parquet file, but reading it gives: {error}")
             continue
         yield from rows

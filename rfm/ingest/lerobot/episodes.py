@@ -23,7 +23,7 @@ from rfm.ingest.labels import LabelOptions, LabelRule
 from rfm.ingest.lerobot.dataset import Camera, Entry, LeRobotDataset, read_dataset, read_table
 from rfm.ingest.lerobot.frames import ParquetPictures, VideoStretch
 from rfm.ingest.options import run_ingest
-from rfm.ingest.sources import confined, rejected
+from rfm.ingest.sources import BROKEN_TABLE, confined, rejected
 
 SUCCESS = "next.success"
 """The one column that means success wherever it is recorded."""
@@ -198,7 +198,7 @@ def _small_columns(path: Path, names: list[str]) -> pa.Table:
     try:
         held = pq.read_schema(path).names
         count = pq.read_metadata(path).num_rows
-    except (pa.ArrowException, OSError) as error:
+    except BROKEN_TABLE as error:
         raise DataError(f"{path} must be a readable parquet file, but reading it gives: {error}") from error
     missing = [name for name in names if name not in held]
     if missing:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 
@@ -16,7 +15,7 @@ from rfm.errors import DataError
 from rfm.frames.pictures import decode_picture
 from rfm.frames.video import Video, evenly_spaced, read_frames_at
 from rfm.ingest.episode import IngestOptions
-from rfm.ingest.sources import confined, file_identity, video_of
+from rfm.ingest.sources import BROKEN_TABLE, confined, file_identity, video_of
 
 _ROWS_AT_ONCE = 32
 
@@ -92,5 +91,5 @@ class ParquetPictures:
                     row += len(batch)
                     if row > wanted[-1]:
                         break
-        except (pa.ArrowException, OSError) as error:
+        except BROKEN_TABLE as error:
             raise DataError(f"{self.path} must be a readable parquet file, but reading it gives: {error}") from error
