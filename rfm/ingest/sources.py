@@ -74,5 +74,8 @@ def confined(root: Path, relative: str, name: str) -> Path:
 
 def _blobs(base: str) -> list[str]:
     """The folder of a Hugging Face cache that `snapshots/<revision>` links into."""
-    snapshots = Path(base).parent
-    return [str(snapshots.parent / "blobs")] if snapshots.name == "snapshots" else []
+    return [
+        str(folder.parent.parent / "blobs")
+        for folder in (Path(base), *Path(base).parents)
+        if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("datasets--")
+    ]

@@ -91,7 +91,12 @@ def test_a_hugging_face_cache_is_a_folder_of_links(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     blob.write_bytes(b"")
     (snapshot / "a.mp4").symlink_to(blob)
+    (snapshot / "train").mkdir()
+    (snapshot / "train" / "b.mp4").symlink_to(blob)
     assert confined(snapshot, "a.mp4", "x") == snapshot / "a.mp4"
+    assert confined(snapshot / "train", "b.mp4", "x") == snapshot / "train" / "b.mp4"
+    with pytest.raises(DataError, match="must lie in the dataset's folder"):
+        confined(snapshot, "../../../other", "x")
 
 
 def test_the_identity_of_a_missing_file_says_so(tmp_path: Path) -> None:
