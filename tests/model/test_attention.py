@@ -3,7 +3,6 @@ import torch
 from tiny_batches import fake_rows, tiny_collator
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
-from rfm.batch.positions import rope_positions
 from rfm.model import attention
 from rfm.model.attention import attend, segment_ends, use_packed_segments
 from rfm.model.load import load_model
@@ -49,35 +48,10 @@ def rows(tmp_path):
     return fake_rows(tmp_path, 4)
 
 
-def packed(collator, rows):
-    """One sequence of all rows: ids, four rows of positions, the places of the answers and their tokens."""
-    made = [collator.encode(row) for row in rows]
-    pad = collator.encoder.video_pad
-    ids = [torch.from_numpy(encoded.ids) for encoded, _, _ in made]
-    thw = [torch.from_numpy(rope_positions(encoded.ids == pad, encoded.blocks)) for encoded, _, _ in made]
-    positions = torch.cat(
-        [torch.cat([torch.arange(len(one))[None], rope]) for one, rope in zip(ids, thw, strict=True)], 1
-    )
-    lengths = torch.tensor([len(one) for one in ids])
-    answers = torch.tensor([encoded.answer_tokens for encoded, _, _ in made])
-    places = [torch.arange(end - count, end) for end, count in zip(lengths.cumsum(0), answers, strict=True)]
-    batch = collator.batch(made)
-    whole = {
-        "input_ids": torch.cat(ids)[None],
-        "position_ids": positions[:, None],
-        "pixel_values_videos": batch["pixel_values_videos"],
-        "video_grid_thw": batch["video_grid_thw"],
-        "use_cache": False,
-        "logits_to_keep": torch.cat(places) - 1,
-    }
-    return whole, torch.cat(places), answers.tolist()
-
-
-def row_losses(model, batch, places, counts):
-    logits = model(**batch).logits[0]
-    tokens = batch["input_ids"][0, places]
+def row_losses(model, batch, counts):
+    logits, labels = model(**batch).logits[0], batch["labels"][0]
     return [
-        cross_entropy(part, wanted) for part, wanted in zip(logits.split(counts), tokens.split(counts), strict=True)
+        cross_entropy(part, wanted) for part, wanted in zip(logits.split(counts), labels.split(counts), strict=True)
     ]
 
 
@@ -90,17 +64,19 @@ def test_a_packed_row_has_the_loss_and_the_gradient_of_the_row_alone(tmp_path, r
     model.train()
     if checkpointing:
         loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
-    alone = []
+    alone, counts = [], []
     for row in rows:
         model.zero_grad()
-        loss = model(**collator([row]), use_cache=False).loss
+        batch = collator([row])
+        counts.append(int((batch["labels"] != -100).sum()))
+        loss = model(**batch, use_cache=False).loss
         loss.backward()
         alone.append((loss.detach(), gradients(model)))
     use_packed_segments(model)
     monkeypatch.setattr(attention, "sdpa_attention_forward", None)  # a packed batch must not get there
     for number, (expected, slopes) in enumerate(alone):
         model.zero_grad()
-        losses = row_losses(model, *packed(collator, rows))
+        losses = row_losses(model, tiny_collator(tmp_path, loaded.tokenizer, packed=True)(rows), counts)
         losses[number].backward()
         torch.testing.assert_close(losses[number].detach(), expected, rtol=0, atol=2e-6)
         for name, slope in gradients(model).items():
