@@ -1,9 +1,13 @@
 import dataclasses
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
-from runs import losses, tiny_run
+from runs import logged, losses, tiny_run
 from tiny_batches import fake_rows, tiny_collator
 from transformers import Trainer, TrainingArguments
 from vqa_fakes import write_dataset
@@ -18,6 +22,8 @@ from rfm.training.packed_batches import ShareOfBatches
 from rfm.training.run import train
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,21 @@ def test_a_packed_run_learns_logs_its_rows_and_is_resumed_to_the_same_losses(dat
 
 def test_a_packed_run_is_evaluated(dataset, tmp_path):
     train(tiny_run(dataset, tmp_path, **{**PACKED, "max_steps": 1, "eval_dataset_path": str(dataset), "eval_steps": 1}))
+
+
+def test_two_processes_are_one_that_accumulates_two_batches(dataset, tmp_path):
+    """Each takes every other packed batch; an answer token weighs the same whichever process has it."""
+    changes = {"packing": True, "max_tokens": 700, "max_steps": 3, "save_strategy": "no", "eval_strategy": "no"}
+    train(tiny_run(dataset, tmp_path / "one", **changes, gradient_accumulation_steps=2))
+    options = tiny_run(dataset, tmp_path / "two", **changes)
+    flags = [f"--{name}={value}" for name, value in vars(options).items() if type(value) in (str, int, float)]
+    command = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc_per_node=2", "-m", "rfm"]
+    command += ["train", *flags, "--packing", "--no_gradient_checkpointing"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=240)
+    assert done.returncode == 0, done.stderr
+    for name in ("loss", "grad_norm"):
+        assert logged(tmp_path / "two", name) == pytest.approx(logged(tmp_path / "one", name), rel=1e-4)
 
 
 def test_a_budget_below_the_longest_row_says_how_much_it_must_be(dataset, tmp_path):
