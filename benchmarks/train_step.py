@@ -45,6 +45,8 @@ COLUMNS = (
 
 def main() -> None:
     options = parse()
+    if options.preset == "4b" and not torch.cuda.is_available():
+        sys.exit("--preset 4b must run on a GPU, but torch finds none; take --preset small")
     if options.run is not None:
         print(MARK + json.dumps(measure(Setting(**json.loads(options.run)))))
         return

@@ -152,11 +152,7 @@ def _model(setting: Setting, device: str) -> LoadedModel:
         sizes = tiny.PRESETS["tiny-64" if four_bit else "tiny"]
         config, spec = tiny.tiny_config(tokenizer, sizes), tiny.tiny_spec(sizes)
     else:
-        ids = tokenizer.convert_tokens_to_ids
-        names = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-        names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
-        special = {name: ids(token) for name, token in names.items()}
-        config = Qwen3VLConfig(**QWEN3_VL_4B, **special, tie_word_embeddings=True)
+        config = qwen3_vl_4b(tokenizer)
         half = (0.5, 0.5, 0.5)
         spec = VisionSpec("qwen3_vl", 16, 2, 2, half, half, 768 * 32 * 32, 768 * 32 * 32)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
@@ -165,6 +161,15 @@ def _model(setting: Setting, device: str) -> LoadedModel:
     if four_bit:
         _to_four_bits(model, dtype)
     return LoadedModel(model, tokenizer, spec, setting.preset, None, {})
+
+
+def qwen3_vl_4b(tokenizer: Any) -> Any:
+    """Return the configuration, with the placeholders of a tokenizer."""
+    names = ("image", "video"), ("vision_start", "vision_end")
+    special = {f"{name}_token_id": f"<|{name}_pad|>" for name in names[0]}
+    special |= {f"{name}_token_id": f"<|{name}|>" for name in names[1]}
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
+    return Qwen3VLConfig(**QWEN3_VL_4B, **ids, tie_word_embeddings=True)
 
 
 def _to_four_bits(model: Any, dtype: torch.dtype) -> None:

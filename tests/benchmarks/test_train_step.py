@@ -11,11 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import train_step
 from train_step_flops import RowSize, row_flops
-from train_step_run import measure
+from train_step_run import measure, qwen3_vl_4b
+from transformers import Qwen3VLForConditionalGeneration
 
 from rfm.model.attention import use_packed_segments
 from rfm.model.load import load_model
 from rfm.model.lora import add_lora
+from rfm.model.tiny_tokenizer import build_tokenizer
 
 torch.set_num_threads(1)
 
@@ -43,6 +45,24 @@ def test_both_paths_start_from_the_same_loss_and_are_measured(tmp_path, strategy
     text = train_step.table(json.loads(json.dumps(report)))
     assert f"| {strategy} | ours |" in text
     assert "times the stock path (AdamW, no masters); losses differ by" in text
+
+
+def test_the_large_preset_is_a_model_of_four_billion_parameters():
+    config = qwen3_vl_4b(build_tokenizer())
+    with torch.device("meta"):
+        model = Qwen3VLForConditionalGeneration(config)
+    assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(4.44e9, rel=0.002)
+    row = RowSize(tokens=900, visual=784, answer=6, patches=3136, patches_a_segment=196)
+    lora, full = (row_flops(config, row, lora=lora, frozen=lora) / 1e12 for lora in (True, False))
+    assert 15 < lora < 18
+    assert 25 < full < 30
+
+
+def test_the_large_preset_wants_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["train_step.py"])
+    with pytest.raises(SystemExit, match="--preset 4b must run on a GPU, but torch finds none; take --preset small"):
+        train_step.main()
 
 
 def test_a_run_that_fails_is_a_row_of_the_table(tmp_path):
