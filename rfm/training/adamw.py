@@ -114,8 +114,8 @@ def _new_state(parameter: torch.Tensor, eight_bit: bool) -> dict[str, Any]:
         raise ConfigError(f"Trained weights must be float32 or bfloat16, but some are {parameter.dtype}")
     if not parameter.is_contiguous() or type(parameter.data) is not torch.Tensor:
         raise ConfigError(
-            "bfloat16 weights that are split over processes need float32 masters of the wrapper's own;"
-            " pass --model_dtype float32"
+            "Weights that are split over processes must be float32 and stepped by torch's AdamW, since the masters and "
+            "8-bit moments here are of whole weights; pass --model_dtype float32 --optim adamw"
         )
     count, device = parameter.numel(), parameter.device
     state: dict[str, Any] = {"step": torch.tensor(0.0)}

@@ -37,6 +37,18 @@ def test_equal_segments_are_seen_without_asking_for_their_lengths(monkeypatch):
     attend(query, query, query, torch.tensor([0, 4, 8, 12]), 4, scaling=0.3)
 
 
+@pytest.mark.skipif(attention.VARLEN is None, reason="needs a torch with variable-length attention")
+def test_the_kernel_of_gpus_gets_what_it_takes(monkeypatch):
+    """Its shapes are checked without a GPU, forward and backward; its values in test_gpu.py."""
+    monkeypatch.setattr(attention, "_varlen", lambda query: attention.VARLEN)
+    shapes = ((1, 8, 10, 64), (1, 2, 10, 64), (1, 2, 10, 64))
+    parts = [torch.zeros(shape, device="meta", dtype=torch.bfloat16, requires_grad=True) for shape in shapes]
+    out = attend(*parts, torch.zeros(3, device="meta", dtype=torch.int32), 6, scaling=0.125, causal=True)
+    out.sum().backward()
+    assert out.shape == (1, 10, 8, 64)
+    assert [part.grad.shape for part in parts] == list(shapes)
+
+
 def test_ends_of_rows_come_from_positions_that_start_again():
     positions = torch.tensor([0, 1, 2, 0, 1, 0, 1, 2, 3])
     assert segment_ends(positions).tolist() == [0, 3, 5, 9]

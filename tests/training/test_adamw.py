@@ -139,6 +139,17 @@ def test_a_compiled_step_is_the_same_step():
     assert distance(plain, compiled) == 0.0
 
 
+class Split(torch.Tensor):
+    """Stands for a tensor of which this process holds a part."""
+
+
+def test_weights_split_over_processes_are_refused():
+    weight = torch.nn.Parameter(torch.zeros(4).as_subclass(Split))
+    weight.grad = torch.ones(4)
+    with pytest.raises(ConfigError, match=r"must be float32 and stepped by torch's AdamW.*--model_dtype float32"):
+        MasterAdamW([weight], lr=1e-3).step()
+
+
 def test_weights_of_other_types_are_refused():
     weight = torch.nn.Parameter(torch.zeros(4, dtype=torch.float16))
     weight.grad = torch.ones_like(weight)
