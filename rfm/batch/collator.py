@@ -22,13 +22,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from rfm.batch.bad_rows import BadRows, named
 from rfm.batch.clips import PREFIXES, Row, clips_of
 from rfm.batch.colour_jitter import SEED_COLUMN, ColourJitter
 from rfm.batch.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
 from rfm.batch.frame_store import FrameStore
 from rfm.batch.patches import Grid, image_grid, normalise, patchify, patchify_images, video_grid
 from rfm.batch.room import Patches, Room
-from rfm.batch.sequences import packed, padded
+from rfm.batch.sequences import IGNORE_INDEX, packed, padded
 from rfm.errors import DataError
 
 BLANK = 128
@@ -58,6 +59,7 @@ class VQACollator:
         normalise: bool = False,
         blank_share: float = 0.0,
         colour_jitter: float = 0.0,
+        bad_rows: BadRows | None = None,
     ) -> None:
         if packed and not with_answers:
             raise ValueError("`packed` must be False without answers: packed batches are for training")
@@ -68,13 +70,28 @@ class VQACollator:
         """Share of rows whose every frame is replaced by mid-grey; which ones is a function of the row alone."""
         self.colour_jitter = colour_jitter
         """How far colours of rows that have a `jitter_seed` are changed, see `rfm.batch.colour_jitter`."""
+        self.bad_rows = bad_rows
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
-        """Collate rows; raises `DataError` where one of them cannot be used."""
+        """Collate rows; one that cannot be used raises `DataError`, or is left out where `bad_rows` says so."""
         spec = self.encoder.spec
         width = 3 * spec.temporal_patch_size * spec.patch_size**2
         room = Room(sum(self._expected_patches(row) for row in rows), width)
-        return self.batch([self.encode(row, room) for row in rows], room)
+        encoded = []
+        for row in rows:
+            parts = room.parts()
+            try:
+                encoded.append(self.encode(row, room))
+            except DataError as error:
+                room.give_back(parts)
+                if self.bad_rows is None:
+                    raise DataError(named(row, error)) from error
+                self.bad_rows.handle(row, error)
+        if not encoded:
+            return self._stand_in()
+        if self.bad_rows is not None:
+            self.bad_rows.good(len(encoded))
+        return self.batch(encoded, room)
 
     def encode(self, row: Row, room: Room | None = None) -> EncodedRow:
         """Encode one row, with its patches in `room` as far as there is some."""
@@ -100,6 +117,18 @@ class VQACollator:
             normalise(patches, self.encoder.spec) if self.normalise else patches
         )
         batch["image_grid_thw" if images else "video_grid_thw"] = grids
+        return batch
+
+    def _stand_in(self) -> Batch:
+        """Return a batch of one grey token that carries no loss: its gradient is zero, but every weight has one."""
+        spec, images = self.encoder.spec, self.frames.form.use_multi_image
+        clip = np.full((spec.temporal_patch_size, spec.side, spec.side, 3), BLANK, np.uint8)
+        patches, grids = self._patches(clip, None)
+        video = Video("", len(clip), tuple(grids), images)
+        encoded = self.encoder.encode([video], "unreadable", "1" if self.with_answers else None)
+        batch = self.batch([EncodedRow(encoded, [patches], grids)])
+        for name in batch.keys() & {"labels", "shift_labels"}:
+            batch[name] = torch.full_like(batch[name], IGNORE_INDEX)
         return batch
 
     def _expected_patches(self, row: Row) -> int:

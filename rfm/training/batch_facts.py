@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from rfm.batch.bad_rows import NUMBER_COLUMN as ROW_COLUMN
 from rfm.batch.clips import Row, clips_of
 
 KEY = "facts"
-ROW_COLUMN = "row_number"
 
 
 @dataclass(frozen=True)

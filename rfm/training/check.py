@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rfm.batch.clips import Row
 from rfm.batch.collator import VQACollator
 from rfm.batch.conversation import ConversationEncoder
@@ -61,6 +63,7 @@ def check_collator(options: CheckOptions) -> int:
         logger.info("3. batch: %s", ", ".join(f"{name} {shape}" for name, shape in shapes.items()))
         _check_frames(collator, batch, rows)
         _check_labels(collator, batch, rows)
+        _check_packed(collator, batch, rows)
     logger.info("all checks passed")
     return 0
 
@@ -86,7 +89,9 @@ def _mode(collator: VQACollator) -> str:
 
 def _describe(form: InputFormat) -> str:
     if form.resized_height is None:
-        return "frames as stored"
+        limits = {"at least": form.min_pixels, "at most": form.max_pixels}
+        said = [f"{words} {pixels} pixels" for words, pixels in limits.items() if pixels is not None]
+        return f"frames as stored{', ' * bool(said)}{' and '.join(said)}"
     return f"frames {form.resized_height} x {form.resized_width} ({form.resize_filter})"
 
 
@@ -124,4 +129,28 @@ def _check_labels(collator: VQACollator, batch: dict[str, Any], rows: list[Row])
         "5. labels: loss on the answer and the end of the turn only, %.1f%% of %d tokens masked",
         100 * (1 - carrying / shown),
         shown,
+    )
+
+
+def _check_packed(collator: VQACollator, batch: dict[str, Any], rows: list[Row]) -> None:
+    """The packed batch holds the same tokens, positions, pixels and labels, restarting at each row."""
+    packing = VQACollator(collator.encoder, collator.frames, packed=True)
+    packed, shown = packing(rows), batch["attention_mask"].bool()
+    same = {
+        "input_ids": (packed["input_ids"][0], batch["input_ids"][shown]),
+        "position_ids": (packed["position_ids"][1:, 0], batch["position_ids"][:, shown]),
+        "labels": (packed["labels"][0], batch["labels"][batch["labels"] != IGNORE_INDEX]),
+        **{name: (packed[name], batch[name]) for name in batch if name.startswith("pixel_values")},
+    }
+    for name, (one, other) in same.items():
+        if not torch.equal(one, other):
+            raise DataError(f"`{name}` of the packed batch must be those of the padded one, but are not")
+    starts = int((packed["position_ids"][0, 0] == 0).sum())
+    predicted = packed["input_ids"][0, packed["logits_to_keep"] + 1]
+    if starts != len(rows) or not torch.equal(predicted, packed["labels"][0]):
+        raise DataError(f"the packed batch must hold {len(rows)} rows that predict their answers, but holds {starts}")
+    logger.info(
+        "6. packed: the same %d tokens, positions, pixels and labels one row after the other (padded: %d)",
+        packed["input_ids"].numel(),
+        batch["input_ids"].numel(),
     )

@@ -21,7 +21,7 @@ from rfm.batch.sequences import IGNORE_INDEX
 def answer_loss(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None, *, packed: bool = False
 ) -> Float[torch.Tensor, ""]:
-    """Return the summed loss of a batch's answer tokens over their number in the whole step.
+    """Return the summed loss of a batch's answer tokens over their number in the whole step; 0 where it has none.
 
     `packed` labels stand one beside each kept logit; padded ones end with the logits, which predict the next.
     """
@@ -31,4 +31,7 @@ def answer_loss(
     logits, labels = logits.flatten(0, 1).float(), labels.flatten().to(logits.device)
     if num_items_in_batch is None:
         return cross_entropy(logits, labels, ignore_index=IGNORE_INDEX)
-    return cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / num_items_in_batch
+    count = torch.as_tensor(num_items_in_batch, device=logits.device).clamp(
+        min=1
+    )  # all rows of a step may be unreadable
+    return cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="sum") / count

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rfm.batch.bad_rows import POLICIES
 from rfm.errors import ConfigError
 from rfm.training.effects import check_effects
 
@@ -63,6 +64,9 @@ class TrainOptions:
     num_train_epochs: float = _option(1.0, "passes over the dataset")
     max_steps: int = _option(-1, "optimizer steps; overrides the epochs")
     learning_rate: float = _option(2e-5, "peak learning rate")
+    on_bad_row: str = _option(
+        "stop", "what a row does whose frames can't be read: stop the run, or skip it, counted and listed", POLICIES
+    )
     blank_share: float = _option(
         0.0, "share of rows trained on with grey frames, so that not seeing gives a prior and not noise"
     )

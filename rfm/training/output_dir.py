@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 FINAL = "final"
 LOGS = "runs"
 CHECKPOINTS = "checkpoint-*"
+BAD_ROWS = "bad_rows.jsonl"
 
 
 def prepare(options: TrainOptions) -> Path:
@@ -34,6 +35,8 @@ def prepare(options: TrainOptions) -> Path:
         for path in [*held, folder / LOGS, folder / BASE_FOLDER]:
             shutil.rmtree(path, ignore_errors=not path.exists())
     folder.mkdir(parents=True, exist_ok=True)
+    if not options.resume_from_checkpoint:
+        (folder / BAD_ROWS).unlink(missing_ok=True)
     return folder
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from transformers import set_seed
 
+from rfm.batch.bad_rows import SKIP, BadRows
 from rfm.batch.collator import VQACollator
 from rfm.batch.colour_jitter import with_jitter_seeds
 from rfm.batch.conversation import ConversationEncoder
@@ -31,6 +32,7 @@ from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
 from rfm.training import output_dir, processes
 from rfm.training.arguments import training_arguments
+from rfm.training.bad_row_report import ReportBadRows
 from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.checkpoint_parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
@@ -89,8 +91,14 @@ def make_trainer(
         )
     encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
     jitter = load_config(options.config_name, options.config_overrides).data.colour_jitter
+    bad_rows = BadRows(options.on_bad_row, Path(options.output_dir) / output_dir.BAD_ROWS)
     collator = VQACollator(
-        encoder, frames, packed=options.packing, blank_share=options.blank_share, colour_jitter=jitter
+        encoder,
+        frames,
+        packed=options.packing,
+        blank_share=options.blank_share,
+        colour_jitter=jitter,
+        bad_rows=bad_rows,
     )
     rows = with_row_numbers(data.rows)
     judged = None if held_out is None else HeldOut(held_out, encoder)
@@ -108,6 +116,7 @@ def make_trainer(
         data_collator=CountingCollator(collator),
         train_dataset=with_jitter_seeds(rows, options.seed) if jitter else rows,
         processing_class=loaded.tokenizer,
+        callbacks=[ReportBadRows(bad_rows.file, len(rows))] if options.on_bad_row == SKIP else [],
         **optimizer_arguments(options, loaded.model),
     )
 

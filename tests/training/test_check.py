@@ -30,6 +30,7 @@ def test_a_good_dataset_passes_all_five_checks(dataset, caplog):
         "3. batch",
         "4. frames and tokens",
         "5. labels",
+        "6. packed",
         "all checks passed",
     ]
     assert "12 rows in" in lines[0]
