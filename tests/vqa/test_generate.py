@@ -1,74 +1,23 @@
+"""What `rfm generate` writes, whatever the workers and the files."""
+
 import dataclasses
 import hashlib
-import json
-import multiprocessing
-import os
 import shutil
-import signal
 from collections import Counter
-from pathlib import Path
 
-import numpy as np
 import pytest
 from datasets import load_from_disk
+from vqa.generating import ROWS, config_of, files, options, rows_of
 from worlds import make_world
 
-from rfm.errors import ConfigError, DataError
+from rfm.errors import ConfigError
 from rfm.trajectories.catalog import load_catalog
-from rfm.vqa import drawing
 from rfm.vqa import generate as module
 from rfm.vqa.columns import SCHEMA
 from rfm.vqa.generate import GenerateOptions, generate
-from rfm.vqa.generate_options import Unasked
 from rfm.vqa.provenance import trajectory_hashes
 
-ROWS = 1000
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    root = tmp_path_factory.mktemp("world")
-    make_world(root, "toy_train")
-    return make_world(root, "toy_eval", seed=1)
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    """Several chunks, and a worker for each, in a dataset of a thousand rows on any machine."""
-    monkeypatch.setattr(drawing, "CHUNK", 128)
-    monkeypatch.setattr(module, "WORTH_A_WORKER", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-
-
-def options(world: Path, output: Path, *overrides: str, **changes) -> GenerateOptions:
-    where = (f"data.datasets_root={world}", "data.train_datasets=[toy_train]", "data.eval_datasets=[toy_eval]")
-    made = GenerateOptions(
-        output_path=str(output),
-        num_samples=ROWS,
-        num_workers=1,
-        config_overrides=(*where, "data.max_frames=4", *overrides),
-    )
-    return dataclasses.replace(made, **changes)
-
-
-@pytest.fixture(scope="module")
-def reference(world, tmp_path_factory):
-    """One dataset that the others are compared with."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "CHUNK", 128)
-        return generate(options(world, tmp_path_factory.mktemp("reference") / "vqa"))
-
-
-def config_of(path: Path) -> dict:
-    return json.loads((path / "generation_config.json").read_text())
-
-
-def rows_of(path: Path) -> list[dict]:
-    return load_from_disk(str(path)).to_list()
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def test_it_loads_with_the_stock_function(reference):
@@ -180,13 +129,6 @@ def test_other_settings_give_another_hash(world, tmp_path, reference, change):
     assert rows_of(path) != rows_of(reference)
 
 
-def test_the_seed_is_that_of_the_flag_or_of_the_configuration(world, tmp_path):
-    by_flag = generate(options(world, tmp_path / "a", seed=7, num_samples=50))
-    by_key = generate(options(world, tmp_path / "b", "data.seed=7", num_samples=50))
-    assert rows_of(by_flag) == rows_of(by_key)
-    assert config_of(by_flag)["seed"] == config_of(by_flag)["config"]["data"]["seed"] == 7
-
-
 def test_the_eval_partition_shows_other_trajectories(world, tmp_path, reference):
     path = generate(options(world, tmp_path / "vqa", partition="eval"))
     assert {row["data_source"] for row in rows_of(path)} == {"toy_eval"}
@@ -229,129 +171,6 @@ def test_one_that_was_asked_for_is_an_error(tmp_path):
     assert not (tmp_path / "vqa").exists()
 
 
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"num_samples": 0}, "`num_samples` must be at least 1, but is 0"),
-        ({"num_workers": 0}, "`num_workers` must be at least 1, or -1 for all CPUs, but is 0"),
-        ({"save_batch_size": -2}, "`save_batch_size` must be at least 1, or -1, but is -2"),
-    ],
-)
-def test_wrong_options_are_named(change, text):
-    with pytest.raises(ConfigError) as caught:
-        GenerateOptions(output_path="x", **change)
-    assert str(caught.value) == text
-
-
-def test_wrong_options_are_named_together():
-    with pytest.raises(ConfigError, match=r"`num_samples` must be .*\n`num_workers` must be"):
-        GenerateOptions(output_path="x", num_samples=-5, num_workers=-3)
-
-
-def test_an_existing_dataset_is_replaced_only_if_asked(world, tmp_path):
-    generate(options(world, tmp_path / "vqa", num_samples=10))
-    before = files(tmp_path / "vqa")
-    with pytest.raises(DataError, match=r"`output_path` .*vqa exists; add --overwrite to replace it, or name another"):
-        generate(options(world, tmp_path / "vqa", num_samples=20))
-    assert files(tmp_path / "vqa") == before
-    generate(options(world, tmp_path / "vqa", num_samples=20, overwrite=True))
-    assert len(rows_of(tmp_path / "vqa")) == 20
-    assert [path.name for path in tmp_path.iterdir()] == ["vqa"]
-
-
-def test_overwriting_is_for_datasets_only(world, tmp_path):
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious" / "thesis.tex").write_text("…")
-    (tmp_path / "file").write_text("…")
-    for name in ("precious", "file"):
-        with pytest.raises(DataError, match=f"must be a dataset for --overwrite to replace it, but .*{name} is none"):
-            generate(options(world, tmp_path / name, num_samples=10, overwrite=True))
-    assert (tmp_path / "precious" / "thesis.tex").exists()
-    (tmp_path / "empty").mkdir()
-    assert len(rows_of(generate(options(world, tmp_path / "empty", num_samples=10, overwrite=True)))) == 10
-
-
-STEPS = 18
-"""Changes to the folder that generating three shards takes."""
-
-
-def _killed_at(step: int, made: GenerateOptions) -> None:
-    """In a child process: generate, and die by kill -9 in the middle of a change to the folder."""
-    os.setsid()
-    left = [step]
-
-    def dying(change):
-        def wrapper(path: Path, *arguments):
-            if not left[0]:
-                if change.__name__ == "write_text":
-                    change(path, arguments[0][: len(arguments[0]) // 2])
-                os.killpg(0, signal.SIGKILL)
-            left[0] -= 1
-            return change(path, *arguments)
-
-        return wrapper
-
-    for change in (Path.write_text, Path.replace, Path.rename, Path.unlink):
-        setattr(Path, change.__name__, dying(change))
-    generate(made)
-
-
-def kill(step: int, made: GenerateOptions) -> int | None:
-    child = multiprocessing.get_context("fork").Process(target=_killed_at, args=(step, made))
-    child.start()
-    child.join()
-    return child.exitcode
-
-
-@pytest.fixture(scope="module")
-def three_shards(world, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawing, "CHUNK", 128)
-        made = options(world, tmp_path_factory.mktemp("three") / "vqa", num_samples=600, save_batch_size=250)
-        return files(generate(made))
-
-
-@pytest.mark.parametrize("step", np.random.default_rng(0).permutation(STEPS)[:9].tolist())
-def test_killed_anywhere_and_run_again_gives_the_same_bytes(world, tmp_path, three_shards, step):
-    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
-    assert kill(step, made) == -signal.SIGKILL
-    assert not (tmp_path / "vqa").exists()
-    assert files(generate(made)) == three_shards
-    assert [path.name for path in tmp_path.iterdir()] == ["vqa"]
-
-
-def test_the_steps_are_all_there_are(world, tmp_path, three_shards):
-    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
-    assert kill(STEPS, made) == 0
-    assert files(tmp_path / "vqa") == three_shards
-
-
-def test_going_on_with_another_number_of_workers(world, tmp_path, three_shards):
-    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
-    assert kill(4, dataclasses.replace(made, num_workers=2)) == -signal.SIGKILL
-    assert kill(4, made) == -signal.SIGKILL
-    assert files(generate(dataclasses.replace(made, num_workers=2))) == three_shards
-
-
-def test_finished_shards_are_not_written_again(world, tmp_path, three_shards):
-    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
-    kill(6, made)
-    done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".vqa.partial").glob("shard-*.arrow")}
-    path = generate(made)
-    times = {f"shard-{at:05d}.arrow": (path / f"data-{at:05d}-of-00003.arrow").stat().st_mtime_ns for at in range(2)}
-    assert done == times
-
-
-def test_an_unfinished_run_of_other_settings_is_not_mixed_in(world, tmp_path):
-    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
-    kill(6, made)
-    other = dataclasses.replace(made, seed=1)
-    with pytest.raises(DataError, match=r"has an unfinished run of other settings or data in .*\.vqa\.partial; repeat"):
-        generate(other)
-    whole = files(generate(dataclasses.replace(other, output_path=str(tmp_path / "whole"))))
-    assert files(generate(dataclasses.replace(other, overwrite=True))) == whole
-
-
 @pytest.mark.parametrize("name", ["prefixes", "ranking", "confusion", "quality"])
 def test_an_evaluation_set_has_every_question_of_the_held_out_trajectories(world, tmp_path, caplog, name):
     caplog.set_level("INFO")
@@ -372,49 +191,3 @@ def test_a_part_of_an_evaluation_set_of_the_training_trajectories(world, tmp_pat
     path = generate(options(world, tmp_path / "vqa", eval_set="prefixes", num_samples=20, partition="train"))
     assert (config_of(path)["num_samples"], config_of(path)["num_existing"]) == (16, 96)
     assert {row["data_source"] for row in rows_of(path)} == {"toy_train"}
-
-
-def test_epochs_count_usable_trajectories(world, tmp_path):
-    made = dataclasses.replace(options(world, tmp_path / "vqa"), num_samples=Unasked(10000), num_epochs=3)
-    assert len(rows_of(generate(made))) == 36
-
-
-def test_discrete_scores_by_flag(world, tmp_path):
-    path = generate(options(world, tmp_path / "a", "data.sample_type_ratio=[0,1,0]", discrete_progress=True))
-    by_key = generate(options(world, tmp_path / "b", "data.sample_type_ratio=[0,1,0]", "data.discrete_progress=true"))
-    assert {row["answer"] for row in rows_of(path)} == set("12345")
-    assert config_of(path)["config"] == config_of(by_key)["config"]
-    assert rows_of(path) == rows_of(by_key)
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"num_samples": 10, "num_epochs": 1}, "`num_samples` and `num_epochs` must not be given together; both say"),
-        ({"num_epochs": 0}, "`num_epochs` must be at least 1, but is 0"),
-        ({"num_epochs": 1, "eval_set": "quality"}, "`num_epochs` and `eval_set` must not be given together; an eval"),
-        ({"eval_mode": True, "eval_set": "quality"}, "`eval_mode` and `eval_set` must not be given together; an eval"),
-        ({"eval_set": "prefix"}, "`eval_set` must be one of prefixes, ranking, confusion, quality, but is prefix"),
-    ],
-)
-def test_options_that_exclude_each_other(change, text):
-    with pytest.raises(ConfigError, match=text):
-        GenerateOptions(output_path="x", **change)
-
-
-@pytest.mark.parametrize("change", [{"eval_mode": True}, {"partition": "eval"}, {"eval_set": "ranking"}], ids=str)
-def test_frames_are_dropped_for_training_only(world, tmp_path, caplog, change):
-    caplog.set_level("INFO")
-    dropping = "data.frame_dropping=0.9"
-    made = generate(options(world, tmp_path / "a", dropping, **change))
-    whole = generate(options(world, tmp_path / "b", **change))
-    assert config_of(made)["config"]["data"]["frame_dropping"] == 0
-    assert rows_of(made) == rows_of(whole)
-    assert "data.frame_dropping is for training: it is 0 in this dataset" in caplog.text
-
-
-def test_rows_of_training_say_which_frames_are_shown(world, tmp_path, reference):
-    rows = rows_of(generate(options(world, tmp_path / "vqa", "data.frame_dropping=0.9", "data.max_frames=8")))
-    lengths = {len(row["frame_indices"]) for row in rows if row["sample_type"] == "progress"}
-    assert min(lengths) < 5
-    assert max(lengths) == 8
