@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import torch
 
@@ -111,7 +112,7 @@ def _check_frames(collator: VQACollator, batch: dict[str, Any], rows: list[Row])
     if float(pixels.float().std()) == 0:
         raise DataError("all pixels of the batch are equal: the frames are blank")
     for number, (row, ids) in enumerate(zip(rows, batch["input_ids"], strict=True)):
-        if row["prompt"] not in encoder.decode(ids.tolist()):
+        if normalize("NFC", row["prompt"]) not in encoder.decode(ids.tolist()):  # as Qwen's tokenizer writes it
             raise DataError(f"row {number}: the prompt can't be read back from its tokens")
     logger.info("4. frames and tokens: %d clips, %d visual tokens, every prompt read back", len(grids), wanted)
 
