@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import npz_frames_shape, read_npz_frames
@@ -27,7 +26,7 @@ from rfm.frames.reader import VIDEO_SUFFIXES, read_frames
 from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.episode import Episode, FrameSource, IngestOptions
 from rfm.ingest.options import DatasetOptions, run_ingest
-from rfm.ingest.sources import BROKEN_TABLE, VideoFile, confined, file_identity, rejected, video_of
+from rfm.ingest.sources import BROKEN_TABLE, VideoFile, confined, file_identity, opened_parquet, rejected, video_of
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality
 from rfm.trajectories.store import PROCESSED
@@ -190,7 +189,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{file} must exist, but does not")
     try:
         if file.suffix == ".parquet":
-            parquet = pq.ParquetFile(file)
+            parquet = opened_parquet(file)
             columns = [name for name in parquet.schema_arrow.names if name in COLUMNS]
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
                 yield from batch.to_pylist()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
@@ -47,6 +48,23 @@ def video_of(
     if len({frame.shape for frame in listed}) > 1:
         raise DataError(f"the frames of {place} must have one size, but their size changes on the way")
     return Video(np.stack(listed), indices, total, fps)
+
+
+def opened_parquet(path: Path) -> pq.ParquetFile:
+    """The file, whose number of rows its size makes credible; DataError where it can't be read.
+
+    Constant columns take no space in a file, but do in memory: rows of recordings are not all alike.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} must exist, but does not")
+    try:
+        file = pq.ParquetFile(path)
+    except BROKEN_TABLE as error:
+        raise DataError(f"{path} must be a readable parquet file, but reading it gives: {error}") from error
+    most = 1_000_000 + 10 * path.stat().st_size
+    if file.metadata.num_rows > most:
+        raise DataError(f"{path} must have at most {most} rows for its size, but declares {file.metadata.num_rows}")
+    return file
 
 
 def file_identity(path: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from robot_datasets import SHARED, declared, edit_table, moving_square, png, write_lerobot
@@ -352,6 +353,18 @@ def test_pictures_that_are_none(tmp_path: Path) -> None:
     assert "decoding it gives: Image size (1024000000 pixels) exceeds limit" in found["set_000000"]
     assert "must lie in the dataset's folder" in found["set_000001"]
     assert "must be a JPEG or PNG picture, but decoding it gives" in found["set_000002"]
+
+
+def test_rows_that_take_no_space_take_no_memory(tmp_path: Path) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, "v2.1")
+    path = root / "data" / "chunk-000" / "episode_000001.parquet"
+    count = 3_000_000
+    columns = {"episode_index": 1, "task_index": 0, "timestamp": 0.0}
+    pq.write_table(pa.table({name: pa.repeat(value, count) for name, value in columns.items()}), path)
+    assert path.stat().st_size < 50_000
+    ingest(root, tmp_path / "out")
+    assert [row["id"] for row in rows(tmp_path / "out", "set")] == ["set_000000", "set_000002"]
+    assert "rows for its size, but declares 3000000" in reasons(tmp_path / "out", "set")["set_000001"]
 
 
 def test_files_that_are_no_parquet(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_faulty_rows_leave_the_others_alone(tmp_path: Path) -> None:
         "q": "`task` of row `q` must be set, but is ` `",
         "r": "`quality_label` in row `r` must be one of",
         "mw_b_000004": "`id` of row `mw_b_000004` must be set, but is `None`",
-        "mw_c": "must be a readable arrow or parquet file",
+        "mw_c": "must be a readable parquet file",
     }
     assert set(found) == set(expected)
     for name, text in expected.items():

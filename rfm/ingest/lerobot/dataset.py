@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.sources import BROKEN_TABLE, confined
+from rfm.ingest.sources import BROKEN_TABLE, confined, opened_parquet
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 
@@ -164,10 +163,8 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """The parquet file, or some columns of it; DataError where it can't be read."""
-    if not path.is_file():
-        raise DataError(f"{path} must exist, but does not")
     try:
-        return pq.ParquetFile(path).read(columns=columns)
+        return opened_parquet(path).read(columns=columns)
     except BROKEN_TABLE as error:
         raise DataError(f"{path} must be a readable parquet file, but reading it gives: {error}") from error
 
@@ -224,13 +221,10 @@ def _v3_rows(root: Path) -> Iterator[dict[str, Any] | DataError]:
     for file in files:
         try:
             path = confined(root, str(file.relative_to(root)), "meta/episodes")
-            names = [name for name in pq.read_schema(path).names if not name.startswith(_STATISTICS)]
-            rows = read_table(path, names).to_pylist()
+            held = opened_parquet(path).schema_arrow.names
+            rows = read_table(path, [name for name in held if not name.startswith(_STATISTICS)]).to_pylist()
         except DataError as error:
             yield error
-            continue
-        except BROKEN_TABLE as error:
-            yield DataError(f"{file} must be a readable parquet file, but reading it gives: {error}")
             continue
         yield from rows
 

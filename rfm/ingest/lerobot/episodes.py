@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float64
 
 from rfm.errors import ConfigError, DataError
@@ -23,12 +22,11 @@ from rfm.ingest.labels import LabelOptions, LabelRule
 from rfm.ingest.lerobot.dataset import Camera, Entry, LeRobotDataset, read_dataset, read_table
 from rfm.ingest.lerobot.frames import ParquetPictures, VideoStretch
 from rfm.ingest.options import run_ingest
-from rfm.ingest.sources import BROKEN_TABLE, confined, rejected
+from rfm.ingest.sources import confined, opened_parquet, rejected
 
 SUCCESS = "next.success"
 """The one column that means success wherever it is recorded."""
 
-_MOST_ROWS = 2**24
 _SAME_TIME = 1e-4
 _MOST_LISTED = 10
 
@@ -193,18 +191,10 @@ def _check_times(timestamps: Float64[np.ndarray, "t"], entry: Entry, fps: float)
 
 
 def _small_columns(path: Path, names: list[str]) -> pa.Table:
-    if not path.is_file():
-        raise DataError(f"{path} must exist, but does not")
-    try:
-        held = pq.read_schema(path).names
-        count = pq.read_metadata(path).num_rows
-    except BROKEN_TABLE as error:
-        raise DataError(f"{path} must be a readable parquet file, but reading it gives: {error}") from error
+    held = opened_parquet(path).schema_arrow.names
     missing = [name for name in names if name not in held]
     if missing:
         raise DataError(f"{path} must have the columns {', '.join(names)}, but lacks {', '.join(missing)}")
-    if count > _MOST_ROWS:
-        raise DataError(f"{path} must have at most {_MOST_ROWS} rows, but declares {count}")
     return read_table(path, names)
 
 
@@ -215,7 +205,11 @@ def _flat(values: Sequence[Any]) -> list[Any]:
 
 def _missing(dataset: LeRobotDataset, listed: set[int]) -> str:
     count = dataset.total_episodes - len(listed)
-    names = [str(index) for index in range(min(dataset.total_episodes, _MOST_ROWS)) if index not in listed]
+    names = [
+        str(index)
+        for index in range(min(dataset.total_episodes, len(listed) + _MOST_LISTED + 1))
+        if index not in listed
+    ]
     shown = ", ".join(names[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
     return (
         f"meta/episodes must list the {dataset.total_episodes} episodes that `total_episodes` in meta/info.json "

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.pictures import decode_picture
 from rfm.frames.video import Video, evenly_spaced, read_frames_at
 from rfm.ingest.episode import IngestOptions
-from rfm.ingest.sources import BROKEN_TABLE, confined, file_identity, video_of
+from rfm.ingest.sources import BROKEN_TABLE, confined, file_identity, opened_parquet, video_of
 
 _ROWS_AT_ONCE = 32
 
@@ -78,7 +77,7 @@ class ParquetPictures:
     def _values(self, wanted: Int64[np.ndarray, "k"]) -> Iterator[tuple[int, Any]]:
         """(row, value) for each of the wanted rows, which ascend."""
         try:
-            file = pq.ParquetFile(self.path)
+            file = opened_parquet(self.path)
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
             starts = np.concatenate(([0], np.cumsum(sizes)))
             for group in np.unique(np.searchsorted(starts, wanted, side="right") - 1).tolist():
