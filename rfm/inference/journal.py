@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Journal:
             raise DataError(f"Saved answers must be a folder, but {folder} is a file; move it away")
         self.folder, self.file = folder, folder / f"{rank}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
         self._saved: dict[str, Any] = {}
         for file in sorted(folder.glob("*.jsonl")):
             self._saved |= _read(file)
@@ -41,13 +43,13 @@ class Journal:
         return self._saved.get(key)
 
     def add(self, values: Mapping[str, Any]) -> None:
-        """Save values, on disk before this returns."""
+        """Save values, on disk before this returns; threads may save at the same time."""
         lines = "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in values.items())
-        with self.file.open("ab") as file:
+        with self._lock, self.file.open("ab") as file:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())
-        self._saved |= values
+            self._saved |= values
 
     def remove(self) -> None:
         """Delete the folder: its answers are in a results file now."""
