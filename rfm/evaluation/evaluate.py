@@ -3,12 +3,16 @@
 Rows whose frames can't be read, or whose truth can't be used, stand beside the metrics with their reasons; more than
 `--max_unreadable` of them fail the run after the file is written. Controls ask the same rows again with a part of their
 content taken away, baselines answer them without a model.
+
+Processes that torchrun started share the rows; all of them compute the results, the first one writes them. Answers are
+saved in `OUTPUT_PATH.answers` as they come, for a run that is interrupted, until the results are written.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +30,12 @@ from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
 from rfm.evaluation.report import print_results
 from rfm.inference.engine import Engine
+from rfm.inference.journal import Journal
+from rfm.inference.openai_engine import OpenAIEngine
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
+from rfm.inference.ranks import ALONE, Ranks, own_gpu, processes
+from rfm.inference.vllm_engine import VLLMEngine
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 logger = logging.getLogger(__name__)
@@ -35,7 +43,10 @@ logger = logging.getLogger(__name__)
 
 def evaluate(options: EvaluateOptions) -> int:
     """Run `rfm evaluate`; status 1 where more rows are unreadable than allowed."""
-    results = evaluate_checkpoint(options)
+    with processes() as ranks:
+        results = evaluate_checkpoint(options, ranks)
+    if not ranks.first:
+        return int(results["unreadable"]["count"] > options.max_unreadable)
     print_results(results)
     unreadable = results["unreadable"]
     count = unreadable["count"]
@@ -49,12 +60,13 @@ def evaluate(options: EvaluateOptions) -> int:
     return 0
 
 
-def evaluate_checkpoint(options: EvaluateOptions) -> Numbers:
+def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbers:
     """Evaluate, write the results file and return its content."""
     if Path(options.output_path).is_dir():
         raise ConfigError(f"`output_path` must name a JSON file, but {options.output_path} is a folder")
     exam = open_exam(options.dataset_path, options.datasets_root, options.max_samples)
     engine = open_engine(options, exam)
+    engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
     overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam.dataset)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
@@ -65,7 +77,9 @@ def evaluate_checkpoint(options: EvaluateOptions) -> Numbers:
     results["trained_on_share"] = overlap
     if options.save_predictions:
         results["predictions"] = saved_predictions(exam, sheets, predicted, said)
-    _write(Path(options.output_path), results)
+    if ranks.first:
+        _write(Path(options.output_path), results)
+        engine.journal.remove()
     return results
 
 
@@ -73,9 +87,29 @@ def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
     """Return what answers the rows: the checkpoint, or the baseline that `model_path` names."""
     if options.model_path in BASELINES:
         return Baseline(options.model_path, exam.root, discrete=exam.discrete)
+    decoding, as_video = options.how(discrete=exam.discrete), options.frames_as == "video"
+    if options.engine == "openai":
+        cache = None if options.request_cache is None else Journal(Path(options.request_cache), os.getpid())
+        return OpenAIEngine(
+            str(options.base_url), options.model_path, exam.root, decoding, cache=cache, as_video=as_video
+        )
+    if options.engine == "vllm":
+        trust = options.trust_remote_code
+        return VLLMEngine(options.model_path, exam.root, decoding, as_video=as_video, trust_remote_code=trust)
     return Predictor.from_checkpoint(
-        options.model_path, options.device, datasets_root=exam.root, trust_remote_code=options.trust_remote_code
+        options.model_path,
+        own_gpu(options.device),
+        datasets_root=exam.root,
+        trust_remote_code=options.trust_remote_code,
+        decoding=decoding,
     )
+
+
+def _open_journal(options: EvaluateOptions, ranks: Ranks) -> Journal:
+    journal = Journal(Path(f"{options.output_path}.answers"), ranks.rank)
+    if len(journal):
+        logger.info("going on: %d answers of an interrupted run are in %s", len(journal), journal.folder)
+    return journal
 
 
 def _ask(engine: Engine, options: EvaluateOptions, exam: Exam) -> tuple[dict[int, Prediction], list[Sheet]]:

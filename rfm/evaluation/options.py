@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rfm.errors import ConfigError
+from rfm.inference.decoding import METHODS, Decoding
 
 CONTROLS = (
     "blank",
@@ -17,6 +18,8 @@ CONTROLS = (
     "floor",
 )
 ALL = "all"
+ENGINES = ("hf", "openai", "vllm")
+FRAMES_AS = ("images", "video")
 BASELINES = ("constant", "random", "frame_difference")
 
 
@@ -25,7 +28,7 @@ class EvaluateOptions:
     """Evaluate a checkpoint on a VQA dataset: accuracy, MAE and RMSE, every sample counted."""
 
     model_path: str = field(
-        metadata={"help": "Path to trained model checkpoint, or constant, random, frame_difference"}
+        metadata={"help": "Path to trained checkpoint (a server's name of it), or constant, random, frame_difference"}
     )
     dataset_path: str = field(metadata={"help": "Path to test dataset"})
     output_path: str = field(default="./eval_results.json", metadata={"help": "Path to save results JSON"})
@@ -44,6 +47,18 @@ class EvaluateOptions:
     calibrate_on: str | None = field(
         default=None, metadata={"help": "Validation set to fit the temperature of probabilities on"}
     )
+    decoding: str = field(default="greedy", metadata={"help": "How answers are got", "choices": METHODS})
+    num_beams: int | None = field(default=None, metadata={"help": "Of beam (default: 4)"})
+    temperature: float | None = field(default=None, metadata={"help": "Of sample (default: 1.0)"})
+    num_repeats: int | None = field(default=None, metadata={"help": "Draws that sample averages (default: 4)"})
+    seed: int | None = field(default=None, metadata={"help": "Of sample (default: 0)"})
+    both_orders: bool = field(default=False, metadata={"help": "Average scored over both orders of the videos"})
+    engine: str = field(default="hf", metadata={"help": "What runs the model", "choices": ENGINES})
+    base_url: str | None = field(default=None, metadata={"help": "Address of an OpenAI-compatible server, ends in /v1"})
+    request_cache: str | None = field(default=None, metadata={"help": "Folder that keeps a server's replies for good"})
+    frames_as: str | None = field(
+        default=None, metadata={"help": "What openai and vllm are sent (default: images)", "choices": FRAMES_AS}
+    )
     max_unreadable: int = field(default=0, metadata={"help": "Rows without readable frames that are put up with"})
     datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that a model brings along"})
@@ -61,8 +76,35 @@ class EvaluateOptions:
                 for name in getattr(self, option)
                 if name not in valid
             ]
+        faults += self._without_effect()
+        if self.engine == "openai" and self.base_url is None:
+            faults.append("`base_url` must be given with --engine openai, for example http://localhost:8000/v1")
         if faults:
             raise ConfigError("\n".join(faults))
+        self.how(discrete=False)
+
+    def how(self, *, discrete: bool) -> Decoding:
+        """Return the decoding settings; `discrete` is how the dataset asks for progress."""
+        names = ("num_beams", "temperature", "num_repeats", "seed")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return Decoding(self.decoding, both_orders=self.both_orders, discrete=discrete, **given)
+
+    def _without_effect(self) -> list[str]:
+        """Return what is wrong with flags that others leave without effect."""
+        wanted = {
+            "num_beams": ("decoding", ("beam",)),
+            "temperature": ("decoding", ("sample",)),
+            "num_repeats": ("decoding", ("sample",)),
+            "seed": ("decoding", ("sample",)),
+            "base_url": ("engine", ("openai",)),
+            "request_cache": ("engine", ("openai",)),
+            "frames_as": ("engine", ("openai", "vllm")),
+        }
+        return [
+            f"`{name}` must go with --{flag} {' or '.join(values)}, but `{flag}` is {getattr(self, flag)}"
+            for name, (flag, values) in wanted.items()
+            if getattr(self, name) is not None and getattr(self, flag) not in values
+        ]
 
     @property
     def all_controls(self) -> tuple[str, ...]:

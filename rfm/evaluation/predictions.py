@@ -27,10 +27,16 @@ def saved_predictions(
             "answer": exam.columns["answer"][row],
             "completion": said[row].text if row in said else "",
             "unreadable": exam.faults.get(row) or said[row].unreadable,
+            **(_scores(said[row]) if row in said else {}),
             **judged.get(row, {}),
         }
         for row in range(len(exam))
     ]
+
+
+def _scores(one: Prediction) -> Numbers:
+    """Return probabilities and draws, where the decoding gave any."""
+    return {name: value for name, value in one.to_json().items() if name in ("probabilities", "leftover", "samples")}
 
 
 def _judged(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> list[tuple[int, Numbers]]:

@@ -6,6 +6,7 @@ first one writes and prints. Answers travel over gloo, which needs no GPU and no
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ def processes() -> Iterator[Ranks]:
     import torch.distributed as distributed
 
     distributed.init_process_group("gloo")
+    if distributed.get_rank() > 0:
+        logging.getLogger("rfm").setLevel(logging.ERROR)  # the first one says it
     try:
         yield Ranks(distributed.get_rank(), size)
     finally:
