@@ -120,14 +120,15 @@ def _read(logits: Float[torch.Tensor, "1+nodes vocabulary"], tree: AnswerTree) -
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every module is back in its own mode."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         with torch.no_grad():
             yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in training:
+            module.training = True
 
 
 @contextmanager
