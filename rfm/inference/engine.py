@@ -59,30 +59,38 @@ class Engine(ABC):
             )
         self.decoding.check_length(max_new_tokens)
         batches = length_batches(rows, batch_size)
-        mine = batches[self.ranks.rank :: self.ranks.size]
-        said: dict[int, Prediction] = {}
+        keys = self._keys(rows, max_new_tokens, blank_frames)
+        said = self._saved(batches, keys)
+        known = self.ranks.gather(said)  # another process may have read more, or less
+        mine = [batch for batch in batches if any(index not in known for index in batch)]
+        mine = mine[self.ranks.rank :: self.ranks.size]
         with progress_bar(disable=not progress or not self.ranks.first) as bar:
             task = bar.add_task("blank frames" if blank_frames else "answering", total=sum(map(len, mine)))
             for batch in mine:
-                said |= self._batch(rows, batch, max_new_tokens, blank_frames)
+                answers = self.answer([rows[index] for index in batch], max_new_tokens, blank_frames=blank_frames)
+                new = {index: one.to_json() for index, one in zip(batch, answers, strict=True)}
+                if self.journal is not None:
+                    self.journal.add({keys[index]: one for index, one in new.items()})
+                said |= new
                 bar.advance(task, len(batch))
-        everything = self.ranks.gather({index: one.to_json() for index, one in said.items()})
+        everything = self.ranks.gather(said)
         return [Prediction.from_json(everything[index]) for index in range(len(rows))]
 
-    def _batch(
-        self, rows: Sequence[Row], batch: Sequence[int], max_new_tokens: int, blank_frames: bool
-    ) -> dict[int, Prediction]:
-        asked = [rows[index] for index in batch]
+    def _keys(self, rows: Sequence[Row], max_new_tokens: int, blank_frames: bool) -> list[str]:
+        """Return under what each row's answer is saved; nothing where there is no journal."""
         if self.journal is None:
-            return dict(zip(batch, self.answer(asked, max_new_tokens, blank_frames=blank_frames), strict=True))
+            return []
         settings = self.identity() | self.decoding.settings(max_new_tokens) | {"blank_frames": blank_frames}
-        keys = [row_digest(row, settings) for row in asked]
-        saved = [self.journal.get(key) for key in keys]
-        if any(one is None for one in saved):
-            answers = self.answer(asked, max_new_tokens, blank_frames=blank_frames)
-            saved = [one.to_json() for one in answers]
-            self.journal.add(dict(zip(keys, saved, strict=True)))
-        return {index: Prediction.from_json(one) for index, one in zip(batch, saved, strict=True) if one is not None}
+        return [row_digest(rows[index], settings) for index in range(len(rows))]
+
+    def _saved(self, batches: Batches, keys: Sequence[str]) -> dict[int, Any]:
+        """Return the answers of batches that an earlier run finished; half a batch is asked as a whole again."""
+        found: dict[int, Any] = {}
+        if self.journal is not None and len(self.journal):
+            for batch in batches:
+                answers = {index: self.journal.get(keys[index]) for index in batch}
+                found |= answers if all(one is not None for one in answers.values()) else {}
+        return found
 
 
 def length_batches(rows: Sequence[Row], batch_size: int) -> Batches:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 
@@ -49,7 +50,7 @@ def processes() -> Iterator[Ranks]:
         return
     import torch.distributed as distributed
 
-    distributed.init_process_group("gloo")
+    distributed.init_process_group("gloo", timeout=timedelta(days=30))  # some finish long before the others
     if distributed.get_rank() > 0:
         logging.getLogger("rfm").setLevel(logging.ERROR)  # the first one says it
     try:

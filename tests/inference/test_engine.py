@@ -46,7 +46,7 @@ def test_processes_take_turns_at_the_same_batches():
     class Ear(Ranks):
         def gather(self, mine):
             heard.update(mine)
-            return {index: {"text": ""} for index in range(len(rows))}
+            return {index: {"text": ""} for index in range(len(rows))} if mine else {}
 
     alone, heard, asked = Echo(), {}, []
     alone.predict(rows, 3, progress=False)
@@ -72,6 +72,29 @@ def test_a_finished_batch_is_not_asked_again(tmp_path):
     other.journal = Journal(tmp_path)
     other.predict(rows, 2, progress=False)
     assert len(other.asked) == 2
+
+
+def test_what_an_interrupted_run_left_is_dealt_out_evenly(tmp_path):
+    rows = rows_of_lengths(*range(1, 13))
+    alone = Echo()
+    alone.journal = Journal(tmp_path)
+    alone.predict(rows, 2, progress=False)
+    lines = alone.journal.file.read_text().splitlines(keepends=True)
+    alone.journal.file.write_text("".join(lines[:4]))
+
+    class Both(Ranks):
+        def gather(self, mine):
+            return {**{index: {"text": ""} for index in range(12)}, **mine} if len(mine) > 4 else dict(mine)
+
+    shares = []
+    for rank in range(2):
+        engine = Echo()
+        engine.ranks, engine.journal = Both(rank, 2), Journal(tmp_path, 1 + rank)
+        engine.predict(rows, 2, progress=False)
+        engine.journal.file.unlink()
+        shares.append(engine.asked)
+    assert [len(share) for share in shares] == [2, 2]
+    assert sorted(shares[0] + shares[1]) == sorted(alone.asked[2:])
 
 
 def test_a_batch_with_a_missing_answer_is_asked_as_a_whole(tmp_path):
