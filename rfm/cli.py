@@ -105,6 +105,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("export", "push"): Command(
         "rfm.export.options:HubOptions", "rfm.export.hub:export_push", "upload a checkpoint to the Hugging Face hub"
     ),
+    ("report",): Command(
+        "rfm.evaluation.report_command:ReportOptions",
+        "rfm.evaluation.report_command:report",
+        "show a results file as tables, Markdown or a picture",
+    ),
     ("check-collator",): Command(
         "rfm.training.check:CheckOptions",
         "rfm.training.check:check_collator",

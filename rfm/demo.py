@@ -22,7 +22,7 @@ from rfm.console import console
 from rfm.errors import ConfigError
 from rfm.evaluation.evaluate import evaluate_checkpoint
 from rfm.evaluation.options import EvaluateOptions
-from rfm.evaluation.report import strategy_table, summary_table
+from rfm.evaluation.report import print_results
 from rfm.frames.reader import read_frames
 from rfm.inference.predictor import Predictor
 from rfm.ingest.bundled import bundled_root
@@ -124,12 +124,13 @@ def run(options: DemoOptions) -> int:
             output_path=str(folder / "results.json"),
             batch_size=BATCH,
             device="cpu",
-            controls=("blank",),
+            controls=("all",),
+            baselines=("constant", "random", "frame_difference"),
         )
     )
     plot = folder / "progress.png"
     _draw(Path(model), load_catalog(root, ["metaworld_eval"]), plot)
-    console().print(strategy_table(results), summary_table(results))
+    print_results(results)
     _say("done", started)
     console().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}", highlight=False)
     return 0

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 
-from rich.box import SIMPLE
+from rich.box import MARKDOWN, SIMPLE
+from rich.console import Console
 from rich.table import Table
 
 from rfm.console import console
 from rfm.evaluation.metrics import Numbers
 
+_WIDE = 300
+"""Columns of Markdown tables, whose lines are never broken."""
 _NAMES = {"accuracy": "accuracy", "mae": "MAE", "rmse": "RMSE"}
 _COLUMNS = (("preference", "accuracy"), ("progress", "mae"), ("progress", "rmse"), ("similarity", "accuracy"))
 _MAIN = (("preference", "accuracy"), ("progress", "mae"), ("similarity", "accuracy"))
@@ -38,12 +42,20 @@ _SHARES = ("accuracy", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy",
 
 def print_results(results: Numbers) -> None:
     """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
-    if results.get("gap"):
-        console().print(gap_table(results))
-    console().print(summary_table(results))
-    if any(name in results for name in SET_COLUMNS):
-        console().print(set_table(results))
-    console().print(strategy_table(results))
+    for table in _tables(results):
+        console().print(table)
+
+
+def markdown(results: Numbers) -> str:
+    """Return the same tables as Markdown, to be pasted into a document."""
+    writer = Console(width=_WIDE, color_system=None, file=io.StringIO())
+    with writer.capture() as capture:
+        for table in _tables(results):
+            table.box = MARKDOWN
+            title, table.title = table.title, None
+            writer.print(f"**{title}**\n", highlight=False, markup=False)
+            writer.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
 def gap_table(results: Numbers) -> Table:
@@ -100,6 +112,15 @@ def strategy_table(results: Numbers) -> Table:
             cells = _cell(numbers, metric), _cell(constant, metric).split(" [")[0]
             table.add_row(f"{kind}/{name}", str(numbers["count"]), *cells)
     return table
+
+
+def _tables(results: Numbers) -> Iterator[Table]:
+    if results.get("gap"):
+        yield gap_table(results)
+    yield summary_table(results)
+    if any(name in results for name in SET_COLUMNS):
+        yield set_table(results)
+    yield strategy_table(results)
 
 
 def contestants(results: Numbers) -> Iterator[tuple[str, Numbers]]:
