@@ -113,4 +113,11 @@ def parse(sheets: Sequence[Sheet], said: Sequence[Prediction]) -> Predicted:
     """Return the answers to the rows of the sheets, one sheet after the other, by sample type."""
     starts = np.cumsum([0, *(len(sheet.rows) for sheet in sheets)])
     parts = [said[start:stop] for start, stop in pairwise(starts)]
-    return {sheet.kind: sheet.parse([one.text for one in part]) for sheet, part in zip(sheets, parts, strict=True)}
+    return {sheet.kind: _parsed(sheet, part) for sheet, part in zip(sheets, parts, strict=True)}
+
+
+def _parsed(sheet: Sheet, said: Sequence[Prediction]) -> Float64[np.ndarray, " n"]:
+    """Return the answers; a progress score that is known more finely than its text says is taken as it is."""
+    parsed = sheet.parse([one.text for one in said])
+    finer = np.array([one.score for one in said], np.float64)  # None becomes NaN
+    return np.where(np.isnan(finer), parsed, finer)

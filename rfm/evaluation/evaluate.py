@@ -28,6 +28,7 @@ from rfm.evaluation.metrics import Numbers
 from rfm.evaluation.options import EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
+from rfm.evaluation.prompting import GVL, Prompted, frame_alignment
 from rfm.evaluation.report import print_results
 from rfm.inference.engine import Engine
 from rfm.inference.journal import Journal
@@ -73,6 +74,7 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
     contest = Contest(exam, sheets, predicted, options.batch_size, options.max_new_tokens)
     results = _results(options, exam, contest, engine)
     _add_probabilities(results, exam, sheets, said, _temperatures(engine, options))
+    results |= _frame_alignment(options, exam, sheets, said)
     results["unreadable"] = _unreadable(exam, said)
     results["trained_on_share"] = overlap
     if options.save_predictions:
@@ -84,7 +86,12 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
 
 
 def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
-    """Return what answers the rows: the checkpoint, or the baseline that `model_path` names."""
+    """Return what answers the rows: the model, as it is or asked in another way, or the baseline that is named."""
+    engine = _open_model(options, exam)
+    return engine if options.prompting is None else Prompted(engine, options.prompting, discrete=exam.discrete)
+
+
+def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
     if options.model_path in BASELINES:
         return Baseline(options.model_path, exam.root, discrete=exam.discrete)
     decoding, as_video = options.how(discrete=exam.discrete), options.frames_as == "video"
@@ -167,9 +174,22 @@ def _results(options: EvaluateOptions, exam: Exam, contest: Contest, engine: Eng
         "baselines": {name: contest.baseline(name) for name in options.baselines},
         "best_constant": constant,
         "not_computed": not_computed,
-        "decoding": engine.decoding.settings(options.max_new_tokens),
+        "decoding": engine.decoding.settings(options.max_new_tokens) | _asked(options),
         "dataset_hash": exam.config.get("content_hash"),
     }
+
+
+def _asked(options: EvaluateOptions) -> Numbers:
+    return {} if options.prompting is None else {"prompting": options.prompting}
+
+
+def _frame_alignment(
+    options: EvaluateOptions, exam: Exam, sheets: Sequence[Sheet], said: Mapping[int, Prediction]
+) -> Numbers:
+    scores = [sheet for sheet in sheets if sheet.kind == "progress"]
+    if options.prompting != GVL or not scores:
+        return {}
+    return {"frame_alignment": frame_alignment(exam, scores[0], said)}
 
 
 def _unreadable(exam: Exam, said: dict[int, Prediction]) -> Numbers:

@@ -20,6 +20,7 @@ CONTROLS = (
 ALL = "all"
 ENGINES = ("hf", "openai", "vllm")
 FRAMES_AS = ("images", "video")
+PROMPTINGS = ("gvl", "topreward")
 BASELINES = ("constant", "random", "frame_difference")
 
 
@@ -59,6 +60,10 @@ class EvaluateOptions:
     frames_as: str | None = field(
         default=None, metadata={"help": "What openai and vllm are sent (default: images)", "choices": FRAMES_AS}
     )
+    prompting: str | None = field(
+        default=None,
+        metadata={"help": "Ask in another way than the dataset does, for stock models", "choices": PROMPTINGS},
+    )
     max_unreadable: int = field(default=0, metadata={"help": "Rows without readable frames that are put up with"})
     datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that a model brings along"})
@@ -77,6 +82,8 @@ class EvaluateOptions:
                 if name not in valid
             ]
         faults += self._without_effect()
+        if self.prompting is not None and self.decoding != "greedy":
+            faults.append(f"`prompting` must go with --decoding greedy, but goes with {self.decoding}")
         if self.engine == "openai" and self.base_url is None:
             faults.append("`base_url` must be given with --engine openai, for example http://localhost:8000/v1")
         if faults:

@@ -87,7 +87,7 @@ class ChatEngine(Engine):
         decoding = self.decoding
         shown = [row, videos_swapped(row)] if decoding.both_orders else [row]
         try:
-            contents = [self._content(one, blank_frames) for one in shown]
+            contents = [self.content(one, blank_frames) for one in shown]
         except DataError as error:
             return error
         bodies: list[Request] = [
@@ -111,7 +111,7 @@ class ChatEngine(Engine):
             return scored_prediction(kind, texts[0], found)
         return Prediction(texts[0]) if len(texts) == 1 else Prediction(summarise(kind, texts), samples=texts)
 
-    def _content(self, row: Row, blank_frames: bool) -> list[Part]:
+    def content(self, row: Row, blank_frames: bool) -> list[Part]:
         """Return the user's turn: the videos in order, each behind its name, then the prompt."""
         parts: list[Part] = []
         clips = clips_of(row)
@@ -119,7 +119,7 @@ class ChatEngine(Engine):
             frames = read_frames(self.datasets_root, clip.path, clip.indices)
             shown = np.full_like(frames, BLANK) if blank_frames else frames
             parts += [{"type": "text", "text": name}] if name else []
-            parts += [_video_part(shown)] if self.as_video else [_image_part(frame) for frame in shown]
+            parts += [_video_part(shown)] if self.as_video else [image_part(frame) for frame in shown]
         return [*parts, {"type": "text", "text": row["prompt"]}]
 
 
@@ -160,7 +160,8 @@ def scored_prediction(kind: str, text: str, found: Sequence[list[float] | None])
     return Prediction(write_answer(str(best)), probabilities=tuple(mean.tolist()), leftover=leftover)
 
 
-def _image_part(frame: UInt8[np.ndarray, "h w 3"]) -> Part:
+def image_part(frame: UInt8[np.ndarray, "h w 3"]) -> Part:
+    """Return a frame as a part of a message."""
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_encoded(frame, 'PNG')}"}}
 
 

@@ -22,6 +22,8 @@ class Prediction:
     """The probability of everything that is no valid answer; None unless answers were scored."""
     samples: tuple[str, ...] = ()
     """Every completion, where several were drawn and `text` sums them up."""
+    score: float | None = None
+    """Of progress, from 0 to 100, where it is known more finely than `text` says."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are not at their default."""
@@ -32,6 +34,7 @@ class Prediction:
             "probabilities": None if self.probabilities is None else list(self.probabilities),
             "leftover": self.leftover,
             "samples": list(self.samples),
+            "score": self.score,
         }
         return {name: value for name, value in values.items() if name == "text" or value not in (None, [])}
 
