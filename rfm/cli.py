@@ -66,6 +66,14 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.commands:ingest_metaworld_command",
         "simulate and film MetaWorld episodes",
     ),
+    ("merge",): Command(
+        "rfm.ingest.merge:MergeDatasetsOptions", "rfm.ingest.merge:merge_command", "several trajectory datasets -> one"
+    ),
+    ("validate",): Command(
+        "rfm.ingest.validate:ValidateOptions",
+        "rfm.ingest.validate:validate_command",
+        "check trajectory datasets whole, fix counts and shapes",
+    ),
     ("generate",): Command(
         "rfm.vqa.generate:GenerateOptions", "rfm.vqa.generate:generate", "trajectory datasets -> VQA dataset"
     ),

@@ -22,7 +22,6 @@ from typing import IO
 import numpy as np
 import simplejpeg
 from jaxtyping import Int, Int64, UInt8
-from PIL import Image
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz_layout import Layout, layout
@@ -172,9 +171,7 @@ def _jpeg_arrays(frames: UInt8[np.ndarray, "t h w 3"]) -> dict[str, np.ndarray]:
 
 
 def _encode_one(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, format="JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
+    return simplejpeg.encode_jpeg(frame, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="444")
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, array: np.ndarray, compression: int) -> None:

@@ -25,11 +25,15 @@ class IngestOptions:
     form: str = "stored"
     overwrite: bool = False
     num_workers: int = 1
+    shortest_side: int | None = None
+    """Pixels that the shorter side is brought down to, the aspect ratio kept; smaller frames stay as they are."""
 
     def __post_init__(self) -> None:
         faults = [f"`{name}` must be at least 1, but is {value}" for name, value in self._sizes() if value < 1]
         if (self.height is None) != (self.width is None):
             faults.append("`height` and `width` must be given together, but only one is")
+        if self.shortest_side is not None and (self.height is not None or self.width is not None):
+            faults.append("`shortest_side` must not be given together with `height` and `width`: leave one out")
         if self.form not in FORMS:
             faults.append(f"`form` must be one of {', '.join(FORMS)}, but is `{self.form}`")
         if faults:
@@ -41,8 +45,16 @@ class IngestOptions:
             return frame
         return resize_frames(frame[np.newaxis], self.height, self.width)[0]
 
+    def shortened(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t height width 3"]:
+        """The frames with their shorter side brought down to `shortest_side`."""
+        height, width = frames.shape[1:3]
+        if self.shortest_side is None or min(height, width) <= self.shortest_side:
+            return frames
+        scale = self.shortest_side / min(height, width)
+        return resize_frames(frames, max(round(height * scale), 1), max(round(width * scale), 1))
+
     def _sizes(self) -> Iterator[tuple[str, int]]:
-        for name in ("max_frames", "height", "width", "num_workers"):
+        for name in ("max_frames", "height", "width", "shortest_side", "num_workers"):
             value = getattr(self, name)
             if value is not None:
                 yield name, value

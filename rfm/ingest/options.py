@@ -21,6 +21,9 @@ class PipelineOptions:
     max_frames: int = field(default=64, metadata={"help": "Frames kept of each episode, evenly spaced, at most"})
     height: int | None = field(default=None, metadata={"help": "Height in pixels; default: as recorded"})
     width: int | None = field(default=None, metadata={"help": "Width in pixels; default: as recorded"})
+    shortest_side: int | None = field(
+        default=None, metadata={"help": "Pixels of the shorter side at most, aspect ratio kept; default: as recorded"}
+    )
     form: str = field(
         default="stored",
         metadata={"help": "How frames are stored in their .npz", "choices": ("stored", "compressed", "jpeg")},
@@ -34,6 +37,7 @@ class PipelineOptions:
             max_frames=self.max_frames,
             height=self.height,
             width=self.width,
+            shortest_side=self.shortest_side,
             form=self.form,
             overwrite=self.overwrite,
             num_workers=self.num_workers,

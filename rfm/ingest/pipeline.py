@@ -27,6 +27,7 @@ from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
+from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.processes import die_with_parent
 from rfm.trajectories.record import Trajectory, dataset_folder
@@ -157,7 +158,8 @@ def _frames_path(episode: Episode) -> str:
 
 
 def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
-    digest = hashlib.sha256(repr((options.max_frames, options.height, options.width, options.form)).encode())
+    sizes = (options.height, options.width, options.shortest_side)
+    digest = hashlib.sha256(repr((options.max_frames, sizes, options.form)).encode())
     for episode in episodes:
         count = None if episode.progress is None else len(episode.progress)
         digest.update(repr((episode.id, count, episode.source.identity())).encode())
@@ -223,8 +225,9 @@ def _run(job: _Job) -> _Outcome:
             )
     except DataError as error:
         return _Outcome(None, 0, str(error))
-    write_npz(job.path, video.frames, job.options.form)
-    count, height, width, channels = video.frames.shape
+    frames = job.options.shortened(video.frames)
+    write_npz(job.path, frames, job.options.form)
+    count, height, width, channels = frames.shape
     return _Outcome((count, height, width, channels), video.total)
 
 
@@ -272,4 +275,4 @@ def _finish(folder: Path, rows: Sequence[Trajectory], rejected: Sequence[Rejecti
         (folder / REJECTED).write_text("\n".join(lines) + "\n", encoding="utf-8")
         logger.warning("%d episodes rejected, see %s", len(rejected), folder / REJECTED)
     if rows:
-        write_processed_dataset(folder, rows)
+        write_processed_dataset(folder, rows, suggest_cutoffs(folder.parent, rows))

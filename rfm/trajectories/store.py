@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,18 @@ REQUIRED = ("id", "task", "frames")
 _ROWS_PER_BATCH = 10_000
 
 
-def write_processed_dataset(folder: Path, trajectories: Iterable[Trajectory]) -> Path:
-    """Write the rows as `<folder>/processed_dataset`, whole or not at all, and a summary beside it."""
+def write_processed_dataset(
+    folder: Path, trajectories: Iterable[Trajectory], cutoffs: Mapping[str, float] | None = None
+) -> Path:
+    """Write the rows as `<folder>/processed_dataset`, whole or not at all, and a summary beside it.
+
+    `cutoffs` are suggested success cut-offs by source, shares of time in (0, 1], for the summary.
+    """
     table = trajectory_table(list(trajectories))
     folder.mkdir(parents=True, exist_ok=True)
     with staged_file(folder / "dataset_info.json") as staged:
-        _write_json(staged, _summary(table))
+        suggested = {"suggested_success_cutoff": dict(cutoffs)} if cutoffs else {}
+        _write_json(staged, {**_summary(table), **suggested})
     with staged_folder(folder / PROCESSED) as staged:
         _save(staged, table)
     return folder / PROCESSED

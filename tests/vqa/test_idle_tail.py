@@ -6,13 +6,14 @@ from worlds import make_world
 
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError, DataError
+from rfm.frames.idle_tail import idle_from
 from rfm.frames.npz import write_npz
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import write_processed_dataset
 from rfm.vqa.dataset import load_dataset
 from rfm.vqa.generate import GenerateOptions, generate
-from rfm.vqa.idle_tail import EPISODES, find_cutoffs, idle_from
+from rfm.vqa.idle_tail import EPISODES, find_cutoffs
 
 
 def film(frames: int, moving: int, *, noise: int = 0, size: int = 48, seed: int = 0) -> np.ndarray:

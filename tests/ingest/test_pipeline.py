@@ -1,0 +1,127 @@
+"""What the pipeline does with any source: sizes, cut-offs, interruptions, memory."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rfm.errors import ConfigError
+from rfm.frames.npz import npz_frames_shape
+from rfm.frames.video import Video, evenly_spaced
+from rfm.ingest.episode import Episode, IngestOptions
+from rfm.ingest.pipeline import ingest
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Frames drawn when asked: a square that walks for `moving` of `total` frames and then stands still."""
+
+    seed: int
+    total: int = 40
+    moving: int = 40
+    size: tuple[int, int] = (48, 64)
+
+    def read(self, options: IngestOptions) -> Video:
+        chosen = evenly_spaced(self.total, options.max_frames)
+        frames = np.full((len(chosen), *self.size, 3), 20 + self.seed % 50, np.uint8)
+        for frame, at in zip(frames, np.minimum(chosen, self.moving - 1), strict=True):
+            left = int(at) * (self.size[1] - 8) // self.total
+            frame[10:30, left : left + 8] = 220
+        return Video(frames, chosen, self.total, 10.0)
+
+    def identity(self) -> str:
+        return repr(self)
+
+
+def episodes(count: int, **changes) -> list[Episode]:
+    return [
+        Episode(f"e{number:03d}", "walk", "drawn", Drawn(number, **changes), quality_label="successful")
+        for number in range(count)
+    ]
+
+
+def content(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_shorter_side_is_brought_down_and_never_up(tmp_path):
+    ingest(episodes(1), tmp_path / "small", IngestOptions(shortest_side=24))
+    assert npz_frames_shape(tmp_path / "small" / "drawn" / "frames" / "trajectory_e000.npz") == (40, 24, 32, 3)
+    ingest(episodes(1), tmp_path / "large", IngestOptions(shortest_side=100))
+    assert npz_frames_shape(tmp_path / "large" / "drawn" / "frames" / "trajectory_e000.npz") == (40, 48, 64, 3)
+    with pytest.raises(ConfigError, match="`shortest_side` must not be given together with `height` and `width`"):
+        IngestOptions(shortest_side=24, height=1, width=1)
+
+
+def info(folder: Path) -> dict:
+    return json.loads((folder / "drawn" / "dataset_info.json").read_text())
+
+
+def test_idle_tails_become_a_suggested_cutoff_of_the_source(tmp_path):
+    ingest(episodes(5, moving=30), tmp_path / "idle", IngestOptions(form="jpeg"))
+    assert info(tmp_path / "idle")["suggested_success_cutoff"]["drawn"] == pytest.approx(0.75, abs=0.03)
+    ingest(episodes(5), tmp_path / "busy", IngestOptions())
+    assert "suggested_success_cutoff" not in info(tmp_path / "busy")
+
+
+RUN = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}, {here!r}]
+from pathlib import Path
+from test_pipeline import episodes
+from rfm.ingest import pipeline
+from rfm.ingest.episode import IngestOptions
+
+def run():
+    pipeline.ingest(episodes({count}), Path({output!r}), IngestOptions(form="jpeg", num_workers={workers}))
+
+def killed(after):
+    write, left = pipeline.write_npz, [after]
+    def dying(*arguments):
+        write(*arguments)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+    pipeline.write_npz = dying
+    run()
+
+if __name__ == "__main__":
+    for kill in range({kills}):
+        child = os.fork()
+        if not child:
+            killed(3)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        times = {{p.name: p.stat().st_mtime_ns for p in Path({output!r}).glob("*/frames/*")}}
+        print(len(times))
+    run()
+    if {kills}:
+        assert times.items() <= {{p.name: p.stat().st_mtime_ns for p in Path({output!r}).glob("*/frames/*")}}.items()
+"""
+
+
+def run_apart(folder: Path, **values) -> list[int]:
+    """Ingest in a process of its own; return how many files there were after each kill."""
+    here = Path(__file__).parent
+    script = folder / "run.py"
+    script.write_text(RUN.format(tests=str(here.parent), here=str(here), output=str(folder / "apart"), **values))
+    run = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return [int(line) for line in run.stdout.split()]
+
+
+def test_killed_ten_times_it_gives_the_same_bytes_and_nothing_twice(tmp_path):
+    ingest(episodes(40), tmp_path / "whole", IngestOptions(form="jpeg"))
+    assert run_apart(tmp_path, count=40, workers=1, kills=10) == [3 * kills for kills in range(1, 11)]
+    assert content(tmp_path / "apart") == content(tmp_path / "whole")
+
+
+def test_workers_change_no_byte(tmp_path):
+    ingest(episodes(12), tmp_path / "one", IngestOptions(form="jpeg"))
+    run_apart(tmp_path, count=12, workers=2, kills=0)
+    assert content(tmp_path / "apart") == content(tmp_path / "one")
