@@ -39,6 +39,8 @@ __all__ = ["FORMS", "npz_frames_shape", "npz_member_shape", "read_npz_frames", "
 JPEG_QUALITY = 95
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_DEFLATE_LEVEL = 3
+"""Half the time of the default (6) for 3% more bytes, on frames of 224 x 224."""
 
 
 def read_npz_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
@@ -177,6 +179,7 @@ def _encode_one(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
 def _write_member(archive: zipfile.ZipFile, name: str, array: np.ndarray, compression: int) -> None:
     info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)  # the clock has no place in the bytes
     info.compress_type = compression
+    info._compresslevel = _DEFLATE_LEVEL  # type: ignore[attr-defined]  # ZipFile.open has no argument for it
     info.external_attr = 0o644 << 16
     info.create_system = 3
     info.file_size = array.nbytes + 128  # lets zipfile choose 64-bit sizes where they are needed

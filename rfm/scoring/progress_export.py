@@ -1,0 +1,216 @@
+"""`rfm export progress`: per-frame progress as the parquet of reward-weighted behaviour cloning, or as a column.
+
+In: a trajectory dataset with recorded progress, or one and a checkpoint that is asked for the progress at every prefix.
+Out: a parquet with `episode` (the trajectory's id), `frame` and `progress` in [0, 1]; and, with `--lerobot`, a copy of
+the LeRobot dataset that the trajectories were ingested from, with a float32 column `progress` in its frames and its
+`info.json`. Then frames are those of the source: ingest keeps at most 64 of an episode, between which progress is
+interpolated. Frames of episodes without progress are null, and counted. The source is never changed.
+
+Cost: the copy (hard links for everything but the frames' tables), one table in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float64, Int64
+
+from rfm.console import tracked
+from rfm.errors import ConfigError, DataError
+from rfm.frames.video import evenly_spaced
+from rfm.ingest.lerobot.dataset import read_dataset
+from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
+from rfm.trajectories.staging import staged_file, staged_folder
+
+logger = logging.getLogger(__name__)
+
+_EPISODE = re.compile(r"_(\d+)$")
+_INFO = Path("meta") / "info.json"
+
+
+@dataclass(frozen=True)
+class ProgressOptions:
+    """Write per-frame progress as a parquet, and into a copy of the LeRobot dataset it belongs to."""
+
+    dataset: str = field(metadata={"help": "Trajectory dataset key", "positional": True})
+    output: str = field(metadata={"help": "Parquet to write: episode, frame, progress"})
+    datasets_root: str | None = field(default=None, metadata={"help": "Folder of the datasets"})
+    model_path: str | None = field(default=None, metadata={"help": "Checkpoint to ask; default: recorded progress"})
+    device: str = field(default="cuda", metadata={"help": "Device of the checkpoint; the CPU where there is no GPU"})
+    max_frames: int = field(default=16, metadata={"help": "Frames shown of a prefix, at most"})
+    batch_size: int = field(default=16, metadata={"help": "Prefixes at a time"})
+    lerobot: str | None = field(default=None, metadata={"help": "LeRobot dataset that the trajectories came from"})
+    lerobot_output: str | None = field(default=None, metadata={"help": "Folder for its copy with the column"})
+    column: str = field(default="progress", metadata={"help": "Name of the column in the copy"})
+
+    def __post_init__(self) -> None:
+        if (self.lerobot is None) != (self.lerobot_output is None):
+            raise ConfigError("`lerobot` and `lerobot_output` must be given together, but only one is")
+        if self.max_frames < 2 or self.batch_size < 1:
+            raise ConfigError(
+                f"`max_frames` must be >= 2 and `batch_size` >= 1, but are {self.max_frames} and {self.batch_size}"
+            )
+
+
+class EpisodeProgress(NamedTuple):
+    """Progress in [0, 1] at each stored frame of an episode."""
+
+    id: str
+    values: Float64[np.ndarray, " t"]
+
+
+def export_progress(options: ProgressOptions) -> int:
+    """Run `rfm export progress`."""
+    root = resolve_root(options.datasets_root)
+    if root is None:
+        raise ConfigError("`datasets_root` must be known, but is not given; name the folder of the datasets")
+    catalog = load_catalog(root, [options.dataset])
+    found = list(_recorded(catalog) if options.model_path is None else _predicted(catalog, options))
+    if not found:
+        raise DataError(
+            f"`{options.dataset}` must have recorded `progress`, but no episode has; name a checkpoint by --model_path"
+        )
+    if options.lerobot is not None and options.lerobot_output is not None:
+        table = _into_copy(Path(options.lerobot), Path(options.lerobot_output), options.column, found)
+    else:
+        table = _table([(one.id, one.values) for one in found])
+    output = Path(options.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with staged_file(output) as staged:
+        pq.write_table(table, staged)
+    logger.info("progress of %d frames of %d episodes: %s", table.num_rows, len(found), output)
+    return 0
+
+
+def _table(episodes: list[tuple[str, Float64[np.ndarray, " t"]]]) -> pa.Table:
+    lengths = [len(values) for _, values in episodes]
+    return pa.table(
+        {
+            "episode": pa.array(np.repeat([name for name, _ in episodes], lengths)),
+            "frame": pa.array(np.concatenate([np.arange(length) for length in lengths]), pa.int64()),
+            "progress": pa.array(np.concatenate([values for _, values in episodes]), pa.float32()),
+        }
+    )
+
+
+def _recorded(catalog: Catalog) -> Iterator[EpisodeProgress]:
+    for at in np.flatnonzero(catalog.has_progress).tolist():
+        values = catalog.progress_values[catalog.progress_offsets[at] : catalog.progress_offsets[at + 1]]
+        yield EpisodeProgress(catalog.ids[at].as_py(), values.astype(np.float64))
+
+
+def _predicted(catalog: Catalog, options: ProgressOptions) -> Iterator[EpisodeProgress]:
+    """Ask for every prefix of two frames and more; the first frame takes the score of the first prefix."""
+    from rfm.inference.predictor import Predictor
+    from rfm.scoring.curves import prefix_rows
+    from rfm.vqa.answers import parse_answer
+
+    assert options.model_path is not None
+    model = Predictor.from_checkpoint(options.model_path, options.device, datasets_root=catalog.root)
+    for at in tracked(range(len(catalog)), "episodes", len(catalog)):
+        name, count = catalog.ids[at].as_py(), int(catalog.num_frames[at])
+        if count < 2:
+            logger.warning("%s has one frame and no prefix to judge: it gets no progress", name)
+            continue
+        rows = prefix_rows(catalog, at, options.max_frames)
+        said = model.predict(rows, options.batch_size, 10, progress=False)
+        scores = [parse_answer("progress", one.text) for one in said]
+        known = [
+            (row["frame_indices"][-1], score) for row, score in zip(rows, scores, strict=True) if score is not None
+        ]
+        if len(known) < len(scores):
+            logger.warning("%s: %d of %d answers are no score", name, len(scores) - len(known), len(scores))
+        if known:
+            at_end, values = np.array(known, np.float64).T
+            yield EpisodeProgress(name, np.interp(np.arange(count), at_end, values / 100))
+
+
+def _into_copy(source: Path, output: Path, column: str, found: list[EpisodeProgress]) -> pa.Table:
+    """Write the copy with its column, and return the same numbers as rows of (episode, frame, progress)."""
+    dataset = read_dataset(source)
+    if column in dataset.features:
+        raise ConfigError(f"`column` must be a new one, but {source} has `{column}`; name another by --column")
+    if output.exists():
+        raise ConfigError(f"`lerobot_output` {output} exists; name another folder")
+    by_index = {_index(one.id): one for one in found}
+    files = sorted((source / "data").rglob("*.parquet"))
+    written: list[tuple[str, Float64[np.ndarray, " t"]]] = []
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with staged_folder(output) as staged:
+        shutil.copytree(source, staged, dirs_exist_ok=True, copy_function=_link)
+        for file in tracked(files, "frames", len(files)):
+            written += _add_column(file, staged / file.relative_to(source), column, by_index)
+        _describe(staged / _INFO, column)
+    missing = dataset.total_episodes - len(written)
+    if missing:
+        logger.warning("%d of %d episodes have no progress: their frames are null", missing, dataset.total_episodes)
+    if not written:
+        raise DataError(f"`lerobot` must be what the trajectories came from, but {source} has none of their episodes")
+    return _table(written)
+
+
+def _add_column(
+    source: Path, target: Path, column: str, by_index: dict[int, EpisodeProgress]
+) -> list[tuple[str, Float64[np.ndarray, " t"]]]:
+    table = pq.read_table(source)
+    episode = table["episode_index"].to_numpy()
+    frame = table["frame_index"].to_numpy()
+    values = np.full(len(episode), np.nan, np.float32)
+    written = []
+    for index in np.unique(episode).tolist():
+        if index in by_index:
+            rows = np.flatnonzero(episode == index)
+            of_source = stretched(by_index[index].values, int(frame[rows].max()) + 1)
+            values[rows] = of_source[frame[rows]]
+            written.append((by_index[index].id, of_source))
+    array = pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null
+    table = table.append_column(pa.field(column, pa.float32()), array)
+    metadata = dict(table.schema.metadata or {})
+    if b"huggingface" in metadata:
+        described = json.loads(metadata[b"huggingface"])
+        described["info"]["features"][column] = {"dtype": "float32", "_type": "Value"}
+        metadata[b"huggingface"] = json.dumps(described).encode()
+    target.unlink()  # it may be a link to the source
+    pq.write_table(table.replace_schema_metadata(metadata), target)
+    return written
+
+
+def stretched(values: Float64[np.ndarray, " t"], total: int) -> Float64[np.ndarray, " n"]:
+    """Return progress at all `total` frames of which those with `values` were kept, straight lines between them."""
+    kept: Int64[np.ndarray, " t"] = evenly_spaced(total, len(values))
+    if len(kept) != len(values):
+        raise DataError(f"an episode must have at least its {len(values)} kept frames, but has {total} in the source")
+    return np.interp(np.arange(total), kept, values)
+
+
+def _index(name: str) -> int:
+    """Return the episode's number, which ends the ids that `rfm ingest lerobot` gives."""
+    found = _EPISODE.search(name)
+    if found is None:
+        raise DataError(f"`id` must end in the episode's number as `rfm ingest lerobot` gives it, but is `{name}`")
+    return int(found.group(1))
+
+
+def _describe(info: Path, column: str) -> None:
+    content = json.loads(info.read_text(encoding="utf-8"))
+    content["features"][column] = {"dtype": "float32", "shape": [1], "names": None}
+    info.unlink()
+    info.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)

@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from checkpoints import random_checkpoint
+from films import episode, film, write_episodes
+from robot_datasets import moving_square, write_lerobot
+
+from rfm.errors import ConfigError, DataError
+from rfm.ingest.lerobot.dataset import read_dataset
+from rfm.ingest.lerobot.episodes import IngestLeRobotOptions, ingest_lerobot_command
+from rfm.scoring.progress_export import ProgressOptions, export_progress, stretched
+from rfm.trajectories.catalog import load_catalog
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Episodes 0 and 2 of a LeRobot dataset have progress, 4 of their frames each."""
+    values = (0.0, 0.2, 0.6, 1.0)
+    rows = [episode(tmp_path, "robot", f"robot_{at:06d}", film(at, 4), progress=values) for at in (0, 2)]
+    return write_episodes(tmp_path, "robot", [*rows, episode(tmp_path, "robot", "robot_000001", film(1, 4))])
+
+
+@pytest.fixture(params=["v2.1", "v3.0"])
+def lerobot(tmp_path, request):
+    return write_lerobot(tmp_path / "lerobot", [moving_square(7, at) for at in range(3)], request.param)
+
+
+def options(root: Path, **changes) -> ProgressOptions:
+    values = {"dataset": "robot", "output": str(root / "out" / "progress.parquet"), "datasets_root": str(root)}
+    return ProgressOptions(**{**values, **changes})
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_recorded_progress_becomes_rows_of_episode_and_frame(root):
+    assert export_progress(options(root)) == 0
+    table = pq.read_table(root / "out" / "progress.parquet")
+    assert table.column_names == ["episode", "frame", "progress"]
+    assert table["episode"].to_pylist() == ["robot_000000"] * 4 + ["robot_000002"] * 4
+    assert table["frame"].to_pylist() == [0, 1, 2, 3] * 2
+    assert table["progress"].to_pylist() == pytest.approx([0.0, 0.2, 0.6, 1.0] * 2)
+
+
+def test_a_copy_of_the_lerobot_dataset_has_it_as_a_column(root, lerobot):
+    before = content(lerobot)
+    copy = root / "copy"
+    export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(copy)))
+    assert content(lerobot) == before
+    tables = [pq.read_table(path) for path in sorted((copy / "data").rglob("*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert len(rows) == 21
+    expected = [0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0]  # between the kept frames 0, 2, 4 and 6
+    for index in range(3):
+        values = [row["progress"] for row in rows if row["episode_index"] == index]
+        assert values == ([None] * 7 if index == 1 else pytest.approx(expected))
+    assert json.loads((copy / "meta" / "info.json").read_text())["features"]["progress"]["dtype"] == "float32"
+    changed = {name for name, data in content(copy).items() if before.get(name) != data}
+    assert changed == {name for name in before if name.startswith("data/")} | {"meta/info.json"}
+    flat = pq.read_table(root / "out" / "progress.parquet")
+    assert flat["frame"].to_pylist() == list(range(7)) * 2
+    assert flat["progress"].to_pylist() == pytest.approx(expected * 2)
+
+
+def test_the_copy_is_a_lerobot_dataset_that_imports(root, lerobot, tmp_path):
+    export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
+    assert "progress" in read_dataset(root / "copy").features
+    made = IngestLeRobotOptions(path=str(root / "copy"), output=str(tmp_path / "again"), label="successful")
+    assert ingest_lerobot_command(made) == 0
+    assert len(load_catalog(tmp_path / "again", ["copy"])) == 3
+
+
+def test_a_model_is_asked_for_every_prefix(root, tmp_path, caplog):
+    checkpoint = random_checkpoint(tmp_path / "model")
+    with pytest.raises(DataError, match="must have recorded `progress`"):  # a random model gives no score
+        export_progress(options(root, model_path=str(checkpoint), device="cpu", max_frames=4))
+    assert "3 of 3 answers are no score" in caplog.text
+
+
+def test_answers_become_progress(root, monkeypatch):
+    from rfm.inference.prediction import Prediction
+    from rfm.inference.predictor import Predictor
+
+    class Judge:
+        def predict(self, rows, *_, **__):
+            said = [10 * row["frame_indices"][-1] for row in rows]
+            return [Prediction("ANS: none" if score == 20 else f"ANS: {score}") for score in said]
+
+    monkeypatch.setattr(Predictor, "from_checkpoint", lambda *_, **__: Judge())
+    export_progress(options(root, model_path="x"))
+    table = pq.read_table(root / "out" / "progress.parquet")
+    assert table["progress"].to_pylist() == pytest.approx([0.1, 0.1, 0.2, 0.3] * 3)
+
+
+def test_what_cannot_be_written_is_said(root, lerobot):
+    with pytest.raises(ConfigError, match="`lerobot` and `lerobot_output` must be given together"):
+        options(root, lerobot="x")
+    with pytest.raises(ConfigError, match=r"`column` must be a new one, but .* has `timestamp`"):
+        export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy"), column="timestamp"))
+    with pytest.raises(ConfigError, match=r"`lerobot_output` .* exists; name another folder"):
+        export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(lerobot)))
+    write_episodes(root, "robot", [episode(root, "robot", "odd", film(5, 4), progress=(0.0, 0.0, 0.0, 0.0))])
+    with pytest.raises(DataError, match=r"`id` must end in the episode's number .* but is `odd`"):
+        export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
+
+
+def test_kept_frames_get_exactly_their_values():
+    values = np.linspace(0, 1, 64) ** 2
+    kept = (2 * np.arange(64) * 499 + 63) // 126
+    assert np.allclose(stretched(values, 500)[kept], values)
+    with pytest.raises(DataError, match="must have at least its 64 kept frames, but has 10"):
+        stretched(values, 10)
