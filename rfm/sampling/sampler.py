@@ -55,7 +55,7 @@ class Sampler:
             threshold=settings.partial_success_threshold,
             same_source_prob=settings.traj_same_source_prob,
             whole_episodes=eval_mode,
-            trajectory_first=settings.dataset_type == "trajectory_first",
+            trajectory_first=settings.dataset_type == "trajectory_first" or eval_mode,
             original_mixture=settings.mixture == "original",
             source_boost=settings.source_boost,
         )

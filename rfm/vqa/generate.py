@@ -161,6 +161,12 @@ def _report(plan: Plan, drawer: Sampler | EvalSet) -> None:
             "evaluation set %s: %d questions exist, %d are taken", plan.eval_set, drawer.existing, drawer.quotas.total
         )
         return
+    episodes, asked = len(drawer.catalog), sum(drawer.quotas.counts)
+    if plan.eval_mode and asked > episodes:
+        logger.warning(
+            "--eval_mode asks %d questions about %d whole episodes, so some are the same; --eval_set has each once",
+            asked, episodes,
+        )  # fmt: skip
     for (kind, name), reason in drawer.unsupported.items():
         logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
 

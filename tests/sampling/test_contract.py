@@ -159,6 +159,22 @@ def test_absolute_first_frame_counts_from_the_lowest_shown_frame() -> None:
         assert row["end_progress"] == pytest.approx(expected, abs=1e-6)
 
 
+def test_absolute_first_frame_has_nothing_for_a_clip_that_ends_at_its_lowest_frame() -> None:
+    catalog = make_catalog(frames=[20] * 9)
+    _, rows = rows_of(
+        catalog, 100, 0, max_frames=4, sample_type_ratio=[0, 1, 0], progress_pred_type="absolute_first_frame",
+        progress_strategy_ratio={"reverse_progress": 1},
+    )  # fmt: skip
+    assert {row["answer"] for row in rows} == {"0"}
+    assert {row["target_progress"][-1] for row in rows} == {0.0}
+
+
+def test_evaluation_asks_about_each_whole_episode_before_any_again() -> None:
+    catalog = make_catalog(frames=[20] * 40, tasks=[i % 4 for i in range(40)], quality=[2, 0] * 20)
+    _, rows = rows_of(catalog, 20, 0, eval_mode=True, max_frames=4, sample_type_ratio=[0, 1, 0])
+    assert len({row["trajectory_id"] for row in rows}) == 20, "of 20 that have a progress"
+
+
 def test_relative_targets_are_differences_of_the_absolute_ones() -> None:
     settings_of = {"max_frames": 4, "sample_type_ratio": [0, 1, 0]}
     catalog = make_catalog(frames=[20] * 9, tasks=[i % 2 for i in range(9)])

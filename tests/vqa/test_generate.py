@@ -156,6 +156,11 @@ def test_eval_mode_compares_whole_episodes_by_their_quality(world, tmp_path):
             assert row["frame_indices"][0] == 0
 
 
+def test_more_questions_than_whole_episodes_are_reported(world, tmp_path, caplog):
+    generate(options(world, tmp_path / "vqa", eval_mode=True, num_samples=30))
+    assert "--eval_mode asks 30 questions about 12 whole episodes, so some are the same" in caplog.text
+
+
 def test_a_strategy_that_the_data_lacks_is_reported(tmp_path, caplog):
     world = make_world(tmp_path, "toy_train", tasks=1)
     path = generate(options(world, tmp_path / "vqa", num_samples=100))
