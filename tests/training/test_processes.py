@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
 from vqa_fakes import fake_dataset
 
+from rfm.batch.bad_rows import left_out
 from rfm.errors import ConfigError
 from rfm.model.load import load_model
 from rfm.training.options import TrainOptions
@@ -109,3 +110,21 @@ def test_several_gpus_in_one_process_are_refused(dataset, tmp_path, monkeypatch)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ConfigError, match=r"One process must see one GPU, but sees 2; start with `torchrun"):
         train(tiny_run(dataset, tmp_path))
+
+
+def test_rows_left_out_do_not_part_the_processes(tmp_path):
+    """Half of the files are gone: with one row a batch, one process often has nothing where the other has a row."""
+    dataset = fake_dataset(tmp_path / "data", 12, episodes=4)
+    for path in sorted((tmp_path / "data" / "root").rglob("*.npz"))[:2]:
+        path.unlink()
+    one, two = (
+        tiny_run(dataset, tmp_path / name, on_bad_row="skip", per_device_train_batch_size=rows)
+        for name, rows in (("one", 2), ("two", 1))
+    )
+    train(one)
+    fault = launch([*TORCHRUN, "-m", "rfm", "train"], two)
+    assert not fault, fault
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+    listed = [{entry.number for entry in left_out(tmp_path / name / "bad_rows.jsonl")} for name in ("one", "two")]
+    assert listed[0]
+    assert listed[0] <= listed[1]  # processes load one batch ahead
