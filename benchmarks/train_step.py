@@ -1,6 +1,6 @@
 """Training steps a second of Qwen3-VL-4B, ours beside the stock path, strategy by strategy, in one run.
 
-    python benchmarks/train_step.py                    # one GPU, about nine minutes
+    python benchmarks/train_step.py                    # one GPU, about nine minutes by estimate
     python benchmarks/train_step.py --preset small     # a tiny model on a CPU, two minutes
 
 The true architecture with random weights drawn on the device, so nothing is downloaded; rows of two clips of 16 frames

@@ -155,6 +155,11 @@ def _check_combinations(options: TrainOptions) -> None:
             "`lora_rank` must be > 0 with `quantization`, but is 0: 4-bit weights can't be trained themselves;"
             " pass --lora_rank 16 or drop --quantization"
         )
+    if options.fsdp and (options.optim == "adamw_8bit" or options.model_dtype == "bfloat16"):
+        raise ConfigError(
+            "`fsdp` must go with float32 weights and --optim adamw, since the masters and 8-bit moments here are of whole "
+            "weights; FSDP computes in bfloat16 by itself"
+        )
     if options.optim == "muon" and options.rank:
         raise ConfigError(
             f"`optim` must not be muon with `lora_rank` {options.rank}: it is for full matrices; take adamw"

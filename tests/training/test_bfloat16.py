@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from tiny_batches import fake_rows
 from vqa_fakes import write_dataset
 
+from rfm.errors import ConfigError
 from rfm.model.load import load_model
 from rfm.training.adamw import MasterAdamW
 from rfm.training.arguments import training_arguments
@@ -57,7 +58,14 @@ def test_bfloat16_weights_get_masters_and_no_autocast(dataset, tmp_path):
     assert not training_arguments(whole, evaluates=False).bf16
 
 
+@pytest.mark.parametrize("changes", [{"optim": "adamw_8bit"}, {"model_dtype": "bfloat16"}])
+def test_shards_go_with_float32_weights(changes):
+    with pytest.raises(ConfigError, match="`fsdp` must go with float32 weights and --optim adamw"):
+        TrainOptions(dataset_path="d", fsdp=True, **changes)
+
+
 def test_on_a_gpu_weights_are_bfloat16_but_for_muon(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for optim, expected in (("adamw", torch.bfloat16), ("adamw_8bit", torch.bfloat16), ("muon", torch.float32)):
         assert weights_dtype(TrainOptions(dataset_path="d", optim=optim)) is expected
+    assert weights_dtype(TrainOptions(dataset_path="d", fsdp=True)) is torch.float32
