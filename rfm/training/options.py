@@ -157,7 +157,7 @@ def _check_combinations(options: TrainOptions) -> None:
         )
     if options.fsdp and (options.optim == "adamw_8bit" or options.model_dtype == "bfloat16"):
         raise ConfigError(
-            "`fsdp` must go with float32 weights and --optim adamw, since the masters and 8-bit moments here are of whole "
+            "`fsdp` must go with float32 weights and --optim adamw, since masters and 8-bit moments are of whole "
             "weights; FSDP computes in bfloat16 by itself"
         )
     if options.optim == "muon" and options.rank:
