@@ -196,6 +196,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             return
         for batch in pa.ipc.open_stream(pa.memory_map(str(file))):
             part = batch.select([name for name in batch.schema.names if name in COLUMNS])
+            part.validate(full=True)  # offsets of a mapped file are used as they are
             for start in range(0, len(part), _ROWS_AT_ONCE):
                 yield from part.slice(start, _ROWS_AT_ONCE).to_pylist()
     except BROKEN_TABLE as error:

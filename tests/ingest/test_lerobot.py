@@ -367,6 +367,13 @@ def test_rows_that_take_no_space_take_no_memory(tmp_path: Path) -> None:
     assert "rows for its size, but declares 3000000" in reasons(tmp_path / "out", "set")["set_000001"]
 
 
+def test_pictures_that_are_not_recorded(tmp_path: Path) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, kind="image")
+    change_frames(root, lambda table: [row for row in table if row.pop(FRONT)])
+    assert ingest(root, tmp_path / "out") == 1
+    assert f"must have a column `{FRONT}`, but has none" in reasons(tmp_path / "out", "set")["set_000000"]
+
+
 def test_files_that_are_no_parquet(tmp_path: Path) -> None:
     root = write_lerobot(tmp_path / "set", EPISODES, "v2.0")
     (root / "data" / "chunk-000" / "episode_000001.parquet").write_bytes(b"PAR1" * 40)

@@ -201,6 +201,17 @@ def test_faulty_rows_leave_the_others_alone(tmp_path: Path) -> None:
         assert text in found[name], found[name]
 
 
+def test_texts_of_a_damaged_arrow_file_are_not_read(tmp_path: Path) -> None:
+    published(tmp_path / "in").save_to_disk(tmp_path / "in" / "saved")
+    (file,) = (tmp_path / "in" / "saved").glob("*.arrow")
+    offsets = np.array([0, 4, 8, 13], np.int32).tobytes()
+    assert file.read_bytes().count(offsets) == 1
+    file.write_bytes(file.read_bytes().replace(offsets, np.array([0, 4, 2**30, 13], np.int32).tobytes()))
+    assert ingest(tmp_path / "in", tmp_path / "out", data_source="mw") == 1
+    (reason,) = reasons(tmp_path / "out", "mw").values()
+    assert "must be a readable arrow or parquet file" in reason
+
+
 def test_a_missing_shard_leaves_the_others_alone(tmp_path: Path) -> None:
     published(tmp_path / "in").save_to_disk(tmp_path / "in" / "saved", num_shards=3)
     (tmp_path / "in" / "saved" / "data-00001-of-00003.arrow").unlink()

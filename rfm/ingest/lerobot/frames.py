@@ -78,6 +78,8 @@ class ParquetPictures:
         """(row, value) for each of the wanted rows, which ascend."""
         try:
             file = opened_parquet(self.path)
+            if self.column not in file.schema_arrow.names:
+                raise DataError(f"{self.path} must have a column `{self.column}`, but has none")
             sizes = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
             starts = np.concatenate(([0], np.cumsum(sizes)))
             for group in np.unique(np.searchsorted(starts, wanted, side="right") - 1).tolist():
