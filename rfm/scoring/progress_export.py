@@ -77,6 +77,11 @@ def export_progress(options: ProgressOptions) -> int:
         raise ConfigError("`datasets_root` must be known, but is not given; name the folder of the datasets")
     catalog = load_catalog(root, [options.dataset])
     found = list(_recorded(catalog) if options.model_path is None else _predicted(catalog, options))
+    if not found and options.model_path is not None:
+        raise DataError(
+            f"`model_path` must be a model that answers with scores, but {options.model_path} gave none for the "
+            f"{len(catalog)} episodes of `{options.dataset}`"
+        )
     if not found:
         raise DataError(
             f"`{options.dataset}` must have recorded `progress`, but no episode has; name a checkpoint by --model_path"

@@ -76,7 +76,7 @@ def test_the_copy_is_a_lerobot_dataset_that_imports(root, lerobot, tmp_path):
 
 def test_a_model_is_asked_for_every_prefix(root, tmp_path, caplog):
     checkpoint = random_checkpoint(tmp_path / "model")
-    with pytest.raises(DataError, match="must have recorded `progress`"):  # a random model gives no score
+    with pytest.raises(DataError, match="`model_path` must be a model that answers with scores, but"):
         export_progress(options(root, model_path=str(checkpoint), device="cpu", max_frames=4))
     assert "3 of 3 answers are no score" in caplog.text
 
@@ -94,6 +94,12 @@ def test_answers_become_progress(root, monkeypatch):
     export_progress(options(root, model_path="x"))
     table = pq.read_table(root / "out" / "progress.parquet")
     assert table["progress"].to_pylist() == pytest.approx([0.1, 0.1, 0.2, 0.3] * 3)
+
+
+def test_a_dataset_without_progress_needs_a_model(root):
+    write_episodes(root, "robot", [episode(root, "robot", "robot_000000", film(0, 4))])
+    with pytest.raises(DataError, match="`robot` must have recorded `progress`, but no episode has; name a checkpoint"):
+        export_progress(options(root))
 
 
 def test_what_cannot_be_written_is_said(root, lerobot):
