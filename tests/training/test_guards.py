@@ -84,6 +84,16 @@ def test_rows_that_give_no_number_are_named(tmp_path, poison, part, accumulation
     assert not (tmp_path / "out" / "final").exists()
 
 
+@pytest.mark.parametrize("part", ["loss", "grad_norm"])
+def test_rows_in_packed_batches_are_named(tmp_path, poison, part):
+    dataset = questions(tmp_path, rare=(5,))
+    poison(part)
+    with pytest.raises(
+        NotFiniteError, match=r"1 of \d+ rows of the batch give it alone, look at them: row 5: progress"
+    ):
+        train(tiny_run(dataset, tmp_path / "out", **SAVING, packing=True, max_tokens=400))
+
+
 def test_weights_that_diverged_are_not_a_rows_fault(tmp_path):
     options = tiny_run(
         questions(tmp_path), tmp_path / "out", learning_rate=1e30, max_grad_norm=1e30, max_steps=10, warmup_ratio=0.0
