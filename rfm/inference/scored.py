@@ -9,8 +9,8 @@ its own string: equal to writing out all strings to 1e-5 in float32. Answers of 
 forward only.
 
 Cost: a forward of the prompt and one of 101 tokens for 0 to 100, where greedy decoding takes one of the prompt and one
-more a token. Not taken (`benchmarks/decoding.py`): prompt and tree in one pass, on a CPU up to twice as fast for one row
-and slower for 32, whose mask grows with the square of the prompt and keeps the prompt from flash attention; and the
+more a token. Not taken (`benchmarks/decoding.py`): prompt and tree in one pass, on a CPU up to twice as fast for one
+row and slower for 32, whose mask grows with the square of the prompt and keeps the prompt from flash attention; and the
 cache repeated for 10 and 90 one-token branches, two to five times slower, which holds the prompt's cache ninety times.
 """
 
