@@ -52,3 +52,17 @@ def test_unsloth_that_is_not_installed_is_said(flags, capsys):
     assert run("generate", "--num_samples 20 --output_path data/train") == 0
     assert run("train", f"--dataset_path data/train {TRAIN} --output_dir outputs/run {flags}") == 1
     assert "unsloth requested but not installed" in capsys.readouterr().err
+
+
+def test_similarity_trains_and_evaluates(tmp_path):
+    ratio = "--config_overrides data.sample_type_ratio=[0,0,1] data.max_frames=4"
+    assert run("generate", f"--num_samples 8 --output_path data/similar {ratio}") == 0
+    few = "--model_name tiny --max_steps 1 --per_device_train_batch_size 2 --dataloader_num_workers 0"
+    assert run("train", f"--dataset_path data/similar {few} --output_dir outputs/run") == 0
+    ask = "--model_path outputs/run/final --dataset_path data/similar --output_path results.json --save_predictions"
+    assert run("evaluate", ask) == 0
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["sample_types"] == {"similarity": 8}
+    assert content["similarity"]["count"] == 8
+    assert 0 <= content["similarity"]["accuracy"] <= 1
+    assert len(content["predictions"]) == 8
