@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -106,6 +107,26 @@ def test_broken_arrow_file_is_named(tmp_path: Path) -> None:
     (saved / "data-00000-of-00001.arrow").write_bytes(b"not arrow at all")
     with pytest.raises(DataError, match=r"data-00000-of-00001.arrow must be a readable arrow stream"):
         read_columns(tmp_path, ("id",))
+
+
+@pytest.mark.parametrize(("value", "said"), [(2**30, "out of bounds"), (-7, "non-monotonic offset")])
+def test_damaged_offsets_are_named_before_anything_follows_them(tmp_path: Path, value: int, said: str) -> None:
+    rows = [trajectory(name, task=f"task of {name}") for name in "abc"]
+    file = write_processed_dataset(tmp_path, rows) / "data-00000-of-00001.arrow"
+    whole, offsets = file.read_bytes(), np.array([0, 9, 18, 27], np.int32).tobytes()  # of the tasks
+    assert whole.count(offsets) == 1
+    damaged = np.array([0, 9, value, 27], np.int32).tobytes()
+    file.write_bytes(whole.replace(offsets, damaged))
+    with pytest.raises(DataError, match=rf"`task` in .*\.arrow must be a sound arrow column, but is damaged .*{said}"):
+        read_columns(tmp_path, ("id", "task"))
+    assert read_columns(tmp_path, ("id",))["id"].to_pylist() == ["a", "b", "c"], "columns not asked for do no harm"
+
+
+def test_text_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    file = write_processed_dataset(tmp_path, [trajectory("a", task="plain words")]) / "data-00000-of-00001.arrow"
+    file.write_bytes(file.read_bytes().replace(b"plain words", b"pl\xffin words"))
+    with pytest.raises(DataError, match=r"`task` in .* is damaged .*[Ii]nvalid UTF8"):
+        read_columns(tmp_path, ("task",))
 
 
 def test_several_splits_are_refused(tmp_path: Path) -> None:
