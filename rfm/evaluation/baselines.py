@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -39,9 +39,16 @@ class Baseline(Engine):
     """An engine that needs no model."""
 
     def __init__(self, name: str, datasets_root: Path, *, discrete: bool = False, all_readable: bool = False) -> None:
-        self.name, self.root, self.discrete = name, datasets_root, discrete
+        self.name, self.discrete = name, discrete
+        self.datasets_root: Path = datasets_root
         self._looks = name == "frame_difference" or not all_readable
         self._read = lru_cache(maxsize=_CLIPS)(self._read_small)
+
+    def under(self, datasets_root: Path) -> Self:
+        """Return the same baseline under another root."""
+        moved = super().under(datasets_root)
+        moved._read = lru_cache(maxsize=_CLIPS)(moved._read_small)
+        return moved
 
     def identity(self) -> dict[str, Any]:
         """Return the baseline's name."""
@@ -69,7 +76,7 @@ class Baseline(Engine):
         return self._read(clip.path, tuple(distinct.tolist()))[place.reshape(-1)]
 
     def _read_small(self, path: str, indices: tuple[int, ...]) -> UInt8[np.ndarray, "t h w 3"]:
-        return _sampled(read_frames(self.root, path, indices))
+        return _sampled(read_frames(self.datasets_root, path, indices))
 
 
 def _constant(row: Row, clips: Sequence[np.ndarray], answers: tuple[int, ...]) -> int:

@@ -130,11 +130,18 @@ def _ask(engine: Engine, options: EvaluateOptions, exam: Exam) -> tuple[dict[int
 
 
 def _temperatures(engine: Engine, options: EvaluateOptions) -> dict[str, float]:
-    """Fit temperatures on the validation set, if one is named."""
+    """Fit temperatures on the validation set, if one is named; its frames lie under its own root."""
     if options.calibrate_on is None:
         return {}
     exam = open_exam(options.calibrate_on, options.datasets_root)
-    said, sheets = _ask(engine, options, exam)
+    said, sheets = _ask(engine.under(exam.root), options, exam)
+    unreadable = _unreadable(exam, said)
+    count, examples = unreadable["count"], unreadable["examples"]
+    if count > options.max_unreadable:
+        raise DataError(
+            f"`calibrate_on` must have readable rows, but {count} of {len(exam)} can't be read or judged, more than "
+            f"`max_unreadable` = {options.max_unreadable}, for example: {next(iter(examples.values()))}"
+        )
     found = fitted_temperatures(exam, sheets, said)
     if not found:
         raise ConfigError(f"`calibrate_on` {LACKING}")

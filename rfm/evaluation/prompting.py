@@ -11,7 +11,8 @@ log P(True) itself, which pairs are compared by, has no scale. Similarity has no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float64
@@ -48,6 +49,14 @@ class Prompted(Engine):
     def __init__(self, inner: Engine, style: str, *, discrete: bool = False) -> None:
         self.inner, self.style, self.discrete = inner, style, discrete
         self.asker: Asker = asker_of(inner)
+        self.datasets_root = inner.datasets_root
+
+    def under(self, datasets_root: Path) -> Self:
+        """Return the same way of asking, of an engine under another root."""
+        moved = super().under(datasets_root)
+        moved.inner = self.inner.under(datasets_root)
+        moved.asker = asker_of(moved.inner)
+        return moved
 
     def identity(self) -> dict[str, Any]:
         """Return the engine's identity and the way of asking."""

@@ -58,7 +58,8 @@ class ChatEngine(Engine):
                 f"`decoding` must be one of {', '.join(METHODS)} with this engine, but is {decoding.method}; "
                 "--engine hf has it"
             )
-        self.datasets_root, self.decoding, self.as_video = datasets_root, decoding, as_video
+        self.datasets_root: Path = datasets_root
+        self.decoding, self.as_video = decoding, as_video
 
     @abstractmethod
     def complete(self, requests: Sequence[Request], at_once: int) -> list[Completion | Refusal]:

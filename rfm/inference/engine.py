@@ -9,10 +9,12 @@ processes nor an interruption changes what is computed.
 
 from __future__ import annotations
 
+import copy
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from rfm.batch.clips import Row
 from rfm.console import progress_bar
@@ -34,6 +36,14 @@ class Engine(ABC):
     decoding: Decoding = GREEDY
     journal: Journal | None = None
     ranks: Ranks = ALONE
+    datasets_root: Path | None = None
+    """The folder that frame paths are relative to; None for engines that look at no frames."""
+
+    def under(self, datasets_root: Path) -> Self:
+        """Return the same engine for rows of a dataset whose frames lie under another root."""
+        moved = copy.copy(self)
+        moved.datasets_root = datasets_root
+        return moved
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -80,7 +90,14 @@ class Engine(ABC):
         """Return under what each row's answer is saved; nothing where there is no journal."""
         if self.journal is None:
             return []
-        settings = self.identity() | self.decoding.settings(max_new_tokens) | {"blank_frames": blank_frames}
+        settings = (
+            self.identity()
+            | self.decoding.settings(max_new_tokens)
+            | {
+                "blank_frames": blank_frames,
+                "datasets_root": str(self.datasets_root),  # the same path may be another episode under another root
+            }
+        )
         return [row_digest(rows[index], settings) for index in range(len(rows))]
 
     def _saved(self, batches: Batches, keys: Sequence[str]) -> dict[int, Any]:

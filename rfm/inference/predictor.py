@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -56,7 +56,7 @@ class Predictor(Engine):
     ) -> None:
         self.loaded = loaded
         self.form = form or loaded.form or InputFormat()
-        self.datasets_root = datasets_root
+        self.datasets_root: Path = datasets_root
         self.decoding = decoding
         self.encoder = ConversationEncoder(loaded.tokenizer, loaded.spec)
         self.frames = FrameStore(datasets_root, loaded.spec, self.form)
@@ -85,6 +85,12 @@ class Predictor(Engine):
         if form is not None and loaded.form is not None and form != loaded.form:
             raise ConfigError(f"`form` must be the checkpoint's own, {loaded.form}, but is {form}; leave it out")
         return cls(loaded, Path(datasets_root), form, decoding)
+
+    def under(self, datasets_root: Path) -> Self:
+        """Return the same engine for frames under another root."""
+        moved = super().under(datasets_root)
+        moved.frames = FrameStore(datasets_root, self.loaded.spec, self.form)
+        return moved
 
     @property
     def device(self) -> torch.device:

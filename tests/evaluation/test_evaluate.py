@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from checkpoints import random_checkpoint
 from datasets import load_from_disk
+from vqa_fakes import fake_dataset, write_frames
 from worlds import make_world
 
 from rfm.cli import run_command
@@ -231,3 +232,29 @@ def test_wrong_options_are_named(changes, text):
     with pytest.raises(ConfigError) as caught:
         EvaluateOptions(model_path="m", dataset_path="d", **changes)
     assert str(caught.value) == text
+
+
+def test_a_validation_set_has_its_frames_under_its_own_root(evaluate, model, tmp_path):
+    """Both sets ask the same questions about the same paths, which are other videos under another root."""
+    shown, validation = (fake_dataset(tmp_path / name, 6, episodes=2) for name in ("shown", "validation"))
+    write_frames(tmp_path / "validation" / "root", 2, seed=1)
+    flags = ("--decoding", "scored", "--calibrate_on", str(validation))
+    temperatures = []
+    for dataset in (shown, validation):
+        status, results = evaluate(*flags, dataset_path=dataset)
+        assert status == 0
+        temperatures.append({kind: one["temperature"] for kind, one in results["calibration"].items()})
+    assert temperatures[0] == temperatures[1]
+    status, results = evaluate("--decoding", "scored", "--calibrate_on", str(shown), dataset_path=shown)
+    other = {kind: one["temperature"] for kind, one in results["calibration"].items()}
+    assert other != temperatures[0]
+
+
+def test_a_validation_set_that_can_not_be_read_is_named(evaluate, tmp_path, capsys):
+    shown, validation = (fake_dataset(tmp_path / name, 3, episodes=2) for name in ("shown", "validation"))
+    for file in (tmp_path / "validation" / "root").rglob("*.npz"):
+        file.unlink()
+    flags = ("--decoding", "scored", "--calibrate_on", str(validation))
+    assert evaluate(*flags, dataset_path=shown)[0] == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "error: `calibrate_on` must have readable rows, but 3 of 3 can't be read or judged, more than" in said
