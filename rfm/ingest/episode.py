@@ -13,6 +13,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import FORMS
 from rfm.frames.resize import resize_frames
 from rfm.frames.video import Video
+from rfm.ingest.executors import EXECUTORS
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class IngestOptions:
     num_workers: int = 1
     shortest_side: int | None = None
     """Pixels that the shorter side is brought down to, the aspect ratio kept; smaller frames stay as they are."""
+    executor: str = "local"
 
     def __post_init__(self) -> None:
         faults = [f"`{name}` must be at least 1, but is {value}" for name, value in self._sizes() if value < 1]
@@ -36,6 +38,8 @@ class IngestOptions:
             faults.append("`shortest_side` must not be given together with `height` and `width`: leave one out")
         if self.form not in FORMS:
             faults.append(f"`form` must be one of {', '.join(FORMS)}, but is `{self.form}`")
+        if self.executor not in EXECUTORS:
+            faults.append(f"`executor` must be one of {', '.join(EXECUTORS)}, but is `{self.executor}`")
         if faults:
             raise ConfigError("; ".join(faults))
 

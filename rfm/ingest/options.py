@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rfm.ingest.episode import Episode, IngestOptions
+from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.pipeline import ingest
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,11 @@ class PipelineOptions:
         default="stored",
         metadata={"help": "How frames are stored in their .npz", "choices": ("stored", "compressed", "jpeg")},
     )
-    num_workers: int = field(default=1, metadata={"help": "Processes that decode"})
+    num_workers: int = field(default=1, metadata={"help": "Processes that decode, in the whole cluster with Ray"})
+    executor: str = field(
+        default="local",
+        metadata={"help": "Processes of this machine, or a Ray cluster (extra `ray`)", "choices": tuple(EXECUTORS)},
+    )
     overwrite: bool = field(default=False, metadata={"help": "Replace datasets that exist"})
 
     def pipeline(self) -> IngestOptions:
@@ -41,6 +46,7 @@ class PipelineOptions:
             form=self.form,
             overwrite=self.overwrite,
             num_workers=self.num_workers,
+            executor=self.executor,
         )
 
 

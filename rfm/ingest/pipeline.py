@@ -13,11 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.processes import die_with_parent
+from rfm.ingest.executors import EXECUTORS
 from rfm.trajectories.record import Trajectory, dataset_folder
 from rfm.trajectories.staging import exclusive, remove_leftovers, staged_file
 from rfm.trajectories.store import PROCESSED, write_processed_dataset
@@ -104,8 +102,7 @@ def ingest(episodes: Iterable[Episode], output: Path, options: IngestOptions) ->
                 _check_vacant(output / name)
         for name, members in groups.items():
             _prepare(output / name, _fingerprint(members, options))
-        outcomes = _outcomes([_Job(member, output / _frames_path(member), options) for member in distinct], options)
-        by_id = {episode.id: outcome for episode, outcome in zip(distinct, outcomes, strict=True)}
+        by_id = _outcomes(distinct, output, options)
         for name, members in groups.items():
             rows, failed = _rows(members, by_id, options)
             failed += [_repetition(episode) for episode in repeated if dataset_folder(episode.data_source) == name]
@@ -199,21 +196,27 @@ def _marker_text(fingerprint: str) -> str:
     return json.dumps({"sources_and_options": fingerprint}) + "\n"
 
 
-def _outcomes(jobs: Sequence[_Job], options: IngestOptions) -> list[_Outcome]:
-    """One outcome a job, in order, with a progress bar."""
-    with ExitStack() as stack:
-        if options.num_workers == 1:
-            results: Iterable[_Outcome] = map(_run, jobs)
-        else:
-            context = multiprocessing.get_context("spawn")  # a forked process may inherit locks held by threads
-            pool = stack.enter_context(ProcessPoolExecutor(options.num_workers, context, die_with_parent))
-            results = pool.map(_run, jobs, chunksize=4)
-        return list(tracked(results, "ingest", len(jobs)))
+def _outcomes(episodes: Sequence[Episode], output: Path, options: IngestOptions) -> dict[str, _Outcome]:
+    """The outcome of each episode by its id, with a progress bar."""
+    jobs = (_Job(episode, output / _frames_path(episode), options) for episode in episodes)
+    results = EXECUTORS[options.executor](_run, jobs, options.num_workers)
+    outcomes = {}
+    for number, outcome in tracked(results, "ingest", len(episodes)):
+        episode = episodes[number]
+        if outcome.shape is not None and not (output / _frames_path(episode)).is_file():
+            raise ConfigError(
+                f"--output must be a folder that all machines share, but the frames of `{episode.id}` were written on "
+                f"another machine and are not in {output} here"
+            )
+        outcomes[episode.id] = outcome
+    return outcomes
 
 
 def _run(job: _Job) -> _Outcome:
     """Write the episode's .npz unless it is there already."""
     progress = job.episode.progress
+    if not job.path.parent.is_dir():
+        raise ConfigError(f"--output must be a folder that all machines share, but {job.path.parent} is not there")
     if job.path.is_file() and job.path.stat().st_size:
         shape = npz_frames_shape(job.path)
         return _Outcome(shape, shape[0] if progress is None else len(progress))

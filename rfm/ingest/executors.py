@@ -1,0 +1,123 @@
+"""Where jobs run: in processes of this machine, or as tasks of a Ray cluster.
+
+In: a function of a module, and jobs that can be pickled. Out: (number of the job, result), in the order in which they
+are done. Jobs are taken from their iterable as there is room, a few more than run at once, and results are small, so
+memory does not grow with their number. An exception of a job ends the run, and so does a worker that is killed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any, TypeVar
+
+from rfm.errors import ConfigError, MissingExtraError, RfmError
+from rfm.processes import die_with_parent
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_QUEUED_PER_WORKER = 2
+_SECONDS_TO_CONNECT = 10.0
+
+
+def run_local(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    """In `workers` processes, or in this one if it is the only one."""
+    if workers == 1:
+        yield from ((number, function(job)) for number, job in enumerate(jobs))
+        return
+    numbered = enumerate(jobs)
+    running: dict[Future[Result], int] = {}
+    context = multiprocessing.get_context("spawn")  # a forked process may inherit locks held by threads
+    try:
+        with ProcessPoolExecutor(workers, context, die_with_parent) as pool:
+            while True:
+                for number, job in islice(numbered, workers * _QUEUED_PER_WORKER - len(running)):
+                    running[pool.submit(function, job)] = number
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(done), done.result()
+    except BrokenProcessPool as error:
+        raise _killed() from error
+
+
+def run_ray(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    """As `workers` tasks of one core at a time, in the cluster of `RAY_ADDRESS`, one that runs here, or a new one.
+
+    The function's module and the files that jobs name must be there on every machine. MissingExtraError without Ray.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("--executor ray needs the package ray: pip install 'rfm-vqa[ray]'") from error
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, workers)
+    remote = ray.remote(function).options(num_cpus=1, max_retries=0)
+    numbered = enumerate(jobs)
+    running: dict[Any, int] = {}
+    try:
+        while True:
+            for number, job in islice(numbered, workers - len(running)):
+                running[remote.remote(job)] = number
+            if not running:
+                return
+            for done in ray.wait(list(running), num_returns=1, fetch_local=False)[0]:
+                yield running.pop(done), ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise _killed() from error
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+EXECUTORS: dict[str, Callable[[Callable[[Any], Any], Iterable[Any], int], Iterator[tuple[int, Any]]]] = {
+    "local": run_local,
+    "ray": run_ray,
+}
+
+
+def _connect(ray: Any, workers: int) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = os.environ.get("RAY_ADDRESS", "auto")
+    _check_reachable(address)
+    quiet = {"logging_level": "warning", "log_to_driver": False}
+    try:
+        if address != "local":
+            ray.init(address=address, **quiet)
+            return
+    except ConnectionError as error:
+        if address != "auto":
+            raise ConfigError(
+                f"RAY_ADDRESS must be a Ray cluster's, but connecting to {address} gives: {error}"
+            ) from error
+    ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+
+
+def _check_reachable(address: str) -> None:
+    """ConfigError where nothing listens at host:port: Ray itself would try for minutes and end the process."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
+    except OSError as error:
+        raise ConfigError(
+            f"RAY_ADDRESS must be the address of a Ray cluster, but nothing answers at {address} ({error}): "
+            "start one with `ray start --head`, or unset it"
+        ) from error
+
+
+def _killed() -> RfmError:
+    return RfmError(
+        "workers must live until their work is done, but one was killed, maybe for lack of memory: give the same "
+        "command again, with fewer --num_workers; what is done is kept"
+    )
