@@ -1,8 +1,8 @@
 """Checkpoints on the Hugging Face hub, through huggingface_hub.
 
 The repository is created (or found) before any long work, so that a missing token or network is known at once. The
-folder is uploaded in one commit; the place is the hub that huggingface_hub is set to (`HF_ENDPOINT`), the token the one
-of `hf auth login` or `HF_TOKEN`.
+folder is uploaded in one commit, without what only resuming needs and without this machine's paths; the place is the
+hub that huggingface_hub is set to (`HF_ENDPOINT`), the token the one of `hf auth login` or `HF_TOKEN`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import cast
 
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
 from rfm.errors import ConfigError, RfmError
 from rfm.export.model_card import CARD
 from rfm.export.options import HubOptions
+from rfm.export.training_record import public_record
 
 logger = logging.getLogger(__name__)
 
+_LOCAL = ("optimizer.*", "scheduler.pt", "rng_state*.pth", "training_args.bin", "*.tmp", ".git/*", ".cache/*")
+"""What only resuming needs, and the Trainer's arguments, a pickle full of paths that nothing here reads."""
 _HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
 """Of the HTTP library that huggingface_hub is built on: httpx in its releases 1, httpx2 in 2."""
 
@@ -47,15 +51,17 @@ def check_hub(repository: str | None, *, private: bool) -> str:
 
 
 def push_folder(folder: Path, repository: str | None) -> None:
-    """Upload a checkpoint folder in one commit, without what only resuming needs."""
+    """Upload a checkpoint folder in one commit."""
     assert repository  # `check_hub` has seen it
+    rewritten = public_record(folder)
+    files = [
+        CommitOperationAdd(name, rewritten.get(name, str(folder / name)))
+        for name in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        if not any(fnmatch(name, pattern) for pattern in _LOCAL)
+    ]
+    message = f"Upload {folder.absolute().parent.name}/{folder.name}"
     with _explained(repository):
-        done = HfApi().upload_folder(
-            repo_id=repository,
-            folder_path=str(folder),
-            commit_message=f"Upload {folder.absolute().parent.name}/{folder.name}",
-            ignore_patterns=["optimizer.*", "scheduler.pt", "rng_state*.pth", "*.tmp"],
-        )
+        done = HfApi().create_commit(repository, files, commit_message=message)
     card = "with" if (folder / CARD).is_file() else "without"
     logger.info("uploaded %s, %s a model card: %s", folder, card, done)
 

@@ -1,7 +1,8 @@
 """The model card of a checkpoint: `README.md` with the front matter that the Hugging Face hub reads.
 
 Everything in it was recorded: options and data by the training run, metrics by an evaluation, agreement by a merge.
-What was not recorded is not said. The front matter is built by huggingface_hub's `ModelCardData`.
+What was not recorded is not said, nor are this machine's folders. The front matter is built by huggingface_hub's
+`ModelCardData`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from rfm.batch.input_format import InputFormat, read_json
 from rfm.errors import DataError
 from rfm.export.options import CardOptions
-from rfm.export.training_record import TrainingRecord, read_record
+from rfm.export.training_record import TrainingRecord, read_record, without_folders
 from rfm.model.load import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
@@ -168,12 +169,13 @@ def _data(data: Mapping[str, Any]) -> str:
         lines.append(f"- {kind}: {count['total']} rows ({strategies})")
     lines += [f"- source `{name}`: `{digest}`" for name, digest in (data.get("source_hashes") or {}).items()]
     if data.get("config_overrides"):
-        lines.append(f"- generated with `{' '.join(data['config_overrides'])}`, seed {data.get('seed')}")
+        overrides = " ".join(without_folders(data["config_overrides"]))
+        lines.append(f"- generated with `{overrides}`, seed {data.get('seed')}")
     return "\n".join(lines)
 
 
 def _options(options: Mapping[str, Any]) -> str:
-    rows = [f"| {name} | `{json.dumps(options[name])}` |" for name in _OPTIONS if name in options]
+    rows = [f"| {name} | `{json.dumps(without_folders(options[name]))}` |" for name in _OPTIONS if name in options]
     return "\n".join(["| Option | Value |", "|---|---|", *rows]) if rows else ""
 
 

@@ -2,14 +2,18 @@
 
 `training_options.json` and `training_data.json` beside the weights; model cards are written from them, and a merged
 model keeps them. A checkpoint from elsewhere has neither, and then nothing is said about its training.
+
+On this machine they hold whole paths, which `rfm export merge` finds its rows by. What leaves it, in model cards and
+uploads, has the last part of each absolute path only.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from rfm.batch.input_format import read_json
@@ -19,6 +23,10 @@ OPTIONS_FILE = "training_options.json"
 DATA_FILE = "training_data.json"
 _KEPT = ("config_overrides", "content_hash", "counts", "eval_set", "num_samples", "seed", "source_hashes", "versions")
 """What is kept of `generation_config.json`."""
+
+
+_ABSOLUTE = re.compile(r"""(?<![^=\[,'"\s])(?:~|[A-Za-z]:)?[/\\][^,\]'"]*""")
+"""An absolute path: a whole text, or a value in an override such as `data.train_datasets=[/a/b,c]`."""
 
 
 class TrainingRecord(NamedTuple):
@@ -50,5 +58,24 @@ def copy_record(source: Path, target: Path) -> None:
             shutil.copyfile(source / name, target / name)
 
 
+def public_record(folder: Path) -> dict[str, bytes]:
+    """Return what a checkpoint folder's record is when it leaves this machine, by file name."""
+    paths = [folder / name for name in (OPTIONS_FILE, DATA_FILE) if (folder / name).is_file()]
+    return {path.name: _text(without_folders(read_json(path))).encode() for path in paths}
+
+
+def without_folders(value: Any) -> Any:
+    """Return JSON-able values with absolute paths cut down to their last part."""
+    if isinstance(value, str):
+        return _ABSOLUTE.sub(lambda found: PureWindowsPath(found[0]).name, value)  # which knows both separators
+    if isinstance(value, Mapping):
+        return {name: without_folders(one) for name, one in value.items()}
+    return [without_folders(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
 def _write(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(_text(content), encoding="utf-8")
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
