@@ -12,6 +12,7 @@ import pytest
 from rfm.errors import ConfigError, DataError
 from rfm.ingest.metaworld.bundle import Row, read_manifest
 from rfm.ingest.metaworld.labels import distance, progress_labels, quality_label, share_done
+from rfm.ingest.metaworld.sides import exchange_sides, keep_lookalikes_together
 from rfm.ingest.metaworld.slots import plan_slots
 from rfm.ingest.metaworld.tasks import TASKS, select_tasks
 from rfm.ingest.metaworld.video import read_video, write_video
@@ -90,6 +91,36 @@ def test_a_quarter_of_each_task_is_held_out_and_shows_every_quality(rows: list[R
         assert len(held_out) * 4 == len(sources)
         assert set(held_out) == ALL_QUALITIES
         assert {source for source, _ in sources} == {"metaworld_train", "metaworld_eval"}
+
+
+def test_no_held_out_episode_looks_like_a_training_one(rows: list[Row]):
+    slides = [row for row in rows if row["task_id"] == "plate-slide-side"]  # 2 of its 10 did, of all others none
+    assert keep_lookalikes_together(BUNDLE, slides) == slides
+
+
+def test_held_out_episodes_that_look_like_training_ones_change_places_with_others():
+    def row(at: int, side: str, task: str = "open it", quality: str = "failure") -> Row:
+        return {"id": f"e{at}", "data_source": f"metaworld_{side}", "task": task, "quality_label": quality}
+
+    rows = [row(0, "train"), row(1, "train", task="shut it"), row(2, "train", quality="successful"), row(3, "train")]
+    rows += [row(4, "eval"), row(5, "eval")]
+    alike = np.eye(6, dtype=bool)
+    assert exchange_sides(rows, alike) == rows
+    alike[0, 4] = alike[4, 0] = True
+    changed = exchange_sides(rows, alike)
+    assert [one["data_source"][10:] for one in changed] == ["train", "train", "train", "eval", "train", "eval"]
+    assert [one["id"] for one in changed] == [one["id"] for one in rows]
+
+
+def test_a_held_out_episode_that_cannot_change_places_is_named(caplog: pytest.LogCaptureFixture):
+    rows = [
+        {"id": f"e{at}", "data_source": side, "task": "open it", "quality_label": "failure"}
+        for at, side in enumerate(["metaworld_train", "metaworld_eval", "metaworld_eval"])
+    ]
+    alike = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 1]], bool)  # e1 looks like e2, which looks like e0
+    assert exchange_sides(rows, alike) == rows
+    assert "e1 is held out, but looks like a training episode, and none can replace it" in caplog.text
+    assert "e2 is held out" in caplog.text
 
 
 def test_wording_and_source_do_not_tell_the_quality(rows: list[Row]):

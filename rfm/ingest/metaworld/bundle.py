@@ -9,7 +9,7 @@ by renaming, so that nothing is ever half there, and a part only after its video
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,13 @@ def _read_part(path: Path) -> tuple[Row, dict[str, np.ndarray]]:
     return json.loads(str(arrays.pop("row"))), arrays
 
 
-def close(output: Path, episode_ids: Sequence[str]) -> list[Row]:
-    """Gather the parts into `states.npz` and `manifest.jsonl` (last: it marks a complete bundle), then drop them."""
+def close(output: Path, episode_ids: Sequence[str], finish: Callable[[Path, list[Row]], list[Row]]) -> list[Row]:
+    """Gather the parts into `states.npz` and `manifest.jsonl` (last: it marks a complete bundle), then drop them.
+
+    `finish` gives the rows their final form, knowing all of them.
+    """
     parts = [_read_part(part_path(output, episode_id)) for episode_id in episode_ids]
-    rows = [row for row, _ in parts]
+    rows = finish(output, [row for row, _ in parts])
     write_arrays(output / STATES, {"id": np.array(episode_ids), **_stack([arrays for _, arrays in parts])})
     write_text(output / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
     drop_parts(output)

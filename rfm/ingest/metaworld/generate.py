@@ -31,6 +31,7 @@ from rfm.ingest.metaworld.bundle import (
 from rfm.ingest.metaworld.engine import versions
 from rfm.ingest.metaworld.policies import planned_variant
 from rfm.ingest.metaworld.render import render
+from rfm.ingest.metaworld.sides import keep_lookalikes_together
 from rfm.ingest.metaworld.simulate import Episode, simulate
 from rfm.ingest.metaworld.slots import MAX_ATTEMPTS, Slot, plan_slots
 from rfm.ingest.metaworld.tasks import select_tasks
@@ -77,7 +78,7 @@ def generate_metaworld(
     for _ in tracked(_make_all(output, waiting, num_workers), "simulate", len(waiting)):
         pass
     ids = [slot.id for slot in sorted(slots, key=lambda slot: slot.id)]
-    return _summary(output, close(output, ids), made=len(waiting))
+    return _summary(output, close(output, ids, keep_lookalikes_together), made=len(waiting))
 
 
 def _make_all(output: Path, slots: Sequence[Slot], num_workers: int) -> Iterator[None]:
