@@ -181,7 +181,10 @@ def _text(completion: Completion) -> str:
 
 def _verdict(completion: Completion) -> Verdict:
     if not completion["logprobs"]:
-        raise ConfigError("`prompting` topreward needs log-probabilities, but the server gave none")
+        raise ConfigError(
+            "`prompting` topreward needs log-probabilities, but the server gave none; take --prompting gvl, another "
+            "server, or --engine hf"
+        )
     _, top = completion["logprobs"][0]
     logs = {word.strip(): log for word, log in reversed(top)}
     least = min(log for _, log in top)

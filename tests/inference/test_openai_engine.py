@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 import math
 import re
 import socket
@@ -19,6 +20,7 @@ from transformers.cli.serve import Serve
 from vqa_fakes import fake_dataset, preference_row, progress_row, row, similarity_row, write_frames
 
 from rfm.batch.input_format import InputFormat
+from rfm.cli import run_command
 from rfm.errors import ConfigError, MissingExtraError, RfmError
 from rfm.inference.chat_engine import answer_probabilities
 from rfm.inference.decoding import Decoding
@@ -94,6 +96,57 @@ def test_a_server_without_log_probabilities_can_not_score(transformers_server, c
     engine = OpenAIEngine(transformers_server, str(checkpoint), data.root, Decoding("scored"))
     with pytest.raises(ConfigError, match="scored needs log-probabilities, but the server gave none; take --decoding"):
         engine.predict(rows, 1, 4, progress=False)
+
+
+@pytest.fixture
+def evaluate(checkpoint, dataset, tmp_path):
+    """Run `rfm evaluate` on the checkpoint; returns its status and what it wrote."""
+
+    def run(*flags):
+        output = tmp_path / "results.json"
+        paths = ("--model_path", checkpoint, "--dataset_path", dataset, "--output_path", output)
+        words = [*map(str, paths), "--batch_size", "4", "--max_new_tokens", "8", "--save_predictions", *flags]
+        status = run_command(("evaluate",), words, "rfm evaluate")
+        return status, json.loads(output.read_text()) if output.is_file() else None
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("flags", "rows", "requests"), [((), 7, 7), (("--prompting", "gvl", "--max_samples", "2"), 2, 3)]
+)
+def test_the_whole_command_with_the_server_of_transformers(
+    transformers_server, evaluate, flags, rows, requests, tmp_path
+):
+    """A stock model behind a server, asked as the dataset asks (zero-shot) and by GVL: as the checkpoint itself."""
+    cache = tmp_path / "cache"
+    served = ("--engine", "openai", "--base_url", transformers_server, "--request_cache", str(cache), *flags)
+    status, over_http = evaluate(*served)
+    _, at_home = evaluate("--device", "cpu", *flags)
+    assert status == 0
+    assert over_http["unreadable"]["count"] == 0
+    assert over_http["preference"]["count"] + over_http["progress"]["count"] == rows
+    # the server spells control tokens out and drops a leading space
+    written = [re.sub(r"<\|\w+\|>", "", one["completion"]).split() for one in over_http["predictions"]]
+    assert written == [one["completion"].split() for one in at_home["predictions"]]
+    assert written[0] != written[1]
+    for part in ("decoding", "preference", "progress"):
+        assert over_http[part] == at_home[part]
+    assert over_http.get("frame_alignment") == at_home.get("frame_alignment")
+    assert over_http["decoding"].get("prompting") == ("gvl" if flags else None)
+    assert len(Journal(cache)) == requests, "GVL asks about each clip of a pair"
+    assert evaluate(*served)[1] == over_http
+    assert len(Journal(cache)) == requests
+
+
+def test_topreward_says_what_this_server_lacks(transformers_server, evaluate, capsys):
+    flags = ("--engine", "openai", "--base_url", transformers_server, "--prompting", "topreward")
+    assert evaluate(*flags) == (1, None)
+    said = " ".join(capsys.readouterr().err.split("error: ")[1].split())
+    assert said == (
+        "`prompting` topreward needs log-probabilities, but the server gave none; take --prompting gvl, another "
+        "server, or --engine hf"
+    )
 
 
 @contextmanager
