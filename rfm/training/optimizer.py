@@ -6,8 +6,7 @@ A model trained from random weights learns to look at the video only once its at
 that matter; on the demo's task Muon gets there in a third of AdamW's steps (benchmarks/RESULTS.md). Fine-tuning a
 released checkpoint needs none of this: the default stays AdamW.
 
-Source: Muon (https://kellerjordan.github.io/posts/muon), torch's own implementation, with its steps scaled to the size
-of AdamW's (`match_rms_adamw`, arXiv:2502.16982).
+Muon itself is in `rfm.training.muon`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import Any
 
 import torch
 
-from rfm.errors import MissingExtraError
 from rfm.training.adamw import MasterAdamW, can_fuse
+from rfm.training.muon import Muon
 from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
@@ -88,18 +87,12 @@ def muon_with_adamw(
     betas: tuple[float, float],
     weight_decay: float,
 ) -> MuonWithAdamW:
-    """Return the optimizer for a model that trains in full; raises `MissingExtraError` where torch has no Muon."""
-    if not hasattr(torch.optim, "Muon"):
-        raise MissingExtraError(f"`optim` muon needs torch 2.9 or later, but this is {torch.__version__}; use adamw")
+    """Return the optimizer for a model that trains in full."""
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     hidden = set(_hidden_matrices(trained))
     rest = [parameter for name, parameter in trained.items() if name not in hidden]
-    muon = torch.optim.Muon(
-        [trained[name] for name in trained if name in hidden],
-        lr=muon_learning_rate,
-        weight_decay=weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    matrices = [trained[name] for name in trained if name in hidden]
+    muon = Muon(matrices, lr=muon_learning_rate, weight_decay=weight_decay)
     adamw = torch.optim.AdamW(
         [
             {"params": [p for p in rest if p.ndim > 1], "weight_decay": weight_decay},
