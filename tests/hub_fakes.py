@@ -91,4 +91,5 @@ def point_to(monkeypatch, address: str) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(hf_api.api, "endpoint", address)
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None, raising=False)  # made anew, with the address above
     monkeypatch.setattr(hub, "HfApi", lambda: HfApi(endpoint=address))

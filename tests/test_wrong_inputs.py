@@ -10,7 +10,7 @@ from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
 
 from rfm.cli import COMMANDS, run_command
-from rfm.model import quantization, unsloth
+from rfm.model import quantization, unsloth_import
 
 GENERATE, TRAIN, EVALUATE, CHECK = ("generate",), ("train",), ("evaluate",), ("check-collator",)
 INGEST = ("ingest", "videos")
@@ -201,7 +201,7 @@ def test_frames_whose_folder_is_gone(fails, dataset, command):
 def test_frames_that_are_gone_stop_the_training(fails, dataset, tmp_path, workers):
     flags = ("--model_name", "tiny", "--max_steps", "1", "--report_to", "none", "--dataloader_num_workers", workers)
     seen = fails(TRAIN, "--dataset_path", dataset, "--datasets_root", tmp_path, *flags)
-    assert "error: frames file " in seen
+    assert "error: row 0: frames file " in seen
     assert "must exist, but does not" in seen
 
 
@@ -248,7 +248,7 @@ def test_a_checkpoint_that_is_damaged(fails, dataset, model, tmp_path, file, con
 
 
 def test_unsloth_that_is_not_installed(fails, dataset, monkeypatch):
-    monkeypatch.setattr(unsloth, "find_spec", lambda _: None)
+    monkeypatch.setattr(unsloth_import, "find_spec", lambda _: None)
     seen = fails(TRAIN, "--dataset_path", dataset, "--use_unsloth")
     assert "error: unsloth requested but not installed: pip install unsloth" in seen
     assert "remove --use_unsloth" in seen
@@ -267,7 +267,7 @@ def test_4_bits_without_their_library(fails, dataset, monkeypatch):
     [
         (["--quantization", "--lora_rank", "0"], "error: `lora_rank` must be > 0 with `quantization`, but is 0"),
         (["--learning_rate", "-1"], "error: `learning_rate` must be >= 0, but is -1.0"),
-        (["--resume_from_checkpoint", "latest"], "error: `resume_from_checkpoint` must find a checkpoint, but ./out"),
+        (["--resume_from_checkpoint", "latest"], "error: `resume_from_checkpoint` must find a checkpoint, but outputs"),
         (
             ["--config_overrides", "data.resized_height=33", "data.resized_width=32"],
             "must be a positive multiple of 16",

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from runs import logged, losses, tiny_run
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
