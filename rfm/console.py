@@ -41,7 +41,7 @@ class _Rate(ProgressColumn):
     """Finished steps a second."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        speed = task.finished_speed or task.speed or (task.elapsed and task.completed / task.elapsed)
         return Text(f"{speed:,.1f}/s" if speed else "-/s")
 
 

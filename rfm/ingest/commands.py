@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rfm.ingest.episode import Episode
 from rfm.ingest.options import PipelineOptions, run_ingest
 from rfm.ingest.videos import video_episodes
 
@@ -16,10 +18,13 @@ logger = logging.getLogger(__name__)
 class IngestVideosOptions(PipelineOptions):
     """Turn a folder of videos with a manifest into trajectory datasets, one for each data_source."""
 
-    folder: str = field(metadata={"help": "Folder of mp4, webm, mov or gif files", "positional": True})
+    folder: str = field(metadata={"help": "Folder of mp4, webm, mov or gif files", "positional": True, "remote": True})
     manifest: str | None = field(
         default=None,
-        metadata={"help": "CSV or JSONL with at least `path` and `task`; default: manifest.* in the folder"},
+        metadata={
+            "help": "CSV or JSONL with at least `path` and `task`; default: manifest.* in the folder",
+            "remote": True,
+        },
     )
 
 
@@ -36,8 +41,11 @@ class IngestMetaworldOptions:
 
 def ingest_videos_command(options: IngestVideosOptions) -> int:
     """Run `rfm ingest videos`; status 1 if a video was rejected."""
-    manifest = None if options.manifest is None else Path(options.manifest)
-    return run_ingest(video_episodes(Path(options.folder), manifest), options)
+    return run_ingest(_listed_videos, options)
+
+
+def _listed_videos(options: IngestVideosOptions) -> Iterator[Episode]:
+    return video_episodes(Path(options.folder), None if options.manifest is None else Path(options.manifest))
 
 
 def ingest_metaworld_command(options: IngestMetaworldOptions) -> None:

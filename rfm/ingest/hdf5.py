@@ -54,7 +54,7 @@ class IngestHdf5Options(LabelOptions):
 
 def ingest_hdf5_command(options: IngestHdf5Options) -> int:
     """Run `rfm ingest hdf5`; status 1 if an episode was rejected."""
-    return run_ingest(hdf5_episodes(options), options)
+    return run_ingest(hdf5_episodes, options)
 
 
 @dataclass(frozen=True)

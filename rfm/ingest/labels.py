@@ -37,7 +37,8 @@ class LabelOptions(DatasetOptions):
         default=None, metadata={"help": "Recorded column that says at the end of an episode whether it succeeded"}
     )
     labels: str | None = field(
-        default=None, metadata={"help": "CSV with the columns episode, quality_label, partial_success (optional)"}
+        default=None,
+        metadata={"help": "CSV with the columns episode, quality_label, partial_success (optional)", "remote": True},
     )
     task: str | None = field(default=None, metadata={"help": "What the robot was asked to do, in all episodes"})
 

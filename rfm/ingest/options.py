@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.executors import EXECUTORS
-from rfm.ingest.pipeline import ingest
+from rfm.ingest.pipeline import IngestSummary, ingest
+from rfm.ingest.remote import is_remote, localised
+from rfm.ingest.upload import RemoteOutput
+from rfm.trajectories.record import dataset_folder
+from rfm.trajectories.staging import exclusive
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +24,7 @@ logger = logging.getLogger(__name__)
 class PipelineOptions:
     """How frames are kept, where they go, and how the work is done."""
 
-    output: str = field(metadata={"help": "Datasets root to write below"})
+    output: str = field(metadata={"help": "Datasets root to write below, here or on a remote store"})
     max_frames: int = field(default=64, metadata={"help": "Frames kept of each episode, evenly spaced, at most"})
     height: int | None = field(default=None, metadata={"help": "Height in pixels; default: as recorded"})
     width: int | None = field(default=None, metadata={"help": "Width in pixels; default: as recorded"})
@@ -50,11 +56,14 @@ class PipelineOptions:
         )
 
 
+Chosen = TypeVar("Chosen", bound=PipelineOptions)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetOptions(PipelineOptions):
     """A dataset of somebody else's format, as one or more trajectory datasets."""
 
-    path: str = field(metadata={"help": "The dataset", "positional": True})
+    path: str = field(metadata={"help": "The dataset, here or on a remote store", "positional": True, "remote": True})
     data_source: str | None = field(
         default=None, metadata={"help": "Dataset key, a folder below --output; default: the name of PATH"}
     )
@@ -66,8 +75,27 @@ class DatasetOptions(PipelineOptions):
         return self.data_source or (path.stem if path.is_file() else path.name)
 
 
-def run_ingest(episodes: Iterable[Episode], options: PipelineOptions) -> int:
-    """Ingest, report, and return the exit status: 1 if an episode was rejected."""
-    summary = ingest(episodes, Path(options.output), options.pipeline())
+def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) -> int:
+    """Ingest what the adapter finds, report, and return the exit status: 1 if an episode was rejected.
+
+    Remote paths among the options are copied here first; a remote output is made here and uploaded.
+    """
+    chosen = options.pipeline()
+    episodes = adapter(localised(options))
+    if is_remote(options.output) and not options.output.startswith("file://"):
+        summary = _ingest_to(RemoteOutput(options.output), list(episodes), chosen)
+    else:
+        summary = ingest(episodes, Path(options.output.removeprefix("file://")), chosen)
     logger.info("%s", summary)
     return 1 if summary.rejected else 0
+
+
+def _ingest_to(output: RemoteOutput, episodes: Sequence[Episode], options: IngestOptions) -> IngestSummary:
+    folders = list(dict.fromkeys(dataset_folder(episode.data_source) for episode in episodes))
+    if not options.overwrite:
+        output.check_vacant(folders)
+    output.check_writable()
+    with exclusive(output.local, wait=False):
+        summary = ingest(episodes, output.local, replace(options, overwrite=True), output.upload)
+        shutil.rmtree(output.local)
+    return replace(summary, output=output.url)

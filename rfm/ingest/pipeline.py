@@ -15,7 +15,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,8 @@ class Rejection(NamedTuple):
 class IngestSummary:
     """What an ingest did. `rejected` is empty if every episode came in."""
 
-    output: Path
+    output: Path | str
+    """The datasets root; a URL where it is remote."""
     keys: tuple[str, ...]
     """The dataset keys written."""
     num_trajectories: int
@@ -83,8 +84,15 @@ class _Job(NamedTuple):
     options: IngestOptions
 
 
-def ingest(episodes: Iterable[Episode], output: Path, options: IngestOptions) -> IngestSummary:
+def ingest(
+    episodes: Iterable[Episode],
+    output: Path,
+    options: IngestOptions,
+    deliver: Callable[[Sequence[str]], None] | None = None,
+) -> IngestSummary:
     """Write the episodes' datasets under `output`; see the module for what is left where.
+
+    `deliver` gets the names of their folders when all are written: only after it do they count as finished.
 
     All episodes are listed first, without their frames. Raises ConfigError, before any work, where a dataset is
     complete already and `overwrite` is not set; whatever the adapter raises while it lists comes before any work too.
@@ -109,6 +117,8 @@ def ingest(episodes: Iterable[Episode], output: Path, options: IngestOptions) ->
             _finish(output / name, rows, failed)
             trajectories += rows
             rejected += failed
+        if deliver is not None:
+            deliver(list(groups))
         for name in groups:
             (output / name / UNFINISHED).unlink()
     keys = tuple(dict.fromkeys(row.data_source for row in trajectories))

@@ -26,6 +26,7 @@ from rfm.frames.reader import VIDEO_SUFFIXES, read_frames
 from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.episode import Episode, FrameSource, IngestOptions
 from rfm.ingest.options import DatasetOptions, run_ingest
+from rfm.ingest.remote import localised
 from rfm.ingest.sources import BROKEN_TABLE, VideoFile, confined, file_identity, opened_parquet, rejected, video_of
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality
@@ -50,7 +51,8 @@ class IngestRbmOptions(DatasetOptions):
     subset: str | None = field(default=None, metadata={"help": "Folder of the dataset to read; default: all of it"})
     split: str | None = field(default=None, metadata={"help": "Which of several splits; default: all"})
     videos_root: str | None = field(
-        default=None, metadata={"help": "Folder that the paths of videos are relative to; default: PATH"}
+        default=None,
+        metadata={"help": "Folder that the paths of videos are relative to; default: PATH", "remote": True},
     )
 
 
@@ -74,12 +76,13 @@ class NpzFile:
 
 def ingest_rbm_command(options: IngestRbmOptions) -> int:
     """Run `rfm ingest rbm`; status 1 if an episode was rejected. A preprocessed cache is only checked."""
+    options = localised(options)
     root = find_dataset(options)
     keys = preprocessed_keys(root)
     if keys:
         lies_in = root.resolve().parent if (root / PROCESSED).is_dir() else root
         return 1 if use_in_place(lies_in, keys) else 0
-    return run_ingest(rbm_episodes(options, root), options)
+    return run_ingest(lambda local: rbm_episodes(local, root), options)
 
 
 def find_dataset(options: IngestRbmOptions) -> Path:

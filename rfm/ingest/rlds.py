@@ -62,7 +62,7 @@ class IngestRldsOptions(LabelOptions):
 
 def ingest_rlds_command(options: IngestRldsOptions) -> int:
     """Run `rfm ingest rlds`; status 1 if an episode was rejected."""
-    return run_ingest(rlds_episodes(options), options)
+    return run_ingest(rlds_episodes, options)
 
 
 @dataclass(frozen=True)

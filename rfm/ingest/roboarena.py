@@ -42,7 +42,7 @@ class IngestRoboArenaOptions(DatasetOptions):
 
 def ingest_roboarena_command(options: IngestRoboArenaOptions) -> int:
     """Run `rfm ingest roboarena`; status 1 if an episode was rejected."""
-    return run_ingest(roboarena_episodes(options), options)
+    return run_ingest(roboarena_episodes, options)
 
 
 def roboarena_episodes(options: IngestRoboArenaOptions) -> Iterator[Episode]:

@@ -40,7 +40,7 @@ class IngestRoboRewardOptions(DatasetOptions):
 
 def ingest_roboreward_command(options: IngestRoboRewardOptions) -> int:
     """Run `rfm ingest roboreward`; status 1 if an episode was rejected."""
-    return run_ingest(roboreward_episodes(options), options)
+    return run_ingest(roboreward_episodes, options)
 
 
 def roboreward_episodes(options: IngestRoboRewardOptions) -> Iterator[Episode]:

@@ -42,7 +42,7 @@ class IngestLeRobotOptions(LabelOptions):
 
 def ingest_lerobot_command(options: IngestLeRobotOptions) -> int:
     """Run `rfm ingest lerobot`; status 1 if an episode was rejected."""
-    return run_ingest(lerobot_episodes(options), options)
+    return run_ingest(lerobot_episodes, options)
 
 
 def lerobot_episodes(options: IngestLeRobotOptions) -> Iterator[Episode]:
