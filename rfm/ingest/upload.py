@@ -66,7 +66,7 @@ class RemoteOutput:
         last = files.pop(COMPLETE, None)
         wanted = [
             name
-            for name, path in files.items()
+            for name, path in sorted(files.items(), key=lambda item: not item[0].startswith("frames/"))
             if not name.startswith("frames/") or there.get(f"{remote}/{name}") != path.stat().st_size
         ]
         with ThreadPoolExecutor(THREADS) as pool:
