@@ -17,10 +17,11 @@ from rfm.audit.progress_rules import progress_findings
 from rfm.audit.questions import SAMPLE_TYPES
 from rfm.audit.repeats import one_answer_a_question, repeated, row_hashes
 from rfm.audit.rules import Evidence, Finding
-from rfm.audit.shortcuts import Shortcut, measure_shortcut
+from rfm.audit.shortcuts import MOST_SHOWN, Shortcut, Told, measure_shortcut
 from rfm.audit.subject import Subject
 
 _PAIRS = ("preference", "similarity")
+_WAY_OUT = "ways out: a smaller `data.max_frames`, fewer wrong instructions, episodes with recorded `progress`"
 _BY_CHANCE = "past the limit, but no more than chance does with so few rows"
 
 
@@ -54,7 +55,7 @@ def audit_dataset(subject: Subject, options: AuditOptions) -> DatasetAudit:
     files = None if subject.root is None else check_files(subject.root, questions, subject.num_frames)
     shares = {kind: first_shares(questions, kind) for kind in kinds if kind in _PAIRS}
     deciles = decile_shares(questions, subject.settings) if "progress" in kinds else []
-    shortcuts = {kind: measure_shortcut(questions, kind, subject.source_codes) for kind in kinds}
+    shortcuts = {kind: measure_shortcut(questions, kind, subject.source_codes, subject.num_frames) for kind in kinds}
     checks = [
         _contradictions(subject, findings, options),
         _unreadable(subject, files, options),
@@ -174,9 +175,21 @@ def _shortcut(subject: Subject, kind: str, shortcut: Shortcut, options: AuditOpt
     if subject.is_evaluation_set:
         return Check(name, Verdict.REPORTED, share, None, "an evaluation set: its clips are whole episodes or prefixes")
     good = share >= limit or not told.surely_off(told.constant)
-    note = "" if good else f"error {told.mean:.1f} [{low:.1f}, {high:.1f}]; the best constant's is {told.constant:.1f}"
-    note = _BY_CHANCE if good and share < limit else note
-    return judge(name, share, limit, good=good, note=note, at_least=True)
+    if good:
+        return judge(name, share, limit, good=good, note=_BY_CHANCE if share < limit else "", at_least=True)
+    note = f"error {told.mean:.1f} [{low:.1f}, {high:.1f}]; the best constant's is {told.constant:.1f}"
+    short = shortcut.short_clips
+    if short is not None and short.mean >= limit * short.constant:
+        return Check(name, Verdict.REPORTED, share, None, f"{note}; {_arithmetic(short)}")
+    return judge(name, share, limit, good=False, note=f"{note}; {_WAY_OUT}", at_least=True)
+
+
+def _arithmetic(short: Told) -> str:
+    return (
+        f"the reason is arithmetic: a clip that shows half of an episode can't end before its middle. The {short.rows}"
+        f" rows that show at most {MOST_SHOWN:.0%} of their episode pass ({short.mean / short.constant:.3f}); a smaller"
+        " `data.max_frames` or episodes with recorded `progress` tell less"
+    )
 
 
 def _single_strategies(shortcut: Shortcut, limit: float) -> Iterator[str]:

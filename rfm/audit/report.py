@@ -128,6 +128,7 @@ def _dataset(audit: DatasetAudit) -> dict[str, Any]:
                 "overall": None if shortcut.overall is None else _numbers(shortcut.overall),
                 "by_strategy": {name: _numbers(told) for name, told in shortcut.by_strategy.items()},
                 "why_not": shortcut.why_not,
+                "short_clips": None if shortcut.short_clips is None else _numbers(shortcut.short_clips),
             }
             for kind, shortcut in audit.shortcuts.items()
         },

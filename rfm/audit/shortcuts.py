@@ -29,6 +29,8 @@ SPLITS = 4
 """Random halvings, of which each gives two models; one is enough from LARGE rows on. Measured on 1200 rows with answers
 drawn by a coin: one halving passes 0.55 in 5 of 60 draws, since its two models are not independent, three in none."""
 LARGE = 10_000
+MOST_SHOWN = 0.25
+"""Share of an episode that a clip may show without telling its end by arithmetic: one of half can't end early."""
 
 PAIR_CLIPS: Mapping[str, tuple[str, ...]] = {
     "preference": ("first_", "second_"),
@@ -66,10 +68,19 @@ class Shortcut:
     overall: Told | None
     by_strategy: dict[str, Told]
     why_not: str = ""
+    short_clips: Told | None = None
+    """Of progress clips that show at most MOST_SHOWN of their episode, beside their own best constant; None where the
+    lengths of episodes are not known, or where these are all rows or too few."""
 
 
-def measure_shortcut(questions: Questions, kind: str, sources: Mapping[str, np.ndarray]) -> Shortcut:
-    """Return how well the answers of a sample type can be told; `sources` are the clips' source codes by prefix."""
+def measure_shortcut(
+    questions: Questions, kind: str, sources: Mapping[str, np.ndarray], num_frames: Int64[np.ndarray, " p"]
+) -> Shortcut:
+    """Return how well the answers of a sample type can be told.
+
+    `sources` are the clips' source codes by prefix, `num_frames` the lengths of the episodes in `questions.paths`, -1
+    where not known.
+    """
     prefixes = PAIR_CLIPS[kind]
     usable = questions.of_type(kind) & ~np.isnan(questions.answer)
     for prefix in prefixes:
@@ -91,7 +102,21 @@ def measure_shortcut(questions: Questions, kind: str, sources: Mapping[str, np.n
         name: _told(score, constant, paths[:, -1], judged & of[rows]) for name, of in questions.strategies(kind).items()
     }
     overall = _told(score, constant, paths[:, -1], judged)
-    return Shortcut(overall, {name: one for name, one in told.items() if one is not None})
+    short = judged & _is_short(questions, rows, num_frames) if kind == "progress" else np.zeros(len(rows), bool)
+    within = (
+        _told(score, _constant_scores(answer, short, kind), paths[:, -1], short)
+        if LEAST_ROWS <= short.sum() < judged.sum()
+        else None
+    )
+    return Shortcut(overall, {name: one for name, one in told.items() if one is not None}, short_clips=within)
+
+
+def _is_short(
+    questions: Questions, rows: Int64[np.ndarray, " n"], num_frames: Int64[np.ndarray, " p"]
+) -> Bool[np.ndarray, " n"]:
+    """Return which progress clips show at most MOST_SHOWN of their episode, different frames counted."""
+    clip = questions.clips[""]
+    return clip.distinct[rows] <= MOST_SHOWN * num_frames[clip.path[rows]]
 
 
 def _views(
