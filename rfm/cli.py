@@ -6,6 +6,7 @@ are printed as one message with exit status 1; anything else keeps its traceback
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -164,10 +165,26 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
     except RfmError as error:
         console().print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        console().print(f"error: {_full(error)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        return 1
     except KeyboardInterrupt:
         console().print("interrupted; the same command goes on where it can", style="bold red")
         return 130
     return result if isinstance(result, int) else 0
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _full(error: OSError) -> str:
+    where = f" for {error.filename}" if error.filename else ""
+    return (
+        f"there must be room on the disk{where}, but there is none left ({error.strerror}); free some, or write "
+        "elsewhere, and give the command again: it goes on where it can"
+    )
 
 
 def _load(where: str) -> Any:

@@ -1,3 +1,4 @@
+import errno
 import importlib
 import runpy
 import subprocess
@@ -80,6 +81,24 @@ def test_an_error_of_the_user_is_one_message_and_status_1(command, capsys, error
 def test_a_fault_of_ours_keeps_its_traceback(command):
     with pytest.raises(ZeroDivisionError):
         command(lambda _options: 1 / 0)()
+
+
+def test_a_full_disk_is_one_message_and_status_1(command, capsys):
+    def fill(_options):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/x.arrow")
+
+    assert command(fill)() == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: there must be room on the disk for /data/x.arrow, but there is none left (No space")
+    assert "give the command again: it goes on where it can" in shown
+
+
+def test_another_failure_of_the_system_keeps_its_traceback(command):
+    def fail(_options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        command(fail)()
 
 
 def test_an_interruption_says_how_to_go_on(command, capsys):

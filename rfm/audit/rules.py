@@ -8,7 +8,7 @@ Shape legend: n rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from rfm.audit.episodes import UNKNOWN, Episodes
 from rfm.audit.questions import Clip, Questions
+from rfm.errors import DataError
 
 EXAMPLES = 5
 
@@ -29,6 +30,15 @@ class Settings:
     progress_step: int = 1
     discrete_progress: bool = False
     progress_pred_type: str = "absolute_wrt_total_frames"
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value, kind = getattr(self, each.name), type(each.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise DataError(
+                    f"`data.{each.name}` of generation_config.json must be of type {kind.__name__}, but is {value!r}; "
+                    "generate the dataset again"
+                )
 
     @property
     def lowest_answer(self) -> int:

@@ -74,12 +74,15 @@ class Shortcut:
 
 
 def measure_shortcut(
-    questions: Questions, kind: str, sources: Mapping[str, np.ndarray], num_frames: Int64[np.ndarray, " p"]
+    questions: Questions,
+    kind: str,
+    sources: Mapping[str, np.ndarray],
+    num_frames: Int64[np.ndarray, " p"] | None = None,
 ) -> Shortcut:
     """Return how well the answers of a sample type can be told.
 
     `sources` are the clips' source codes by prefix, `num_frames` the lengths of the episodes in `questions.paths`, -1
-    where not known.
+    where not known; without them `short_clips` is None.
     """
     prefixes = PAIR_CLIPS[kind]
     usable = questions.of_type(kind) & ~np.isnan(questions.answer)
@@ -102,7 +105,9 @@ def measure_shortcut(
         name: _told(score, constant, paths[:, -1], judged & of[rows]) for name, of in questions.strategies(kind).items()
     }
     overall = _told(score, constant, paths[:, -1], judged)
-    short = judged & _is_short(questions, rows, num_frames) if kind == "progress" else np.zeros(len(rows), bool)
+    short = np.zeros(len(rows), bool)
+    if kind == "progress" and num_frames is not None:
+        short = judged & _is_short(questions, rows, num_frames)
     within = (
         _told(score, _constant_scores(answer, short, kind), paths[:, -1], short)
         if LEAST_ROWS <= short.sum() < judged.sum()

@@ -14,6 +14,7 @@ from rfm.errors import DataError
 from rfm.trajectories.catalog import ROOT_VARIABLE
 
 CONFIG_FILE = "generation_config.json"
+_OBJECTS = ("config", "config.data", "counts")
 REQUIRED = ("sample_type", "prompt", "answer")
 
 
@@ -67,9 +68,18 @@ def frames_root(option: str | None, dataset_path: str | Path, config: dict[str, 
 
 def _read_config(file: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except ValueError as error:
         raise DataError(f"{file} must be JSON, but is not ({error}); generate the dataset again") from error
+    if not isinstance(config, dict):
+        raise DataError(f"{file} must hold an object, but holds a {type(config).__name__}; generate the dataset again")
+    settings = config.get("config")
+    parts = {**config, "config.data": settings.get("data") if isinstance(settings, dict) else None}
+    for name, kind, text in (*((name, dict, "an object") for name in _OBJECTS), ("datasets_root", str, "a text")):
+        if not isinstance(parts.get(name), (kind, type(None))):
+            raise DataError(
+                f"`{name}` of {file} must be {text}, but is {json.dumps(parts[name])}; generate the dataset again"
+            )
     return config
 
 

@@ -153,7 +153,7 @@ class PartWriter:
 
     def _read(self, number: int) -> Journal | None:
         try:
-            return Journal(**json.loads((self._layout.part(number) / JOURNAL).read_text()))
+            return Journal.read(self._layout.part(number) / JOURNAL)
         except FileNotFoundError:
             return None
 

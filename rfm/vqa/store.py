@@ -38,6 +38,26 @@ class Journal:
     rows: int = 0
     chunk_hashes: list[str] = field(default_factory=list)
 
+    @staticmethod
+    def read(file: Path) -> Journal:
+        """Read a journal.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DataError: it is damaged.
+
+        """
+        try:
+            journal = Journal(**json.loads(file.read_text(encoding="utf-8")))
+            numbers_fit = all(type(number) is int and number >= 0 for number in (journal.shards, journal.rows))
+            if numbers_fit and all(type(digest) is str for digest in [journal.plan, *journal.chunk_hashes]):
+                return journal
+        except (ValueError, TypeError):  # no JSON, no object, or one of other keys
+            pass
+        raise DataError(
+            f"{file} must be the journal of an unfinished run, but is damaged; remove {file.parent} to start anew"
+        )
+
 
 class DatasetWriter:
     """Writes rows to `output` in shards of `shard_rows`; `journal.rows` of them are done already."""
@@ -75,12 +95,13 @@ class DatasetWriter:
     def _open_journal(self, plan: str) -> Journal:
         file = self.partial / "journal.json"
         if file.is_file() and not self._overwrite:
-            journal = Journal(**json.loads(file.read_text()))
+            journal = Journal.read(file)
             if journal.plan != plan:
                 raise DataError(
                     f"`output_path` {self.output} has an unfinished run of other settings or data in {self.partial}; "
                     "repeat that command to finish it, or add --overwrite to start anew"
                 )
+            self._check_shards(journal)
             return journal
         if not self._overwrite and any(self.partial.glob(f"{PARTS_OF}*")):
             raise DataError(
@@ -90,6 +111,16 @@ class DatasetWriter:
         shutil.rmtree(self.partial, ignore_errors=True)
         self.partial.mkdir(parents=True)
         return Journal(plan)
+
+    def _check_shards(self, journal: Journal) -> None:
+        """Refuse to go on where a complete shard has gone."""
+        there = {path.name.split("-")[1].removesuffix(".arrow") for path in self.partial.glob("*-*.arrow")}
+        lacking = [number for number in range(journal.shards) if f"{number:05d}" not in there]
+        if lacking:
+            raise DataError(
+                f"{self.partial} must hold the {journal.shards} shards of its journal, but lacks "
+                f"{_shard_name(lacking[0])}; add --overwrite to start anew"
+            )
 
     def _write_shard(self, batches: list[pa.RecordBatch]) -> None:
         temporary = self.partial / "shard.tmp"

@@ -4,6 +4,7 @@ from datasets import Dataset
 from rfm.audit.balance import ALL, Share, decile_shares, first_shares, imbalance, ratio_errors
 from rfm.audit.questions import read_questions
 from rfm.audit.rules import Settings
+from rfm.errors import DataError
 
 
 def questions(kinds, answers, strategies):
@@ -95,3 +96,9 @@ def test_no_ratios_are_asked_for(config):
     off, unchecked = ratio_errors(scores(1, 2), config, data)
     assert off == {}
     assert unchecked == ["the dataset's configuration asks for no ratios"]
+
+
+@pytest.mark.parametrize("wrong", [{"progress_step": "x"}, {"progress_step": 2.5}, {"discrete_progress": None}])
+def test_settings_of_another_type_are_named(wrong):
+    with pytest.raises(DataError, match=r"`data\.\w+` of generation_config.json must be of type (int|bool), but is"):
+        Settings(**wrong)

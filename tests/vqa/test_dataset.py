@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from vqa_fakes import fake_dataset
 
@@ -47,4 +49,20 @@ def test_a_state_that_is_no_json(dataset):
 def test_an_unfinished_dataset_is_no_dataset(dataset):
     (dataset / "state.json").unlink()
     with pytest.raises(DataError, match=r"must be a dataset saved to disk, but .*vqa_0 lacks state.json"):
+        load_dataset(dataset)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ([1], "must hold an object, but holds a list"),
+        ({"config": 5}, "`config` of .* must be an object, but is 5"),
+        ({"config": {"data": "x"}}, '`config.data` of .* must be an object, but is "x"'),
+        ({"counts": 4}, "`counts` of .* must be an object, but is 4"),
+        ({"datasets_root": 5}, "`datasets_root` of .* must be a text, but is 5; generate the dataset again"),
+    ],
+)
+def test_a_record_of_another_form(dataset, record, message):
+    (dataset / "generation_config.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match=message):
         load_dataset(dataset)
