@@ -19,6 +19,7 @@ def make_catalog(
     partial: list[float] | None = None,
     progress: list[list[float]] | None = None,
     is_robot: list[bool] | None = None,
+    groups: list[int] | None = None,
 ) -> Catalog:
     n = len(frames)
     task = np.array(tasks or [0] * n, np.int32)
@@ -42,12 +43,18 @@ def make_catalog(
         is_robot=np.array(is_robot if is_robot is not None else [True] * n, bool),
         progress_offsets=np.cumsum([0, *map(len, curves)]).astype(np.int64),
         progress_values=np.array([p for curve in curves for p in curve], np.float32),
+        preference_group=np.array(groups if groups is not None else [-1] * n, np.int32),
         unreadable=(),
     )
 
 
-def random_catalog(seed: int, n: int, *, tasks: int = 5, sources: int = 2, recorded: bool = True) -> Catalog:
-    """A catalog of everything at once: lengths, qualities, partial success and records all mixed."""
+def random_catalog(
+    seed: int, n: int, *, tasks: int = 5, sources: int = 2, recorded: bool = True, groups: int = 0
+) -> Catalog:
+    """A catalog of everything at once: lengths, qualities, partial success and records all mixed.
+
+    With `groups`, half of the trajectories lie in that many preference groups.
+    """
     rng = np.random.default_rng(seed)
     frames = rng.integers(1, 90, n).tolist()
     quality = rng.integers(-1, 3, n)
@@ -65,4 +72,5 @@ def random_catalog(seed: int, n: int, *, tasks: int = 5, sources: int = 2, recor
         partial=partial.tolist(),
         progress=curves,
         is_robot=(rng.random(n) < 0.7).tolist(),
+        groups=np.where(rng.random(n) < 0.5, rng.integers(0, groups, n), -1).tolist() if groups else None,
     )

@@ -132,6 +132,30 @@ class Episodes:
         key = wording * tasks + self.catalog.task_code[trajectory]
         return (wording >= 0) & (trajectory >= 0) & np.isin(key, valid)
 
+    def is_instruction_in_group(
+        self, wording: Int64[np.ndarray, " n"], trajectory: Int64[np.ndarray, " n"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Return whether each wording is one of a task in the trajectory's preference group."""
+        group = self.catalog.preference_group[trajectory].astype(np.int64)
+        key = wording * self._groups + group
+        return (wording >= 0) & (trajectory >= 0) & (group >= 0) & np.isin(key, self._wordings_of_groups)
+
+    @property
+    def _groups(self) -> int:
+        return int(self.catalog.preference_group.max(initial=-1)) + 1
+
+    @cached_property
+    def _wordings_of_groups(self) -> Int64[np.ndarray, " k"]:
+        """Every (wording, preference group) of one task, as one number each."""
+        wordings: dict[int, list[int]] = {}
+        for wording, task in self.wordings[1]:
+            wordings.setdefault(task, []).append(wording)
+        grouped = self.catalog.preference_group >= 0
+        held = np.unique(np.stack([self.catalog.task_code[grouped], self.catalog.preference_group[grouped]]), axis=1)
+        return np.array(
+            [wording * self._groups + group for task, group in held.T.tolist() for wording in wordings[task]], np.int64
+        )
+
     def _time(self, at: np.ndarray, frame: np.ndarray, lowest: np.ndarray | None) -> Float64[np.ndarray, " n"]:
         shares = np.array([(self.cutoffs or {}).get(str(name), 1.0) for name in self.catalog.sources.to_pylist()])
         length = self.frames[at] * shares[self.catalog.source_code[at]]

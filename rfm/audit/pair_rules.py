@@ -84,7 +84,7 @@ def pair_findings(evidence: Evidence) -> list[Finding]:
         *_form(pairs),
         *_one_episode(pairs),
         *_two_episodes(pairs),
-        _instruction(pairs),
+        *_instruction(pairs),
         *_reference(pairs),
     ]
 
@@ -136,11 +136,15 @@ def _two_episodes(pairs: _Pairs) -> Iterator[Finding]:
     yield Finding.of("compared episodes are shown to their ends", applies, early, pairs.known)
 
 
-def _instruction(pairs: _Pairs) -> Finding:
+def _instruction(pairs: _Pairs) -> Iterator[Finding]:
     evidence = pairs.evidence
     told = evidence.told_of(pairs.trajectories[0])
     known = pairs.known & (evidence.wording >= 0)
-    return Finding.of("the instruction is the chosen clip's", pairs.answered, ~told, known)
+    yield Finding.of("the instruction is the chosen clip's", pairs.answered, ~told, known)
+    two_tasks = pairs.answered & ~pairs.same_episode & ~pairs.same_task
+    scored = evidence.told_in_group_of(pairs.trajectories[1])
+    rule = "the other task's clip has no score for the instruction in its preference group"
+    yield Finding.of(rule, two_tasks, scored, known)
 
 
 def _reference(pairs: _Pairs) -> Iterator[Finding]:

@@ -101,6 +101,9 @@ def _answers(scores: _Scores) -> Iterator[Finding]:
     wrong_or_open = scores.rows & valid & ~scores.right
     yield Finding.of("a wrong instruction is answered 0", wrong_or_open, answer != 0, scores.wrong)
     yield Finding.of("a wrong instruction is shown forwards", wrong_or_open, scores.clip.backwards, scores.wrong)
+    scored = scores.evidence.told_in_group_of(scores.clip.trajectory)
+    rule = "a wrong instruction has no score of its own in the preference group"
+    yield Finding.of(rule, wrong_or_open, scored, scores.wrong)
 
 
 def _columns(scores: _Scores) -> Iterator[Finding]:

@@ -116,6 +116,12 @@ class Evidence:
             return np.zeros(len(self.questions), bool)
         return self.episodes.is_instruction_of(self.wording, trajectory)
 
+    def told_in_group_of(self, trajectory: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Return whether the row's instruction is one that the trajectory's preference group has a score for."""
+        if self.episodes is None:
+            return np.zeros(len(self.questions), bool)
+        return self.episodes.is_instruction_in_group(self.wording, trajectory)
+
     def of_trajectory(self, values: np.ndarray, trajectory: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """Return one of the catalog's columns, `values`, row by row; NaN where the trajectory is UNKNOWN."""
         return np.append(values.astype(np.float64), np.nan)[trajectory]

@@ -3,6 +3,7 @@
     prefixes   each episode at growing prefixes from frame 0: does the score rise as the robot gets further?
     ranking    each episode of known quality, whole: do better episodes of a task score higher?
     confusion  each successful episode, whole, with each task's instruction: does the score follow the instruction?
+               (its preference group's other instructions are left out: they have scores of their own)
     quality    each pair of whole episodes of one task that differ in quality
 
     EvalSet(catalog, settings, name, limit, seed).draw(start, stop) -> Block of rows start..stop-1
@@ -26,6 +27,7 @@ from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips import Clips, evenly
 from rfm.sampling.material import PairDraw, ScoreDraw
+from rfm.sampling.pools import Steps, barred
 from rfm.sampling.progress import SUCCESSFUL, Progress
 from rfm.sampling.quality_pairs import EveryQualityPair
 from rfm.sampling.quotas import Quotas
@@ -163,20 +165,38 @@ class _Confusion:
         self._told = catalog.text_code[members[first]]
         order = in_turn(seed, "confusion", task, task * 0)
         self._order = members[order]
-        count = self.smallest = max(len(self._tasks), 1)
-        self.existing = len(members) * count if count > 1 else 0
-        videos = len(members)
+        self._steps = _instructions_left_out(catalog, self._order, self._tasks)
+        tasks, videos = len(self._tasks), len(members)
+        held = tasks - self._steps.width
+        held[held < 2] = 0  # a video with its own instruction alone tells nothing
+        self._first = np.concatenate([[0], np.cumsum(held)]).astype(np.int64)
+        self.existing = int(self._first[-1])
+        self.smallest = int(held[held > 0][0]) if self.existing else 1
         if limit is None:
             capped = int(np.minimum(np.bincount(task, minlength=1), VIDEOS_PER_TASK).sum())
-            limit = max(min(capped * count, CONFUSION_ROWS), count * count)
-        self.taken = min(limit // count, videos) * count if count > 1 else 0
+            limit = max(
+                int(self._first[min(capped, videos)]) if capped * tasks <= CONFUSION_ROWS else CONFUSION_ROWS,
+                int(self._first[min(tasks, videos)]),
+            )
+        self.taken = _whole_units(self._first, limit)
 
     def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
-        video, told = np.divmod(number, len(self._tasks))
+        video = np.searchsorted(self._first, number, side="right") - 1
+        told = self._steps.over(video, number - self._first[video])
         trajectory = self._order[video]
         own = self._tasks[told] == self._catalog.task_code[trajectory]
         text = np.where(own, self._catalog.text_code[trajectory], self._told[told])
         return ScoreDraw(text, _whole(self._catalog, trajectory, self._width)), own
+
+
+def _instructions_left_out(catalog: Catalog, videos: Int64[np.ndarray, " v"], tasks: Int64[np.ndarray, " t"]) -> Steps:
+    """Return the places among `tasks` of those that each video's preference group has besides its own."""
+    pairs = barred(catalog.task_code, catalog.preference_group)
+    place = np.full(len(catalog), -1, np.int64)
+    place[videos] = np.arange(len(videos))
+    asked = (place[pairs.trajectory] >= 0) & np.isin(pairs.task, tasks)
+    video, task = place[pairs.trajectory[asked]], np.searchsorted(tasks, pairs.task[asked])
+    return Steps(len(videos), video, task, np.ones_like(task))
 
 
 class _Quality:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from rfm.sampling.clips import Clips
-from rfm.sampling.pools import Groups, Pool
+from rfm.sampling.pools import Barred, Groups, Pool, barred
 from rfm.sampling.progress import Progress
 from rfm.sampling.random import RowRandom
 from rfm.trajectories.catalog import Catalog
@@ -103,7 +103,12 @@ class Material:
 
     def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:
         """Return the pool of `members` with at least two frames."""
-        return Pool(self._by_source, self._by_task, members & self.several, weights)
+        return Pool(self._by_source, self._by_task, members & self.several, weights, self.barred)
+
+    @cached_property
+    def barred(self) -> Barred:
+        """Videos that have a score of their own for another task's instruction."""
+        return barred(self.catalog.task_code, self.catalog.preference_group)
 
     @cached_property
     def _by_task(self) -> Groups:

@@ -1,7 +1,7 @@
 """All trajectories of the chosen datasets as columns: what sampling decides from, without touching a frame.
 
 Strings are kept once (`texts`, `tasks`, `sources`) and referred to by code; whatever a sampler needs of a row is one
-array access. About 60 bytes a trajectory beside its id and path; 45,000 load in well under a second. Datasets are
+array access. About 64 bytes a trajectory beside its id and path; 45,000 load in well under a second. Datasets are
 memory-mapped, so a catalog of everything that other people saved costs only the columns named here.
 """
 
@@ -62,6 +62,8 @@ class Catalog:
     progress_offsets: Int64[np.ndarray, "n+1"]
     """Row i's recorded progress is `progress_values[offsets[i]:offsets[i + 1]]`; empty where not recorded."""
     progress_values: Float32[np.ndarray, "p"]
+    preference_group: Int32[np.ndarray, "n"]
+    """Code of `preference_group_id`: members show one video or one scene; -1 without one."""
     unreadable: tuple[str, ...]
     """Rows left out because they can't be read: "<id>: <reason>"."""
 
@@ -97,6 +99,7 @@ class Catalog:
             is_robot=self.is_robot[at],
             progress_offsets=offsets,
             progress_values=values,
+            preference_group=self.preference_group[at],
         )
 
 
@@ -161,6 +164,7 @@ def _build(root: Path, keys: tuple[str, ...], columns: dict[str, pa.Array], faul
         is_robot=pc.fill_null(columns["is_robot"], True).to_numpy(zero_copy_only=False),
         progress_offsets=offsets,
         progress_values=values,
+        preference_group=encode(_blank_as_null(columns["preference_group_id"]))[1],
         unreadable=tuple(f"{ids[row]}: {reason}" for row, reason in sorted(faults.reasons.items())),
     )
     usable = np.ones(len(ids), dtype=bool)

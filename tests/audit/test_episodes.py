@@ -79,6 +79,13 @@ def test_instructions_are_compared_by_their_wording_and_belong_to_tasks():
     assert not episodes.is_instruction_of(wording, np.full(4, UNKNOWN)).any()
 
 
+def test_the_instructions_of_a_preference_group():
+    episodes = Episodes(make_catalog(frames=[9] * 5, tasks=[0, 1, 2, 3, 2], groups=[0, 0, 1, 1, -1]))
+    told = episodes.instruction(Words(tuple(f"do task {at}" for at in range(4)), np.arange(4, dtype=np.int32)))
+    found = [episodes.is_instruction_in_group(told, np.full(4, at)).tolist() for at in (0, 3, 4, UNKNOWN)]
+    assert found == [[True, True, False, False], [False, False, True, True], [False] * 4, [False] * 4]
+
+
 def test_the_datasets_that_paths_lie_in_are_loaded_or_all(tmp_path):
     for key in ("one", "two"):
         make_world(tmp_path, key, episodes=2)

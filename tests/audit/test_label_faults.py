@@ -7,6 +7,15 @@ from pathlib import Path
 import pytest
 from audit.audits import BETTER, MORE_PROGRESS, OF_THE_CHOSEN, ONE_ANSWER, draw, look
 from audit.faulty import Row, coin_flips, is_pair, rewrite, shown
+from datasets import load_from_disk
+
+from rfm.trajectories.record import Trajectory
+from rfm.trajectories.store import read_columns, write_processed_dataset
+
+FIELDS = (
+    "id", "task", "task_id", "data_source", "frames", "frames_shape", "num_frames", "quality_label", "partial_success",
+    "progress",
+)  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -169,3 +178,23 @@ def similar(world, tmp_path_factory) -> Path:
 def test_similarity_questions_have_rules_of_their_own(similar, tmp_path, fault, rules):
     found = look(rewrite(similar, tmp_path / "vqa", fault, drop=("chosen_is_first",)))
     assert set(found.broken) - {ONE_ANSWER} == rules
+
+
+def test_an_instruction_that_the_preference_group_has_a_score_for(own_world):
+    """Every two episodes become one video under two instructions, after the questions were drawn."""
+    root, path = own_world
+    rules = (
+        "a wrong instruction has no score of its own in the preference group",
+        "the other task's clip has no score for the instruction in its preference group",
+    )
+    assert not set(rules) & set(look(path).broken)
+    saved = root / "toy_train"
+    rows = [
+        row | {"preference_group_id": f"g{at // 2}"} for at, row in enumerate(read_columns(saved, FIELDS).to_pylist())
+    ]
+    write_processed_dataset(saved, [Trajectory(**row) for row in rows])
+    found = look(path)
+    wrong = [row for row in load_from_disk(str(path)) if row["data_gen_strategy"] == "different_task_instruction"]
+    assert found.broken[rules[0]] == len(wrong)
+    assert found.broken[rules[1]] > 0
+    assert "contradictions" in found.failed

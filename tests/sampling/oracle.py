@@ -44,6 +44,7 @@ def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any],
     strategy = row["data_gen_strategy"]
     if strategy == "different_task_instruction":
         assert int(catalog.task_code[at]) not in told, (own_task, row["task"])
+        assert not told & tasks_of_group(catalog, at), "its preference group has a score for that instruction"
         assert row["answer"] == "0"
         assert steps(shown) <= {0, 1}, "a wrong instruction is never shown backwards"
         assert set(row["target_progress"]) == {0.0}
@@ -62,6 +63,12 @@ def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any],
     if strategy in ("rewind", BOTH):
         assert np.sign(shown[1] - shown[0]) == (1 if strategy == "rewind" else -1), "it leaves in its direction"
         assert np.sign(shown[-1] - shown[-2]) == (-1 if strategy == "rewind" else 1), "and comes back"
+
+
+def tasks_of_group(catalog: Catalog, row: int) -> set[int]:
+    """The tasks that a trajectory's preference group shows its video under."""
+    group = catalog.preference_group[row]
+    return set() if group < 0 else set(catalog.task_code[catalog.preference_group == group].tolist())
 
 
 def check_pair(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
@@ -108,11 +115,13 @@ def check_other_task(
     catalog: Catalog, better: int, worse: int, row: dict[str, Any], text: str, clips: list[list[int]]
 ) -> None:
     assert catalog.task_code[better] != catalog.task_code[worse]
+    assert catalog.task_code[better] not in tasks_of_group(catalog, worse)
     assert row["task"] == text
     assert all(steps(clip) == {1} for clip in clips)
     tasks_here = set(catalog.task_code[catalog.source_code == catalog.source_code[better]].tolist())
     if row["data_gen_strategy"] == "different_task" and catalog.source_code[better] != catalog.source_code[worse]:
-        assert len(tasks_here) <= 2 or not catalog.quality.all(), "same source wherever one offers both"
+        barred = (catalog.preference_group >= 0).any()
+        assert len(tasks_here) <= 2 or not catalog.quality.all() or barred, "same source wherever one offers both"
 
 
 def check_reference(catalog: Catalog, index: dict[str, int], row: dict[str, Any], at: list[int], better: int) -> None:
@@ -211,8 +220,9 @@ def _confusion(catalog: Catalog, max_frames: int, _: int) -> set[tuple[Any, ...]
     found = set()
     for row in videos if len(texts) > 1 else []:
         own = _asked(catalog, row, int(catalog.num_frames[row]) - 1, max_frames)
-        others = [text for task, text in texts.items() if task != catalog.task_code[row]]
-        found |= {own, *((text, own[1], 0) for text in others)}
+        scored = {catalog.task_code[row]} | tasks_of_group(catalog, row)
+        others = [text for task, text in texts.items() if task not in scored]
+        found |= {own, *((text, own[1], 0) for text in others)} if others else set()
     return found
 
 

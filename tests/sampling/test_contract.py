@@ -35,11 +35,12 @@ def rows_of(
     sources=st.integers(1, 3),
     recorded=st.booleans(),
     eval_mode=st.booleans(),
+    groups=st.sampled_from([0, 0, 15, 60]),
 )
 def test_every_row_keeps_the_contract(
-    seed: int, n: int, max_frames: int, tasks: int, sources: int, recorded: bool, eval_mode: bool
+    seed: int, n: int, max_frames: int, tasks: int, sources: int, recorded: bool, eval_mode: bool, groups: int
 ) -> None:
-    catalog = random_catalog(seed, n, tasks=tasks, sources=sources, recorded=recorded)
+    catalog = random_catalog(seed, n, tasks=tasks, sources=sources, recorded=recorded, groups=groups)
     sampler, rows = rows_of(
         catalog, 300, seed, eval_mode=eval_mode, max_frames=max_frames, sample_type_ratio=EVERYTHING
     )
@@ -191,6 +192,46 @@ def test_a_strategy_asked_for_but_not_supported_is_an_error() -> None:
     one_task = make_catalog(frames=[16] * 10)
     with pytest.raises(ConfigError, match="asks for 'different_task', which needs episodes of two tasks"):
         Sampler(one_task, DataConfig(preference_strategy_ratio={"different_task": 1}), total=10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("catalog", "reason"),
+    [
+        (make_catalog(frames=[16] * 10), "of two tasks, but the 10 there are have one task"),
+        (make_catalog(frames=[16, 16, 1], tasks=[0, 0, 1]), "of two tasks, but the 2 there are have one task"),
+        (
+            make_catalog(frames=[16] * 4, tasks=[0, 1, 2, 3], quality=[-1] * 4),
+            r"with known progress \(successful, recorded, or partial success at their ends\); 0 of 4 trajectories have",
+        ),
+        (
+            make_catalog(frames=[16] * 4, tasks=[0, 1, 0, 1], groups=[0, 0, 1, 1]),
+            r"but the 4 there are have 2 tasks, which show the same videos \(preference_group_id\)",
+        ),
+    ],
+)
+def test_what_a_wrong_instruction_lacks_is_said(catalog: Catalog, reason: str) -> None:
+    data = DataConfig(progress_strategy_ratio={"different_task_instruction": 1}, sample_type_ratio=[0, 1, 0])
+    with pytest.raises(
+        ConfigError, match=f"'different_task_instruction', which needs episodes of at least 2 .*{reason}"
+    ):
+        Sampler(catalog, data, total=10, seed=0)
+
+
+def test_counterfactual_instructions_are_never_wrong_ones() -> None:
+    """40 videos, each with its own instruction and, in a group, with another task's and a score of its own."""
+    catalog = make_catalog(
+        frames=[16] * 80, tasks=[(at + at // 40) % 4 for at in range(80)], groups=[at % 40 for at in range(80)],
+        quality=[2] * 40 + [0] * 40, partial=[float("nan")] * 40 + [0.5] * 40,
+    )  # fmt: skip
+    _, rows = rows_of(catalog, 4000, 0, max_frames=4, sample_type_ratio=[0, 1, 0])
+    index = {f"t{at}": at for at in range(80)}
+    wrong = [row for row in rows if row["data_gen_strategy"] == "different_task_instruction"]
+    shown = {
+        (index[row["trajectory_id"]] % 4, int(row["task"][-1])) for row in wrong if index[row["trajectory_id"]] < 40
+    }
+    assert shown == {(own, (own + step) % 4) for own in range(4) for step in (2, 3)}, "all but its own and the next"
+    for row in rows:
+        check_row(catalog, index, row, 4)
 
 
 def test_a_default_strategy_that_is_not_supported_gives_its_share_to_the_others() -> None:

@@ -45,11 +45,12 @@ def question(index: dict[str, int], row: dict[str, Any]) -> tuple[Any, ...]:
     sources=st.integers(1, 3),
     recorded=st.booleans(),
     prefixes=st.integers(1, 12),
+    groups=st.sampled_from([0, 4, 20]),
 )
 def test_every_question_is_asked_once(
-    name: str, seed: int, n: int, max_frames: int, tasks: int, sources: int, recorded: bool, prefixes: int
+    name: str, seed: int, n: int, max_frames: int, tasks: int, sources: int, recorded: bool, prefixes: int, groups: int
 ) -> None:
-    catalog = random_catalog(seed, n, tasks=tasks, sources=sources, recorded=recorded)
+    catalog = random_catalog(seed, n, tasks=tasks, sources=sources, recorded=recorded, groups=groups)
     expected = expected_eval_rows(catalog, name, max_frames, prefixes)
     if not expected:
         with pytest.raises(ConfigError, match=f"`--eval_set {name}` needs"):

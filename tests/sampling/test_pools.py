@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.sampling.pools import Groups, Order, Pool
+from rfm.errors import DataError
+from rfm.sampling.pools import Groups, Order, Pool, barred
 from rfm.sampling.random import RowRandom
 
 
@@ -40,6 +42,36 @@ def test_tickets_reach_all_members_outside_the_group_by_their_weight(seed: int, 
         tickets = np.arange(weights[wanted].sum())
         reached = order.at_outside(tickets, np.full(len(tickets), one))
         assert np.bincount(reached, minlength=12).tolist() == np.where(wanted, weights, 0).tolist()
+
+
+@given(st.integers(0, 1000), st.booleans())
+def test_what_a_preference_group_has_a_score_for_is_stepped_over(seed: int, weighted: bool) -> None:
+    rng = np.random.default_rng(seed)
+    source, task, group = rng.integers(0, 2, 14), rng.integers(0, 4, 14), rng.integers(-1, 4, 14)
+    members = rng.random(14) < 0.7
+    weights = rng.integers(1, 4, 14) if weighted else np.ones(14, np.int64)
+    pairs = barred(task, group)
+    shared = {(int(task[mate]), at) for at in range(14) for mate in range(14) if group[at] == group[mate] >= 0}
+    expected = {(told, at) for told, at in shared if told != task[at]}
+    found = list(zip(pairs.task.tolist(), pairs.trajectory.tolist(), strict=True))
+    assert (set(found), len(found)) == (expected, len(expected))
+    told, at = np.divmod(np.arange(4 * 14), 14)
+    assert pairs.hold(told, at).tolist() == [pair in expected for pair in zip(told.tolist(), at.tolist(), strict=True)]
+    for outer in (source, source * 0):
+        order = Order(Groups.build(outer, task), members, weights if weighted else None, pairs)
+        for one in range(14):
+            wanted = members & (outer == outer[one]) & (task != task[one])
+            wanted[[other for told, other in expected if told == task[one]]] = False
+            assert order.outside(np.array([one])) == weights[wanted].sum()
+            tickets = np.arange(weights[wanted].sum())
+            reached = order.at_outside(tickets, np.full(len(tickets), one))
+            assert np.bincount(reached, minlength=14).tolist() == np.where(wanted, weights, 0).tolist()
+
+
+def test_groups_too_large_to_pair_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rfm.sampling.pools.MOST_BARRED", 8)
+    with pytest.raises(DataError, match=r"`preference_group_id` must name small groups, .* 9 instructions and videos"):
+        barred(np.arange(3), np.zeros(3, int))
 
 
 def test_another_task_of_the_same_source_where_there_is_one() -> None:

@@ -1,6 +1,6 @@
 """Progress strategies: how far did the robot get on the instruction, from 0 to 100.
 
-    different_task_instruction  a forward clip with another task's instruction: 0
+    different_task_instruction  a forward clip with another task's instruction: 0 (none that its preference group has)
     forward_progress            a forward clip
     reverse_progress            a clip that runs backwards
     rewind                      a clip that goes past its end and back to it
@@ -57,11 +57,18 @@ def reversed_rewind(material: Material) -> ScoreStrategy:
 
 def different_task_instruction(material: Material) -> ScoreStrategy:
     """A forward clip with the instruction of another task, drawn as often as it is drawn as a right one."""
-    texts = _scorable_pool(material)
+    told = _mask(material, _scorable_pool(material).members)
+    if not told.any():
+        raise Unsupported(_without_progress(material))
     videos = material.pool(material.several, material.weights)
-    texts = material.pool(_mask(material, texts.members) & videos.has_other_task(), material.weights)
+    texts = material.pool(told & videos.has_other_task(), material.weights)
     if not len(texts):
-        raise Unsupported(f"needs two tasks, but the {len(material.catalog)} trajectories have one")
+        tasks = len(np.unique(material.catalog.task_code[material.several]))
+        others = "one task" if tasks == 1 else f"{tasks} tasks, which show the same videos (preference_group_id)"
+        raise Unsupported(
+            f"needs episodes of at least 2 frames of two tasks, but the {int(material.several.sum())} there are have "
+            f"{others}"
+        )
 
     def draw(random: RowRandom) -> ScoreDraw:
         told = texts.draw(random, "wrong/instruction")
@@ -89,16 +96,20 @@ DEFAULTS: Mapping[str, Callable[[Material], ScoreStrategy]] = MappingProxyType(
 
 def _with_own_instruction(material: Material, pool: Pool, lay: _Laying) -> ScoreStrategy:
     if not len(pool):
-        raise Unsupported(
-            "needs episodes of at least 2 frames with known progress (successful, recorded, or partial success at "
-            f"their ends); {material.share(material.progress.known_at_end)} have one"
-        )
+        raise Unsupported(_without_progress(material))
 
     def draw(random: RowRandom) -> ScoreDraw:
         trajectory = pool.draw(random, "trajectory")
         return ScoreDraw(material.catalog.text_code[trajectory], lay(material, random, trajectory))
 
     return draw
+
+
+def _without_progress(material: Material) -> str:
+    return (
+        "needs episodes of at least 2 frames with known progress (successful, recorded, or partial success at "
+        f"their ends); {material.share(material.progress.known_at_end & material.several)} have one"
+    )
 
 
 def _known_pool(material: Material) -> Pool:
