@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -125,3 +126,8 @@ def test_workers_change_no_byte(tmp_path):
     ingest(episodes(12), tmp_path / "one", IngestOptions(form="jpeg"))
     run_apart(tmp_path, count=12, workers=2, kills=0)
     assert content(tmp_path / "apart") == content(tmp_path / "one")
+
+
+def test_the_bar_shows_count_rate_and_time_left(tmp_path, capsys):
+    ingest(episodes(3), tmp_path, IngestOptions(max_frames=2))
+    assert re.search(r"ingest .* 3/3 [\d,.]+/s 0:00:\d\d left 0:00:00", capsys.readouterr().err)
