@@ -1,6 +1,7 @@
 """Episodes a second of `rfm ingest videos`, beside a plain loop of PyAV and `np.savez_compressed`, in one run.
 
-    python benchmarks/ingest.py [--episodes 1000] [--length 64] [--size 224] [--workers 1 2] [--baseline_episodes 100]
+    python benchmarks/ingest.py [--episodes 1000] [--length 64] [--size 224] [--workers 1 2]
+        [--forms compressed jpeg stored] [--baseline_episodes 100]
 
 The videos are `--distinct` of the bundled ones, enlarged and played back and forth, copied under other names. The
 baseline decodes every frame with PyAV, keeps 64 evenly spaced ones and saves them compressed, one video after the
@@ -28,6 +29,7 @@ from rfm.ingest.pipeline import ingest
 from rfm.ingest.videos import video_episodes
 
 FRAMES = 64
+FORMS = ("compressed", "jpeg", "stored")
 BUNDLED = Path(__file__).parents[1] / "data" / "metaworld_mini"
 
 
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--distinct", type=int, default=20)
     parser.add_argument("--workers", type=int, nargs="*", default=[1])
+    parser.add_argument("--forms", nargs="*", choices=FORMS, default=list(FORMS))
     parser.add_argument("--baseline_episodes", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -46,7 +49,7 @@ def main() -> None:
         baseline = options.baseline_episodes / apart(plain_loop, folder, options.baseline_episodes)[0]
         print(f"PyAV and savez_compressed: {baseline:.1f} episodes/s")
         for workers in options.workers:
-            for form in ("compressed", "jpeg", "stored"):
+            for form in options.forms:
                 for count in sorted({options.episodes // 10, options.episodes}):
                     seconds, memory = apart(ours, folder, count, form, workers)
                     rate = count / seconds / workers
