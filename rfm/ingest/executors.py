@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rfm.errors import ConfigError, MissingExtraError, RfmError
@@ -87,19 +88,27 @@ EXECUTORS: dict[str, Callable[[Callable[[Any], Any], Iterable[Any], int], Iterat
 
 def _connect(ray: Any, workers: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS", "auto")
-    _check_reachable(address)
+    address = os.environ.get("RAY_ADDRESS") or _cluster_here() or "local"
     quiet = {"logging_level": "warning", "log_to_driver": False}
+    if address == "local":
+        ray.init(address=address, num_cpus=workers, include_dashboard=False, **quiet)
+        return
+    _check_reachable(address)
     try:
-        if address != "local":
-            ray.init(address=address, **quiet)
-            return
+        ray.init(address=address, **quiet)
     except ConnectionError as error:
-        if address != "auto":
-            raise ConfigError(
-                f"RAY_ADDRESS must be a Ray cluster's, but connecting to {address} gives: {error}"
-            ) from error
-    ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+        raise ConfigError(f"RAY_ADDRESS must be a Ray cluster's, but connecting to {address} gives: {error}") from error
+
+
+def _cluster_here() -> str | None:
+    """Return the address of the cluster that runs on this machine; Ray itself waits for minutes for one that died."""
+    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # where `ray start` writes it
+    try:
+        address = noted.read_text(encoding="utf-8").strip()
+        _check_reachable(address)
+    except (OSError, ConfigError):
+        return None
+    return address or None
 
 
 def _check_reachable(address: str) -> None:

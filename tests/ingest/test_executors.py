@@ -1,4 +1,5 @@
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from robot_datasets import moving_square, write_video
 
 from rfm.cli import run_command
 from rfm.errors import ConfigError, MissingExtraError, RfmError
+from rfm.ingest import executors
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.executors import run_local, run_ray
 
@@ -79,3 +81,15 @@ def test_jobs_are_taken_as_there_is_room() -> None:
 def test_a_killed_worker_ends_the_run_and_says_what_to_do() -> None:
     with pytest.raises(RfmError, match="one was killed, maybe for lack of memory: give the same command again"):
         list(run_local(os._exit, [1] * 4, 2))
+
+
+def test_a_cluster_that_died_is_passed_over(tmp_path, monkeypatch):
+    noted = tmp_path / "ray" / "ray_current_cluster"
+    noted.parent.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert executors._cluster_here() is None
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        noted.write_text(address)
+        assert executors._cluster_here() == address
+    assert executors._cluster_here() is None
