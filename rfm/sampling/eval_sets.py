@@ -27,11 +27,12 @@ from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips import Clips, evenly
 from rfm.sampling.material import PairDraw, ScoreDraw
-from rfm.sampling.pools import Steps, barred
+from rfm.sampling.pools import Steps
 from rfm.sampling.progress import SUCCESSFUL, Progress
 from rfm.sampling.quality_pairs import EveryQualityPair
 from rfm.sampling.quotas import Quotas
 from rfm.sampling.random import RowRandom, permute
+from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 VIDEOS_PER_TASK = 10
@@ -52,12 +53,11 @@ class EvalSet:
         seed: int,
         cutoffs: Mapping[str, float] | None = None,
     ):
-        keep = catalog.num_frames >= max(settings.min_frames_per_trajectory, 2)
-        self.catalog = catalog if keep.all() else catalog.select(keep)
-        self.left_out = int((~keep).sum())
+        usable = Usable(catalog, max(settings.min_frames_per_trajectory, 2))
+        self.catalog, self.left_out = usable.catalog, usable.left_out
         self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
         self._settings, self._seed = settings, seed
-        self._questions = SETS[name](self.catalog, self.progress, settings, limit, seed)
+        self._questions = SETS[name](usable, self.progress, settings, limit, seed)
         self.existing = self._questions.existing
         """How many questions there are; `quotas.total` of them are taken."""
         if not self.existing:
@@ -110,7 +110,8 @@ class _Prefixes:
     needs = "episodes of which every frame has a progress (successful, or recorded)"
     unit = "the prefixes of one episode"
 
-    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+    def __init__(self, usable: Usable, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        catalog = usable.catalog
         self._catalog, self._width = catalog, settings.max_frames
         members = np.flatnonzero(progress.known)
         group = catalog.source_code[members].astype(np.int64) * (int(catalog.task_code.max(initial=0)) + 1)
@@ -136,7 +137,8 @@ class _Ranking:
     unit = "one episode"
     smallest = 1
 
-    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+    def __init__(self, usable: Usable, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        catalog = usable.catalog
         self._catalog, self._width = catalog, settings.max_frames
         able = (catalog.quality >= 0) & progress.known_at_end
         held = np.zeros((int(catalog.task_code.max(initial=0)) + 1, 3), bool)
@@ -157,7 +159,8 @@ class _Confusion:
     needs = "successful episodes of two tasks"
     unit = "a video with every instruction"
 
-    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+    def __init__(self, usable: Usable, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        catalog = usable.catalog
         self._catalog, self._width = catalog, settings.max_frames
         members = np.flatnonzero(catalog.quality == SUCCESSFUL)
         task = catalog.task_code[members]
@@ -165,7 +168,7 @@ class _Confusion:
         self._told = catalog.text_code[members[first]]
         order = in_turn(seed, "confusion", task, task * 0)
         self._order = members[order]
-        self._steps = _instructions_left_out(catalog, self._order, self._tasks)
+        self._steps = _instructions_left_out(usable, self._order, self._tasks)
         tasks, videos = len(self._tasks), len(members)
         held = tasks - self._steps.width
         held[held < 2] = 0  # a video with its own instruction alone tells nothing
@@ -189,10 +192,10 @@ class _Confusion:
         return ScoreDraw(text, _whole(self._catalog, trajectory, self._width)), own
 
 
-def _instructions_left_out(catalog: Catalog, videos: Int64[np.ndarray, " v"], tasks: Int64[np.ndarray, " t"]) -> Steps:
+def _instructions_left_out(usable: Usable, videos: Int64[np.ndarray, " v"], tasks: Int64[np.ndarray, " t"]) -> Steps:
     """Return the places among `tasks` of those that each video's preference group has besides its own."""
-    pairs = barred(catalog.task_code, catalog.preference_group)
-    place = np.full(len(catalog), -1, np.int64)
+    pairs = usable.barred
+    place = np.full(len(usable.catalog), -1, np.int64)
     place[videos] = np.arange(len(videos))
     asked = (place[pairs.trajectory] >= 0) & np.isin(pairs.task, tasks)
     video, task = place[pairs.trajectory[asked]], np.searchsorted(tasks, pairs.task[asked])
@@ -207,7 +210,8 @@ class _Quality:
     unit = "one pair"
     smallest = 1
 
-    def __init__(self, catalog: Catalog, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+    def __init__(self, usable: Usable, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        catalog = usable.catalog
         self._catalog, self._width = catalog, settings.max_frames
         eligible = np.ones(len(catalog), bool)
         self._pairs = EveryQualityPair(catalog, eligible, settings.partial_success_threshold)
@@ -229,7 +233,7 @@ class _Quality:
         return PairDraw(self._catalog.text_code[better], *clips)
 
 
-SETS: Mapping[str, Callable[[Catalog, Progress, DataConfig, int | None, int], _Questions]] = MappingProxyType(
+SETS: Mapping[str, Callable[[Usable, Progress, DataConfig, int | None, int], _Questions]] = MappingProxyType(
     {"prefixes": _Prefixes, "ranking": _Ranking, "confusion": _Confusion, "quality": _Quality}
 )
 """By the names that `--eval_set` takes and `data_gen_strategy` carries."""

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from rfm.sampling.clips import Clips
-from rfm.sampling.pools import Barred, Groups, Pool, barred
+from rfm.sampling.pools import Groups, Pool
 from rfm.sampling.progress import Progress
 from rfm.sampling.random import RowRandom
+from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 
@@ -47,7 +48,7 @@ ScoreStrategy = Callable[[RowRandom], ScoreDraw]
 class Material:
     """A catalog with the settings that all strategies share."""
 
-    catalog: Catalog
+    usable: Usable
     progress: Progress
     max_frames: int
     gap: float
@@ -65,6 +66,11 @@ class Material:
     """How many times as often each trajectory is drawn as the one that a question is about; None: all alike."""
     served: Bool[np.ndarray, " n"] | None = None
     """The trajectories that questions are about; all where None."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The trajectories to draw from."""
+        return self.usable.catalog
 
     @cached_property
     def frames(self) -> Int64[np.ndarray, " n"]:
@@ -103,12 +109,7 @@ class Material:
 
     def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:
         """Return the pool of `members` with at least two frames."""
-        return Pool(self._by_source, self._by_task, members & self.several, weights, self.barred)
-
-    @cached_property
-    def barred(self) -> Barred:
-        """Videos that have a score of their own for another task's instruction."""
-        return barred(self.catalog.task_code, self.catalog.preference_group)
+        return Pool(self._by_source, self._by_task, members & self.several, weights, self.usable.barred)
 
     @cached_property
     def _by_task(self) -> Groups:

@@ -25,6 +25,7 @@ from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
 from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, SHARES
+from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 
@@ -41,14 +42,13 @@ class Sampler:
         eval_mode: bool = False,
         cutoffs: Mapping[str, float] | None = None,
     ):
-        keep = catalog.num_frames >= max(settings.min_frames_per_trajectory, 1)
-        self.catalog = catalog if keep.all() else catalog.select(keep)
-        self.left_out = int((~keep).sum())
+        usable = Usable(catalog, max(settings.min_frames_per_trajectory, 1))
+        self.catalog, self.left_out = usable.catalog, usable.left_out
         self._settings = settings
         self._seed = seed
         self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
         self._material = Material(
-            self.catalog,
+            usable,
             self.progress,
             max_frames=settings.max_frames,
             gap=settings.min_progress_gap,

@@ -50,8 +50,6 @@ def question(index: dict[str, int], row: dict[str, Any]) -> tuple[Any, ...]:
 def test_every_question_is_asked_once(
     name: str, seed: int, n: int, max_frames: int, tasks: int, sources: int, recorded: bool, prefixes: int, groups: int
 ) -> None:
-    # open: with preference groups `confusion` and this enumeration differ by a question (seed 3, n 58, 6 tasks)
-    groups = 0 if name == "confusion" else groups
     catalog = random_catalog(seed, n, tasks=tasks, sources=sources, recorded=recorded, groups=groups)
     expected = expected_eval_rows(catalog, name, max_frames, prefixes)
     if not expected:

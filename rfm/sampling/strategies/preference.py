@@ -93,7 +93,9 @@ def different_task(material: Material) -> PairStrategy:
         clip = _forward(material, random, "one", one, count)
         clip_of_other = _forward(material, random, "other", other, count)
         coin = random.coin("different_task/instruction")
-        coin |= material.barred.hold(material.catalog.task_code[other], one)  # `other` never has a score for `one`'s
+        coin |= material.usable.barred.hold(
+            material.catalog.task_code[other], one
+        )  # `other` never has a score for `one`'s
         text = material.catalog.text_code[np.where(coin, one, other)]
         return PairDraw(text, Clips.where(coin, clip, clip_of_other), Clips.where(coin, clip_of_other, clip))
 

@@ -1,0 +1,26 @@
+import numpy as np
+from catalogs import make_catalog
+
+from rfm.sampling.usable import Usable
+
+
+def test_an_episode_too_short_to_show_still_bars_its_instruction():
+    catalog = make_catalog(frames=[9, 1, 9, 9], tasks=[0, 1, 2, 1], groups=[5, 5, -1, -1])
+    usable = Usable(catalog, 2)
+    assert usable.left_out == 1
+    assert usable.catalog.ids.to_pylist() == ["t0", "t2", "t3"]
+    named = usable.catalog.tasks.to_pylist()
+    pairs = {(named[task], at) for task, at in zip(usable.barred.task, usable.barred.trajectory, strict=True)}
+    assert pairs == {("task1", 0)}
+
+
+def test_a_task_that_only_short_episodes_have_bars_nothing():
+    usable = Usable(make_catalog(frames=[9, 1, 9], tasks=[0, 1, 2], groups=[5, 5, -1]), 2)
+    assert not len(usable.barred.task)
+
+
+def test_where_none_is_too_short_nothing_changes():
+    catalog = make_catalog(frames=[9, 8], tasks=[0, 1], groups=[5, 5])
+    usable = Usable(catalog, 2)
+    assert usable.catalog is catalog
+    assert np.array_equal(np.sort(usable.barred.trajectory), [0, 1])
