@@ -267,7 +267,11 @@ def test_4_bits_without_their_library(fails, dataset, monkeypatch):
     [
         (["--quantization", "--lora_rank", "0"], "error: `lora_rank` must be > 0 with `quantization`, but is 0"),
         (["--learning_rate", "-1"], "error: `learning_rate` must be >= 0, but is -1.0"),
-        (["--resume_from_checkpoint", "latest"], "error: `resume_from_checkpoint` must find a checkpoint, but outputs"),
+        (
+            ["--resume_from_checkpoint", "latest"],
+            "error: `resume_from_checkpoint` must find a checkpoint, but outputs/vqa_training holds no checkpoint-*; "
+            "leave it out to train from the start",
+        ),
         (
             ["--config_overrides", "data.resized_height=33", "data.resized_width=32"],
             "must be a positive multiple of 16",
