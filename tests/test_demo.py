@@ -22,7 +22,7 @@ def test_the_demo_goes_from_videos_to_results_and_a_picture(tmp_path, monkeypatc
     results = json.loads((out / "results.json").read_text())
     assert results["total_samples"] == 24
     assert results["trained_on_share"] == 0
-    assert set(results["controls"]["blank"]) >= {"preference", "progress"}
+    assert set(results["controls"]["blank"]) == {"preference", "progress", "five_levels", "unchanged"}
     assert set(results["baselines"]) == {"constant", "random", "frame_difference"}
     assert Image.open(out / "progress.png").width > 1000
     seen = set(load_hashes(out / "model" / "final").tolist())

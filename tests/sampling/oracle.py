@@ -120,8 +120,15 @@ def check_other_task(
     assert all(steps(clip) == {1} for clip in clips)
     tasks_here = set(catalog.task_code[catalog.source_code == catalog.source_code[better]].tolist())
     if row["data_gen_strategy"] == "different_task" and catalog.source_code[better] != catalog.source_code[worse]:
-        barred = (catalog.preference_group >= 0).any()
-        assert len(tasks_here) <= 2 or not catalog.quality.all() or barred, "same source wherever one offers both"
+        alone = any(not has_partner_near(catalog, at) for at in (better, worse))  # either may be the one drawn first
+        assert len(tasks_here) <= 2 or not catalog.quality.all() or alone, "same source wherever one offers both"
+
+
+def has_partner_near(catalog: Catalog, at: int) -> bool:
+    """Whether a trajectory's source has one of another task whose group has no score for its instruction."""
+    near = np.flatnonzero((catalog.source_code == catalog.source_code[at]) & (catalog.num_frames >= 2))
+    task = int(catalog.task_code[at])
+    return any(catalog.task_code[other] != task and task not in tasks_of_group(catalog, other) for other in near)
 
 
 def check_reference(catalog: Catalog, index: dict[str, int], row: dict[str, Any], at: list[int], better: int) -> None:
