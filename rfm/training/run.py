@@ -75,6 +75,19 @@ def train(options: TrainOptions) -> Path:
     return _save_final(trainer, parts, options, data, folder)
 
 
+def _collator(
+    options: TrainOptions, encoder: ConversationEncoder, frames: FrameStore, bad_rows: BadRows
+) -> VQACollator:
+    return VQACollator(
+        encoder,
+        frames,
+        packed=options.packing,
+        blank_share=options.blank_share,
+        colour_jitter=load_config(options.config_name, options.config_overrides).data.colour_jitter,
+        bad_rows=bad_rows,
+    )
+
+
 def make_trainer(
     options: TrainOptions,
     loaded: LoadedModel,
@@ -90,16 +103,8 @@ def make_trainer(
             f"{held_out.root}; pass --datasets_root with a folder that holds both"
         )
     encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
-    jitter = load_config(options.config_name, options.config_overrides).data.colour_jitter
     bad_rows = BadRows(options.on_bad_row, Path(options.output_dir) / output_dir.BAD_ROWS)
-    collator = VQACollator(
-        encoder,
-        frames,
-        packed=options.packing,
-        blank_share=options.blank_share,
-        colour_jitter=jitter,
-        bad_rows=bad_rows,
-    )
+    collator = _collator(options, encoder, frames, bad_rows)
     rows = with_row_numbers(data.rows)
     judged = None if held_out is None else HeldOut(held_out, encoder)
     if judged is not None:
@@ -114,7 +119,7 @@ def make_trainer(
         model=loaded.model,
         args=arguments,
         data_collator=CountingCollator(collator),
-        train_dataset=with_jitter_seeds(rows, options.seed) if jitter else rows,
+        train_dataset=with_jitter_seeds(rows, options.seed) if collator.colour_jitter else rows,
         processing_class=loaded.tokenizer,
         callbacks=[ReportBadRows(bad_rows.file, len(rows))] if options.on_bad_row == SKIP else [],
         **optimizer_arguments(options, loaded.model),
