@@ -31,7 +31,7 @@ from rfm.export.options import MergeOptions
 from rfm.export.training_record import copy_record, read_record
 from rfm.model.device import resolve_device
 from rfm.model.load import ADAPTER_FILE, LoadedModel, base_of, load_model
-from rfm.model.quantization import nf4
+from rfm.model.quantization import nf4, trained_quantized
 from rfm.trajectories.staging import staged_folder
 from rfm.vqa.dataset import frames_root, load_dataset
 
@@ -100,7 +100,7 @@ def _setting(options: MergeOptions) -> _Setting:
     wanted = options.dtype
     if wanted == "auto":
         wanted = "bfloat16" if device.type == "cuda" else "float32"
-    quantized = bool(read_record(folder).options.get("quantization"))
+    quantized = trained_quantized(folder)
     return _Setting(folder, device, getattr(torch, wanted), quantized, options.trust_remote_code)
 
 
@@ -112,13 +112,8 @@ def _ask_unmerged(setting: _Setting, options: MergeOptions) -> tuple[LoadedModel
 
 
 def _load_unmerged(setting: _Setting) -> LoadedModel:
-    quantization = nf4(base_of(setting.folder), setting.dtype) if setting.quantized else None
     return load_model(
-        setting.folder,
-        dtype=setting.dtype,
-        device=None if setting.quantized else setting.device,  # bitsandbytes places weights itself
-        quantization=quantization,
-        trust_remote_code=setting.trust_remote_code,
+        setting.folder, dtype=setting.dtype, device=setting.device, trust_remote_code=setting.trust_remote_code
     )
 
 

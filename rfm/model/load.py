@@ -24,6 +24,7 @@ from rfm.model.attention import use_equal_segments
 from rfm.model.patch_embedding import use_matrix_product
 from rfm.model.pixels import accept_uint8
 from rfm.model.preprocessing import family_of, read_processor_files, read_spec
+from rfm.model.quantization import is_quantized, nf4, trained_quantized
 
 ADAPTER_FILE = "adapter_config.json"
 BASE_FOLDER = "base"
@@ -82,7 +83,9 @@ def load_model(
             loaded = _adapter(folder, trust_remote_code, trainable, options)
         else:
             loaded = _full(str(name), trust_remote_code, options)
-    return loaded if device is None else replace(loaded, model=loaded.model.to(device))
+    if device is None or is_quantized(loaded.model):  # bitsandbytes places 4-bit weights itself
+        return loaded
+    return replace(loaded, model=loaded.model.to(device))
 
 
 def _new_tiny(name: str, seed: int, texts: Iterable[str]) -> LoadedModel:
@@ -121,7 +124,10 @@ def _weights(name: str, trust_remote_code: bool, options: dict[str, Any]) -> Any
 def _adapter(folder: Path, trust_remote_code: bool, trainable: bool, options: dict[str, Any]) -> LoadedModel:
     from peft import PeftModel  # half a second to import, and only adapters need it
 
-    base = _full(base_of(folder), trust_remote_code, options)
+    named = base_of(folder)
+    if trained_quantized(folder) and "quantization_config" not in options:  # on other weights it is another model
+        options = {**options, "quantization_config": nf4(named, options["dtype"])}
+    base = _full(named, trust_remote_code, options)
     model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False)
     tokenizer = load_tokenizer(str(folder), trust_remote_code)
     return replace(base, model=model, tokenizer=tokenizer, name=str(folder), form=InputFormat.load(folder))

@@ -6,7 +6,9 @@ Source: QLoRA (arXiv:2305.14314), section 3: NF4 with double quantization. The s
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ import torch
 from rfm.errors import ConfigError, MissingExtraError
 
 SKIPPED = ["model.visual", "lm_head"]
+FILE = "quantization.json"
+"""Beside an adapter's weights: that it was trained on 4-bit weights, which `adapter_config.json` does not say."""
 
 
 def nf4(model_name: str, dtype: torch.dtype) -> Any:
@@ -37,6 +41,21 @@ def nf4(model_name: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
         llm_int8_skip_modules=SKIPPED,
     )
+
+
+def is_quantized(model: Any) -> bool:
+    """Tell whether a model, or the base of an adapter, has 4-bit weights."""
+    return any(type(module).__name__ == "Linear4bit" for module in model.modules())
+
+
+def mark_quantized(folder: Path) -> None:
+    """Note in an adapter's folder that it belongs to 4-bit weights."""
+    (folder / FILE).write_text(json.dumps({"base_weights": "nf4"}) + "\n", encoding="utf-8")
+
+
+def trained_quantized(folder: Path) -> bool:
+    """Tell whether an adapter belongs to 4-bit weights."""
+    return (folder / FILE).is_file()
 
 
 def check_quantized(model: Any) -> None:

@@ -1,4 +1,7 @@
-"""What a checkpoint needs beside weights: tokenizer, preprocessing files, `rfm_config.json`, `trained_on.npy`."""
+"""What a checkpoint needs beside weights: tokenizer, preprocessing files, `rfm_config.json`, `trained_on.npy`.
+
+And for an adapter on 4-bit weights the note that it is one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from jaxtyping import UInt64
 
 from rfm.batch.input_format import InputFormat
 from rfm.model.load import LoadedModel
+from rfm.model.quantization import is_quantized, mark_quantized
 from rfm.vqa.provenance import save_hashes
 
 
@@ -22,3 +26,5 @@ class CheckpointParts:
         """Write all of it into a folder with weights."""
         self.loaded.save_processor(folder, self.form)
         save_hashes(folder, self.trajectories)
+        if is_quantized(self.loaded.model):
+            mark_quantized(folder)

@@ -13,6 +13,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.cli import run_command
 from rfm.model.load import load_model
 from rfm.model.lora import add_lora
+from rfm.model.quantization import is_quantized
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,18 @@ def test_full_adapter_and_merged_checkpoints(place, tmp_path):
         assert one == pytest.approx(other, abs=1e-5)
     assert any(np.abs(one - other).max() > 1e-3 for one, other in zip(full, adapter, strict=True))
     assert "calibration" in results
+
+
+def test_an_adapter_on_4_bit_weights(place, tmp_path):
+    pytest.importorskip("bitsandbytes", reason="4-bit weights need bitsandbytes, of the extra `quantization`")
+    words = ["--dataset_path", place / "vqa_0", "--model_name", "tiny-64", "--quantization", "--max_steps", "1"]
+    words += ["--output_dir", tmp_path, "--save_steps", "1", "--report_to", "none", "--dataloader_num_workers", "0"]
+    assert run_command(("train",), [str(word) for word in words], "rfm train") == 0
+    results, probabilities = evaluate(place, tmp_path / "final", tmp_path, "--device", "cpu")
+    assert results["preference"]["count"] + results["progress"]["count"] == len(probabilities) == 6
+    assert [one.sum() for one in probabilities] == pytest.approx([1] * 6)
+    for name in ("final", "checkpoint-1"):
+        assert is_quantized(load_model(tmp_path / name).model), "on full weights it would be another model"
 
 
 def test_tiny_by_name_and_a_gpu_that_is_not_there(place, tmp_path, caplog):

@@ -152,11 +152,12 @@ def test_an_adapter_on_4_bit_weights_is_merged_into_those(dataset, tmp_path):
             weight.data = torch.randn(weight.shape, generator=generator) * 0.05
     adapted.save_pretrained(str(folder))
     processor.save_processor(folder, InputFormat(32, 32))
-    write_record(folder, {"quantization": True}, str(dataset), 8, {})
+    write_record(folder, {}, str(dataset), 8, {})
+    quantization.mark_quantized(folder)
     agreement = merge(options(folder, tmp_path / "merged"))
     assert agreement.relative < 1e-3
     assert "quantization_config" not in json.loads((tmp_path / "merged" / "config.json").read_text())
-    write_record(folder, {"quantization": False}, str(dataset), 8, {})  # the original weights are another model
+    (folder / quantization.FILE).unlink()  # the original weights are another model
     other = merge(options(folder, tmp_path / "other"))
     assert other.largest_difference < 1e-4
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("merged", "other"))
@@ -168,7 +169,8 @@ def test_without_bitsandbytes_a_4_bit_adapter_says_what_it_needs(adapter, datase
     copy = tmp_path / "copy"
     shutil.copytree(adapter, copy)
     shutil.copytree(adapter.parent / "base", tmp_path / "base")
-    write_record(copy, {"quantization": True}, str(dataset), 8, {})
+    write_record(copy, {}, str(dataset), 8, {})
+    quantization.mark_quantized(copy)
     monkeypatch.setattr(quantization, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match="`quantization` needs bitsandbytes, which is not installed"):
         merge(options(copy, tmp_path / "merged"))
