@@ -26,7 +26,7 @@ class Slot:
     """One clip of every row; `trajectory` is -1 where a row has none in this slot."""
 
     trajectory: Int64[np.ndarray, " m"]
-    indices: Int64[np.ndarray, "m K"]
+    indices: Int32[np.ndarray, "m K"]
     count: Int64[np.ndarray, " m"]
     end_progress: Float32[np.ndarray, " m"]
 
@@ -70,7 +70,7 @@ class Canvas:
         self._slots = tuple(
             Slot(
                 np.full(rows, -1, np.int64),
-                np.full((rows, width), -1, np.int64),
+                np.full((rows, width), -1, np.int32),
                 np.zeros(rows, np.int64),
                 np.full(rows, np.nan, np.float32),
             )

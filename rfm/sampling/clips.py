@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int32, Int64
 
 _EPSILON = 1e-9  # lifts x.5 that came out as x.4999… so that values one apart always round to different frames
 
@@ -21,17 +21,17 @@ class Clips:
     """A block of clips: trajectory number, shown frames (0-based) and how many of the K columns are used."""
 
     trajectory: Int64[np.ndarray, " m"]
-    indices: Int64[np.ndarray, "m K"]
+    indices: Int32[np.ndarray, "m K"]
     count: Int64[np.ndarray, " m"]
 
     def end(self) -> Int64[np.ndarray, " m"]:
         """Return the last shown frame of each clip."""
-        return self.indices[np.arange(len(self.count)), self.count - 1]
+        return self.indices[np.arange(len(self.count)), self.count - 1].astype(np.int64)
 
     def lowest(self) -> Int64[np.ndarray, " m"]:
         """Return the lowest frame number of each clip."""
-        shown = np.where(self.indices >= 0, self.indices, np.iinfo(np.int64).max)
-        return np.asarray(shown.min(axis=1))
+        shown = np.where(self.indices >= 0, self.indices, np.iinfo(np.int32).max)
+        return shown.min(axis=1).astype(np.int64)
 
     @staticmethod
     def where(first: np.ndarray, a: Clips, b: Clips) -> Clips:
@@ -52,7 +52,7 @@ def evenly(
 ) -> Clips:
     """Return straight paths from `start` to `end`, forwards or backwards, `count` >= 2 frames each."""
     step = (end - start) / np.maximum(count - 1, 1)
-    return _clips(trajectory, start[:, None] + np.arange(width) * step[:, None], count)
+    return _clips(trajectory, _nearest(start[:, None] + np.arange(width) * step[:, None]), count)
 
 
 def bounce(
@@ -66,7 +66,7 @@ def bounce(
     """Return paths that go forward, turn back at shown frame number `turn`, and reach `end`; `step` frames apart."""
     peak = end + (count - 1 - turn) * step
     away = np.abs(np.arange(width) - turn[:, None])
-    return _clips(trajectory, peak[:, None] - away * step[:, None], count)
+    return _clips(trajectory, _nearest(peak[:, None] - away * step[:, None]), count)
 
 
 def shaped(
@@ -77,15 +77,14 @@ def shaped(
     count: Int64[np.ndarray, " m"],
 ) -> Clips:
     """Return paths `start + shape * (end - start)`; a shape is 0 at its first frame and 1 at its last."""
-    way = (end - start)[:, None]
+    way = (end - start).astype(np.int32)[:, None]
     offset = _nearest(shape * np.abs(way)) * np.sign(way)
-    return _clips(trajectory, start[:, None] + offset, count)
+    return _clips(trajectory, start.astype(np.int32)[:, None] + offset, count)
 
 
-def _clips(trajectory: np.ndarray, path: np.ndarray, count: np.ndarray) -> Clips:
-    used = np.arange(path.shape[1]) < count[:, None]
-    return Clips(trajectory, np.where(used, _nearest(path), -1), count)
+def _clips(trajectory: np.ndarray, path: Int32[np.ndarray, "m K"], count: np.ndarray) -> Clips:
+    return Clips(trajectory, np.where(np.arange(path.shape[1]) < count[:, None], path, np.int32(-1)), count)
 
 
-def _nearest(x: np.ndarray) -> Int64[np.ndarray, "..."]:
-    return np.floor(x + (0.5 + _EPSILON)).astype(np.int64)
+def _nearest(x: np.ndarray) -> Int32[np.ndarray, "..."]:
+    return np.floor(x + (0.5 + _EPSILON)).astype(np.int32)

@@ -9,7 +9,7 @@ from rfm.sampling.episode_pairs import choose
 from rfm.sampling.progress import Curves
 from rfm.sampling.random import RowRandom
 
-_FAR, _SAME = np.float32(np.inf), np.float32(1e-7)
+_UNKNOWN, _SAME = np.float32(np.nan), np.float32(1e-7)
 
 
 def draw_end(
@@ -21,12 +21,12 @@ def draw_end(
     every row must have an allowed frame.
     """
     known = allowed & ~np.isnan(curves.progress)
-    usable = np.where(known.any(axis=1, keepdims=True), known, allowed)
-    progress = np.where(known, curves.progress, np.float32(0))
-    low = np.where(usable, progress, _FAR).min(axis=1)
-    high = np.where(usable, progress, -_FAR).max(axis=1)
+    progress = np.where(known, curves.progress, _UNKNOWN).T.copy()  # by frame: reductions then run over whole rows
+    low, high = np.fmin.reduce(progress, axis=0), np.fmax.reduce(progress, axis=0)
     wanted = low + random.uniform(f"{stream}/progress").astype(np.float32) * (high - low)
-    miss = np.where(usable, np.abs(progress - wanted[:, None]), _FAR)
-    nearest = miss <= miss.min(axis=1, keepdims=True) + _SAME
+    miss = np.abs(progress - wanted)
+    nearest = (miss <= np.fmin.reduce(miss, axis=0) + _SAME).T.copy()
+    unknown = np.isnan(low)
+    nearest[unknown] = allowed[unknown]
     column = choose(nearest, random.uniform(f"{stream}/frame"))
     return curves.frames[np.arange(len(column)), column]

@@ -101,7 +101,7 @@ class EpisodePairs:
 
     def draw(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> tuple[Clips, Clips]:
         """Return (further, less far) clips of each trajectory: the first ends at more progress."""
-        clips = [np.empty((len(trajectory), self._width), np.int64) for _ in range(2)]
+        clips = [np.empty((len(trajectory), self._width), np.int32) for _ in range(2)]
         count = np.empty(len(trajectory), np.int64)
         kind = self._progress.kinds.of[trajectory]
         for tier, cells in enumerate(self._tiers):
@@ -185,9 +185,12 @@ class EpisodePairs:
 
 def choose(allowed: Bool[np.ndarray, "m c"], ticket: Float64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
     """Return a column of each row, uniformly among those allowed; at least one must be."""
-    rank = np.cumsum(allowed, axis=1, dtype=np.int32)
-    wanted = np.minimum((ticket * rank[:, -1]).astype(np.int32), rank[:, -1] - 1)
-    return np.asarray((rank > wanted[:, None]).argmax(axis=1))
+    rows, width = allowed.shape
+    places = np.flatnonzero(allowed)
+    past = np.searchsorted(places, np.arange(1, rows + 1) * width)
+    count = np.diff(past, prepend=0)
+    wanted = np.minimum((ticket * count).astype(np.int64), count - 1)
+    return np.asarray(places[past - count + wanted] - np.arange(rows) * width)
 
 
 def _start(share: np.ndarray | float, n: np.ndarray) -> Int64[np.ndarray, " m"]:

@@ -102,7 +102,7 @@ class Progress:
         if len(self.kinds.members) > LARGEST_TABLE:
             return self._curves(trajectory)
         kind = self.kinds.of[trajectory]
-        return Curves(self._table.frames[kind], self._table.progress[kind])
+        return Curves(self._table.frames.take(kind, axis=0), self._table.progress.take(kind, axis=0))
 
     @cached_property
     def _table(self) -> Curves:

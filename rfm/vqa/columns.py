@@ -93,19 +93,20 @@ def _prompts(drawer: Drawer, block: Block, discrete: bool) -> pa.Array:
 def _clip_columns(drawer: Drawer, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
     if not used.any():
         return {field.name: pa.nulls(len(used), field.type) for field in _clip_fields(prefix)}
-    catalog = drawer.catalog
-    at = np.where(used, slot.trajectory, 0)
-    rows = pa.array(at, mask=~used)
-    quality = catalog.quality[at].astype(np.int8)
-    shape = np.concatenate([slot.count[:, None], catalog.frames_shape[at][:, 1:]], axis=1).astype(np.int32)
-    unknown = ~used | np.isnan(slot.end_progress)
+    catalog, null = drawer.catalog, ~used
+    trajectory = slot.trajectory[used]
+    rows = pa.array(np.where(used, slot.trajectory, 0), mask=null)
+    quality = np.full(len(used), -1, np.int8)
+    quality[used] = catalog.quality[trajectory]
+    shape = catalog.frames_shape[trajectory].astype(np.int32)
+    shape[:, 0] = slot.count[used]
     return {
         f"{prefix}npz_path": catalog.frames_path.take(rows),
-        f"{prefix}frame_indices": _ragged(slot.indices, np.where(used, slot.count, 0), ~used, np.int32),
-        f"{prefix}frames_shape": _ragged(shape, np.where(used, 4, 0), ~used, np.int32),
+        f"{prefix}frame_indices": _ragged(slot.indices, np.where(used, slot.count, 0), null, np.int32),
+        f"{prefix}frames_shape": _lists(shape.ravel(), np.where(used, 4, 0), null),
         f"{prefix}trajectory_id": catalog.ids.take(rows),
-        f"{prefix}quality_label": _QUALITY.take(pa.array(quality, mask=~used | (quality < 0))),
-        f"{prefix}end_progress": pa.array(slot.end_progress, mask=unknown),
+        f"{prefix}quality_label": _QUALITY.take(pa.array(quality, mask=quality < 0)),
+        f"{prefix}end_progress": pa.array(slot.end_progress, mask=null | np.isnan(slot.end_progress)),
     }
 
 
@@ -119,8 +120,14 @@ def _targets(block: Block, used: np.ndarray) -> pa.Array:
 def _ragged(table: np.ndarray, count: np.ndarray, null: np.ndarray, dtype: type) -> pa.ListArray:
     """Return the first `count` values of each row of `table` as a list array."""
     used = np.arange(table.shape[1]) < count[:, None]
-    offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(table[used].astype(dtype)), mask=pa.array(null))
+    return _lists(table[used].astype(dtype, copy=False), count, null)
+
+
+def _lists(values: np.ndarray, count: np.ndarray, null: np.ndarray) -> pa.ListArray:
+    """Return `values` cut into lists of `count` each."""
+    offsets = np.zeros(len(count) + 1, np.int32)
+    np.cumsum(count, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=pa.array(null))
 
 
 def _take(words: Iterable[str], code: np.ndarray) -> pa.Array:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ class DatasetWriter:
         temporary.replace(self.partial / _shard_name(self.journal.shards))
         self.journal.shards += 1
         self.journal.rows += sum(batch.num_rows for batch in batches)
-        write_json(self.partial / "journal.json", asdict(self.journal))
+        write_json(self.partial / "journal.json", vars(self.journal))
 
 
 def check_vacant(output: Path, overwrite: bool) -> None:
@@ -166,10 +167,16 @@ def in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[li
 
 def write_arrow(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     """Write the rows of one file of a dataset."""
-    schema = SCHEMA.with_metadata(datasets.Features.from_arrow_schema(SCHEMA).arrow_schema.metadata)
+    schema = _stored_schema()
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
         for batch in batches:
             stream.write_batch(batch.replace_schema_metadata(schema.metadata))
+
+
+@cache
+def _stored_schema() -> pa.Schema:
+    """Return the schema with what `datasets` notes in it about its types."""
+    return SCHEMA.with_metadata(datasets.Features.from_arrow_schema(SCHEMA).arrow_schema.metadata)
 
 
 def write_description(folder: Path, names: list[str], config: dict[str, Any]) -> None:

@@ -161,7 +161,7 @@ def _rewound_backwards(material: Material, random: RowRandom, trajectory: np.nda
     known_places = (curves.frames >= 1) & (curves.frames <= last[:, None])
     end = draw_end(random, "late end", curves, known_places)
     clips = _turning(material, random, trajectory, last - end)
-    return replace(clips, indices=np.where(clips.indices >= 0, last[:, None] - clips.indices, -1))
+    return replace(clips, indices=np.where(clips.indices >= 0, last.astype(np.int32)[:, None] - clips.indices, -1))
 
 
 def _turning(material: Material, random: RowRandom, trajectory: np.ndarray, end: Int64[np.ndarray, " m"]) -> Clips:
