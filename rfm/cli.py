@@ -166,9 +166,9 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
         console().print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except OSError as error:
-        if error.errno not in _FULL:
+        if (text := _refused(error)) is None:
             raise
-        console().print(f"error: {_full(error)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console().print(f"error: {text}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console().print("interrupted; the same command goes on where it can", style="bold red")
@@ -177,6 +177,28 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_RIGHTS = "must be open to this user, but is not ({}); change its rights, or name another"
+_REFUSALS = {
+    errno.ENOENT: "must exist, but does not ({}); name another",
+    errno.ENOTDIR: "must lie in a folder, but a part of its path is a file ({}); name another",
+    errno.EISDIR: "must be a file, but is a folder ({}); name another",
+    errno.EEXIST: "must be free, but is taken ({}); name another",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "must lie on a disk that can be written to, but does not ({}); name another",
+    errno.ENAMETOOLONG: "must have a shorter name ({}); name another",
+    errno.ELOOP: "must lead to a file, but its links lead in a circle ({}); name another",
+}
+"""What is wrong with a path that the system refuses."""
+
+
+def _refused(error: OSError) -> str | None:
+    """Return what is wrong with the disk or a path, None for any other failure of the system."""
+    if error.errno in _FULL:
+        return _full(error)
+    if error.errno not in _REFUSALS or not error.filename:
+        return None
+    return f"{os.fsdecode(error.filename)} {_REFUSALS[error.errno].format(error.strerror)}"
 
 
 def _full(error: OSError) -> str:

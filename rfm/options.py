@@ -38,6 +38,9 @@ def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) ->
     for field in fields:
         _add(parser, field, hints[field.name], replaced)
     values = vars(parser.parse_args(arguments))
+    empty = [field.name for field in fields if field.name not in replaced and _is_empty(values[field.name], field)]
+    if empty:
+        raise ConfigError("\n".join(f"`{name}` must not be empty; give it a value, or leave it out" for name in empty))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return cls(**values)
@@ -53,6 +56,11 @@ def _replaced(fields: Sequence[dataclasses.Field[Any]], arguments: Sequence[str]
         for field in fields
         if "instead_of" in field.metadata and f"--{field.name}" in given
     }
+
+
+def _is_empty(value: Any, field: dataclasses.Field[Any]) -> bool:
+    """Whether a text was given that says nothing; as a path it would be the folder one happens to be in."""
+    return (value == "" and field.default != "") or (isinstance(value, list) and "" in value)
 
 
 def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any, replaced: set[str]) -> None:

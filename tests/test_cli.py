@@ -1,5 +1,6 @@
 import errno
 import importlib
+import os
 import runpy
 import subprocess
 import sys
@@ -91,6 +92,25 @@ def test_a_full_disk_is_one_message_and_status_1(command, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith("error: there must be room on the disk for /data/x.arrow, but there is none left (No space")
     assert "give the command again: it goes on where it can" in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOTDIR, "error: a/b must lie in a folder, but a part of its path is a file (Not a directory); name an"),
+        (errno.EACCES, "error: a/b must be open to this user, but is not (Permission denied); change its rights, or"),
+        (errno.EROFS, "error: a/b must lie on a disk that can be written to, but does not (Read-only file system); na"),
+        (errno.ENAMETOOLONG, "error: a/b must have a shorter name (File name too long); name another"),
+        (errno.EISDIR, "error: a/b must be a file, but is a folder (Is a directory); name another"),
+        (errno.EEXIST, "error: a/b must be free, but is taken (File exists); name another"),
+    ],
+)
+def test_a_path_that_the_system_refuses_is_one_message_and_status_1(command, capsys, number, expected):
+    def refuse(_options):
+        raise OSError(number, os.strerror(number), "a/b")
+
+    assert command(refuse)() == 1
+    assert capsys.readouterr().err.startswith(expected)
 
 
 def test_another_failure_of_the_system_keeps_its_traceback(command):

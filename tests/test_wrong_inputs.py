@@ -115,6 +115,10 @@ def of(world: Path, *more: str) -> tuple[str, ...]:
     ("flags", "expected"),
     [
         (["--num_samples", "0"], "error: `num_samples` must be at least 1, but is 0"),
+        (["--num_samples", "9" * 20], "error: `num_samples` must be at most 2147483647, but is 99999999999999999999"),
+        (["--num_epochs", "9" * 20], "error: `num_epochs` must be at most 2147483647, but is 99999999999999999999"),
+        (["--seed", "-1"], "error: `seed` must be at least 0, but is -1"),
+        (["--config_name", ""], "error: `config_name` must not be empty; give it a value, or leave it out"),
         (["--config_name", "confg"], "error: `config_name` must name a configuration in rfm/configs (config)"),
         (["--config_overrides", "data.max_frmes=8"], "the nearest is 'data.max_frames'"),
         (["--config_overrides", "data.max_frames=many"], "could not be converted to Integer"),
@@ -160,6 +164,40 @@ def test_an_output_that_exists(fails, world, dataset, tmp_path):
     assert "must be free for a new dataset, but holds `processed_dataset`: use --overwrite to replace it" in fails(
         INGEST, folder, "--output", "out"
     )
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/deep"])
+def test_an_output_below_a_file(fails, world, tmp_path, place):
+    (tmp_path / "taken").touch()
+    folder = manifest(tmp_path / "videos", {"path": "a.mp4", "task": "t"})
+    (folder / "a.mp4").touch()
+    assert "must lie in a folder, but a part of its path is a file" in fails(INGEST, folder, "--output", place)
+    if "/" in place:
+        seen = fails(GENERATE, "--output_path", place, "--config_overrides", *of(world))
+        assert "must lie in a folder, but a part of its path is a file" in seen
+
+
+def test_a_path_that_a_script_left_empty(fails, world, dataset):
+    assert "error: `output_path` must not be empty; give it a value, or leave it out" in fails(
+        GENERATE, "--output_path", "", "--overwrite", "--config_overrides", *of(world)
+    )
+    assert "error: `folder` must not be empty" in fails(INGEST, "", "--output", "out")
+    assert "error: `datasets` must not be empty" in fails(("stats",), dataset, "")
+
+
+@pytest.mark.parametrize("key", ["split_file", "dataset_success_cutoff_file"])
+def test_a_file_of_settings_that_is_no_text(fails, world, tmp_path, key):
+    (tmp_path / "bytes").write_bytes(b"\xa1\x84\xff" * 999)
+    seen = fails(GENERATE, "--output_path", "vqa", "--config_overrides", *of(world, f"data.{key}=bytes"))
+    assert f"error: `data.{key}` bytes must be" in seen
+    assert "text" in seen
+    assert len(seen) < 300
+
+
+def test_a_source_without_an_episode(fails, tmp_path):
+    (tmp_path / "cut.tfrecord").touch()
+    seen = fails(("ingest", "rlds"), "cut.tfrecord", "--output", "out")
+    assert "error: cut.tfrecord must hold episodes, but holds none" in seen
 
 
 ASKING = {

@@ -51,7 +51,9 @@ class Contest:
         if not sheets:
             return {}
         asked = controlled(self.exam, name, np.concatenate([sheet.rows for sheet in sheets]).tolist())
-        said = model.predict(asked.rows, self.batch_size, self.max_new_tokens, blank_frames=name == BLANK)
+        said = model.predict(
+            asked.rows, self.batch_size, self.max_new_tokens, blank_frames=name == BLANK, label=f"control {name}"
+        )
         truth = [sheet.flipped() for sheet in sheets] if name == SWAPPED else sheets
         predicted = parse(truth, said)
         numbers = self._beside(sheets, truth, predicted)

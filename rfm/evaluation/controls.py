@@ -29,7 +29,7 @@ from rfm.evaluation.exam import Exam
 from rfm.inference.rows import row_digest
 
 SEED = 0
-FLOOR, SWAPPED, BLANK = "floor", "swapped", "blank"
+FLOOR, SWAPPED, BLANK, OTHER_INSTRUCTION = "floor", "swapped", "blank", "other_instruction"
 
 Transform = Callable[[Exam, Row, np.random.Generator], dict[str, Any]]
 
@@ -84,7 +84,7 @@ CONTROLS: Mapping[str, Transform] = MappingProxyType(
         "shuffled": _shuffled,
         "reversed": _reversed,
         "frozen_tail": _frozen_tail,
-        "other_instruction": _other_instruction,
+        OTHER_INSTRUCTION: _other_instruction,
         SWAPPED: _swapped,
     }
 )
@@ -106,6 +106,24 @@ def controlled(exam: Exam, name: str, rows: Sequence[int], seed: int = SEED) -> 
     after: list[Row] = [change(exam, row, np.random.default_rng(int(row_digest(row, seed), 16))) for row in before]
     same = 0 if name == BLANK else sum(map(operator.eq, before, after))
     return Controlled(after, same)
+
+
+def usable_controls(exam: Exam, names: Sequence[str], *, named: bool) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the controls that can be asked of these rows, and why others can't; before a model is asked.
+
+    Raises:
+        DataError: one can't that the user named; of `all` it is left out.
+
+    """
+    if OTHER_INSTRUCTION not in names:
+        return tuple(names), {}
+    try:
+        controlled(exam, OTHER_INSTRUCTION, exam.asked.tolist())
+    except DataError as error:
+        if named:
+            raise
+        return tuple(name for name in names if name != OTHER_INSTRUCTION), {OTHER_INSTRUCTION: str(error)}
+    return tuple(names), {}
 
 
 def another_order(count: int, rng: np.random.Generator) -> np.ndarray:

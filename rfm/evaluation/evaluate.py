@@ -22,10 +22,11 @@ import numpy as np
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.baselines import BASELINES, Baseline
 from rfm.evaluation.contest import Contest, parse
+from rfm.evaluation.controls import usable_controls
 from rfm.evaluation.exam import Exam, open_exam
 from rfm.evaluation.judge import Sheet, make_sheets, unreadable_report
 from rfm.evaluation.metrics import Numbers
-from rfm.evaluation.options import EvaluateOptions
+from rfm.evaluation.options import ALL, EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
 from rfm.evaluation.prompting import GVL, Prompted, frame_alignment
@@ -66,13 +67,17 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
     if Path(options.output_path).is_dir():
         raise ConfigError(f"`output_path` must name a JSON file, but {options.output_path} is a folder")
     exam = open_exam(options.dataset_path, options.datasets_root, options.max_samples)
+    controls, left_out = usable_controls(exam, options.all_controls, named=ALL not in options.controls)
+    for name, reason in left_out.items():
+        logger.warning("--controls all goes on without %s: %s", name, reason)
     engine = open_engine(options, exam)
     engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
     overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam.dataset)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
     contest = Contest(exam, sheets, predicted, options.batch_size, options.max_new_tokens)
-    results = _results(options, exam, contest, engine)
+    results = _results(options, exam, contest, engine, controls)
+    results["not_computed"] |= left_out
     _add_probabilities(results, exam, sheets, said, _temperatures(engine, options))
     results |= _frame_alignment(options, exam, sheets, said)
     results["unreadable"] = _unreadable(exam, said)
@@ -165,19 +170,21 @@ def _add_probabilities(
             results[sheet.kind]["other_answers"] = others
 
 
-def _results(options: EvaluateOptions, exam: Exam, contest: Contest, engine: Engine) -> Numbers:
+def _results(
+    options: EvaluateOptions, exam: Exam, contest: Contest, engine: Engine, controls: Sequence[str]
+) -> Numbers:
     kinds = exam.columns["sample_type"]
     numbers, not_computed = contest.model()
     constant = contest.best_constant()
-    controls = {name: contest.control(name, engine) for name in options.all_controls}
+    judged = {name: contest.control(name, engine) for name in controls}
     return {
         "model_path": options.model_path,
         "dataset_path": options.dataset_path,
         "total_samples": len(exam),
         "sample_types": {kind: kinds.count(kind) for kind in dict.fromkeys(map(str, kinds))},
         **numbers,
-        "gap": contest.gaps(controls, constant),
-        "controls": controls,
+        "gap": contest.gaps(judged, constant),
+        "controls": judged,
         "baselines": {name: contest.baseline(name) for name in options.baselines},
         "best_constant": constant,
         "not_computed": not_computed,

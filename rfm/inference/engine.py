@@ -61,8 +61,12 @@ class Engine(ABC):
         *,
         blank_frames: bool = False,
         progress: bool = True,
+        label: str = "answering",
     ) -> list[Prediction]:
-        """Answer rows, in their order, in every process; a row whose frames can't be read says why."""
+        """Answer rows, in their order, in every process; a row whose frames can't be read says why.
+
+        `label` stands before the bar.
+        """
         if batch_size < 1 or max_new_tokens < 1:
             raise ConfigError(
                 f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}"
@@ -75,7 +79,7 @@ class Engine(ABC):
         mine = [batch for batch in batches if any(index not in known for index in batch)]
         mine = mine[self.ranks.rank :: self.ranks.size]
         with progress_bar(disable=not progress or not self.ranks.first) as bar:
-            task = bar.add_task("blank frames" if blank_frames else "answering", total=sum(map(len, mine)))
+            task = bar.add_task(label, total=sum(map(len, mine)))
             for batch in mine:
                 answers = self.answer([rows[index] for index in batch], max_new_tokens, blank_frames=blank_frames)
                 new = {index: one.to_json() for index, one in zip(batch, answers, strict=True)}

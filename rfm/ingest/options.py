@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from rfm.errors import DataError
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.pipeline import IngestSummary, ingest
@@ -81,7 +82,9 @@ def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) 
     Remote paths among the options are copied here first; a remote output is made here and uploaded.
     """
     chosen = options.pipeline()
-    episodes = adapter(localised(options))
+    episodes = list(adapter(localised(options)))
+    if not episodes:
+        raise DataError(f"{getattr(options, 'path', options.output)} must hold episodes, but holds none")
     if is_remote(options.output) and not options.output.startswith("file://"):
         summary = _ingest_to(RemoteOutput(options.output), list(episodes), chosen)
     else:

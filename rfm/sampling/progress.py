@@ -187,8 +187,11 @@ def read_cutoffs(path: str | None) -> dict[str, float]:
     file = Path(path)
     if not file.is_file():
         raise ConfigError(f"`data.dataset_success_cutoff_file` must be a CSV file, but {path!r} is none")
-    with file.open(newline="") as lines:
-        rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"`data.dataset_success_cutoff_file` {path} must be UTF-8 text, but is not") from error
+    rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
     return dict(_cutoff(row, path) for row in rows)
 
 

@@ -11,6 +11,8 @@ from rfm.vqa.split import UNITS, parse_shares
 from rfm.vqa.split_datasets import NEAR_DUPLICATES
 
 _ROOT = "data.datasets_root="
+MOST_ROWS = 2**31 - 1
+"""What the rows of one dataset are counted in; at 200,000 rows/s three hours of work."""
 
 
 class Unasked(int):
@@ -80,7 +82,10 @@ class GenerateOptions:
             f"`{name}` must be {rule}, but is {getattr(self, name)}"
             for name, good, rule in (
                 ("num_samples", self.num_samples >= 1, "at least 1"),
+                ("num_samples", self.num_samples <= MOST_ROWS, f"at most {MOST_ROWS}"),
                 ("num_epochs", self.num_epochs is None or self.num_epochs >= 1, "at least 1"),
+                ("num_epochs", (self.num_epochs or 1) <= MOST_ROWS, f"at most {MOST_ROWS}"),
+                ("seed", self.seed is None or self.seed >= 0, "at least 0"),
                 ("num_workers", self.num_workers >= 1 or self.num_workers == -1, "at least 1, or -1 for all CPUs"),
                 ("save_batch_size", self.save_batch_size >= 1 or self.save_batch_size == -1, "at least 1, or -1"),
                 ("eval_set", self.eval_set is None or self.eval_set in SETS, f"one of {', '.join(SETS)}"),

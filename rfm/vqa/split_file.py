@@ -91,6 +91,8 @@ def read_split(path: str | Path, name: str = "data.split_file") -> Split:
         split = Split(content)
         whole = content["format"] == FORMAT and assignment_hash(split.sides) == content["assignment_hash"]
         whole = whole and list(split.shares) == list(split.sides)
+    except UnicodeDecodeError as error:
+        raise DataError(f"`{name}` {file} must be a split, but is no text; make one by `rfm split`") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"`{name}` {file} must be a split, but is none ({error!r}); make one by `rfm split`") from error
     if not whole:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from worlds import make_world
 
 from rfm.errors import DataError
-from rfm.evaluation.controls import CONTROLS, another_order, controlled
+from rfm.evaluation.controls import CONTROLS, another_order, controlled, usable_controls
 from rfm.evaluation.exam import Exam, _columns, open_exam
 from rfm.evaluation.options import CONTROLS as NAMES
 from rfm.vqa.generate import GenerateOptions, generate
@@ -138,3 +138,18 @@ def test_the_dataset_on_disk_is_left_alone(exam):
     before = list(load_from_disk(str(path)))
     under(exam, "shuffled")
     assert list(load_from_disk(str(path))) == before
+
+
+def test_all_controls_go_on_without_one_that_rows_of_one_task_cannot_have(tmp_path):
+    root = make_world(tmp_path / "world", "toy_train", tasks=1)
+    overrides = (f"data.datasets_root={root}", "data.train_datasets=[toy_train]", "data.max_frames=4")
+    path = generate(GenerateOptions(output_path=str(tmp_path / "rows"), num_samples=8, config_overrides=overrides))
+    exam = open_exam(str(path))
+    usable, left_out = usable_controls(exam, NAMES, named=False)
+    assert usable == tuple(name for name in NAMES if name != "other_instruction")
+    assert left_out["other_instruction"].startswith(
+        "the control other_instruction needs another task in the dataset, but there is none beside"
+    )
+    with pytest.raises(DataError, match="leave that control out"):
+        usable_controls(exam, ("blank", "other_instruction"), named=True)
+    assert usable_controls(exam, ("blank",), named=True) == (("blank",), {})

@@ -62,7 +62,7 @@ def evaluate(dataset, model, tmp_path):
 def saying(monkeypatch, answer):
     """Let the model say `answer(row)`; everything around it stays as it is."""
 
-    def predict(self, rows, batch_size=1, max_new_tokens=10, *, blank_frames=False, progress=True):
+    def predict(self, rows, batch_size=1, max_new_tokens=10, *, blank_frames=False, progress=True, label=""):
         return [Prediction("ANS: 1" if blank_frames else answer(row)) for row in rows]
 
     monkeypatch.setattr(Predictor, "predict", predict)

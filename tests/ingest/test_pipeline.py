@@ -131,3 +131,23 @@ def test_workers_change_no_byte(tmp_path):
 def test_the_bar_shows_count_rate_and_time_left(tmp_path, capsys):
     ingest(episodes(3), tmp_path, IngestOptions(max_frames=2))
     assert re.search(r"ingest .* 3/3 [\d,.]+/s 0:00:\d\d left 0:00:00", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_recordings_in_a_folder_called_frames_are_never_deleted(tmp_path, overwrite):
+    recording = tmp_path / "drawn" / "frames" / "ep1.mp4"
+    recording.parent.mkdir(parents=True)
+    recording.write_bytes(b"precious")
+    with pytest.raises(ConfigError, match=r"drawn must be free .* holds .*ep1.mp4, which no ingest wrote and which is"):
+        ingest(episodes(1), tmp_path, IngestOptions(overwrite=overwrite))
+    assert recording.read_bytes() == b"precious"
+
+
+def test_after_a_run_that_rejected_everything_the_same_command_starts_anew(tmp_path):
+    broken = [Episode("e000", "walk", "drawn", Drawn(0), progress=(0.5,))]
+    assert ingest(broken, tmp_path, IngestOptions()).num_trajectories == 0
+    assert ingest(episodes(1), tmp_path, IngestOptions()).num_trajectories == 1
+    assert not (tmp_path / "drawn" / "rejected.jsonl").exists()
+    with pytest.raises(ConfigError, match="drawn must be free for a new dataset, but holds `processed_dataset`: use"):
+        ingest(episodes(1), tmp_path, IngestOptions())
+    assert ingest(episodes(2), tmp_path, IngestOptions(overwrite=True)).num_trajectories == 2

@@ -197,6 +197,7 @@ def test_finished_datasets_need_overwrite(tmp_path: Path) -> None:
 def test_foreign_frames_are_not_cleared_away(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "in", [{"path": "a.mp4", "task": "t"}])
     (tmp_path / "out" / "in" / "frames").mkdir(parents=True)
+    (tmp_path / "out" / "in" / "frames" / "trajectory_a.npz").touch()
     with pytest.raises(ConfigError, match="but holds `frames`"):
         ingest_videos(folder, tmp_path / "out")
 
