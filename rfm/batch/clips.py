@@ -49,4 +49,9 @@ def _clip(row: Row, prefix: str, where: str) -> ClipReference:
             f"npz_filepath is None or empty: `{field}` must name frames, but is {row.get(field)!r} ({where}sample_type"
             f" {row['sample_type']}, a dataset made before the schema fix); regenerate it with `rfm generate`"
         )
+    if None in indices:
+        raise DataError(
+            f"`{prefix}frame_indices` must hold numbers, but holds nulls ({where}frames of {path}); regenerate it with "
+            "`rfm generate`"
+        )
     return ClipReference(str(path), tuple(int(index) for index in indices))

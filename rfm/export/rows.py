@@ -146,7 +146,7 @@ def _write(blocks: list[_Block], rows: int) -> None:
 
 def _write_block(block: _Block) -> int:
     """Write one block; its rows come last and vouch for the rest."""
-    dataset, _ = load_dataset(block.options.dataset)
+    dataset, _ = load_dataset(block.options.dataset, checked=True)
     writer = _Writer(block)
     rows, rejected = [], []
     for number in range(block.start, block.stop):

@@ -10,7 +10,6 @@ Their preprocessed cache has the layout of our own trajectory datasets: it is ch
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,8 @@ from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.episode import Episode, FrameSource, IngestOptions
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.remote import localised
-from rfm.ingest.sources import BROKEN_TABLE, VideoFile, confined, file_identity, opened_parquet, rejected, video_of
+from rfm.ingest.sources import VideoFile, confined, file_identity, opened_parquet, rejected, video_of
+from rfm.trajectories.arrow_files import BROKEN_TABLE, saved_files
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality
 from rfm.trajectories.store import PROCESSED
@@ -168,7 +168,7 @@ def data_files(root: Path, subset: str | None, split: str | None) -> list[Path]:
         return [root]
     folder = root if subset is None else confined(root, subset, "--subset")
     saved = [state.parent for state in sorted(folder.rglob("state.json"))]
-    found = [file for one in saved if split in (None, one.name) or one == folder for file in _saved_files(one)]
+    found = [file for one in saved if split in (None, one.name) or one == folder for file in saved_files(one)]
     if not saved:
         found = sorted(folder.rglob("*.parquet"))
         found = [file for file in found if split is None or split in (file.parent.name, file.name.partition("-")[0])]
@@ -176,14 +176,6 @@ def data_files(root: Path, subset: str | None, split: str | None) -> list[Path]:
         wanted = "" if split is None else f" of split {split}"
         raise ConfigError(f"{folder} must hold a saved dataset or parquet files{wanted}, but holds none")
     return found
-
-
-def _saved_files(saved: Path) -> list[Path]:
-    try:
-        entries = json.loads((saved / "state.json").read_text(encoding="utf-8"))["_data_files"]
-        return [saved / Path(entry["filename"]).name for entry in entries]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{saved}/state.json must list the dataset's files, but does not") from error
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.video import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
-
-BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What pyarrow raises for files and texts that are damaged."""
+from rfm.trajectories.arrow_files import BROKEN_TABLE
 
 
 @dataclass(frozen=True)

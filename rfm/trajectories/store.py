@@ -3,9 +3,8 @@
 Written here without the datasets library: an Arrow stream with the features in its schema, `state.json` and
 `dataset_info.json`. That keeps the bytes a function of the rows alone, and lists are declared as `Sequence`, which
 every version of the library reads (`List` is unknown before 4.0). Read back with pyarrow, memory-mapped, by column:
-columns nobody asks for (language vectors) are never touched, and those that are asked for are validated first: pyarrow
-trusts the offsets in a file, and a damaged one would end the process (5 ms for 45,000 rows, 0.1 s for a million).
-Missing optional columns read as null.
+columns nobody asks for (language vectors) are never touched, and those that are asked for are validated first
+(`rfm.trajectories.arrow_files`; 5 ms for 45,000 rows, 0.1 s for a million). Missing optional columns read as null.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.staging import staged_file, staged_folder
 
@@ -83,15 +83,15 @@ def trajectory_table(trajectories: Sequence[Trajectory]) -> pa.Table:
 def read_columns(folder: Path, names: Sequence[str]) -> pa.Table:
     """The columns `names` of `<folder>/processed_dataset` in the types of `SCHEMA`; absent optional ones are null."""
     saved = folder / PROCESSED
-    files = _arrow_files(saved)
-    parts = [_open_table(file) for file in files]
+    files = saved_files(saved)
+    parts = [open_table(file) for file in files]
     missing = [name for name in REQUIRED if any(name not in part.column_names for part in parts)]
     if missing:
         held = ", ".join(parts[0].column_names)
         lacks = ", ".join(missing)
         raise DataError(f"{saved} must have the columns {', '.join(REQUIRED)}, but lacks {lacks}: it has {held}")
     for file, part in zip(files, parts, strict=True):
-        _validate(file, part.select([name for name in names if name in part.column_names]))
+        check_sound(file, part.select([name for name in names if name in part.column_names]))
     schema = pa.schema([SCHEMA.field(name) for name in names])
     return pa.concat_tables([_conform(part, schema, saved) for part in parts])
 
@@ -108,44 +108,6 @@ def _conform(table: pa.Table, schema: pa.Schema, saved: Path) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"`{field.name}` in {saved} must be {field.type}, but is {column.type}: {error}") from error
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _arrow_files(saved: Path) -> list[Path]:
-    """The data files of a saved dataset: those its state names, or all that lie there."""
-    if (saved / "dataset_dict.json").is_file():
-        raise DataError(f"{saved} must be one dataset, but holds several splits: save the one you want by itself")
-    state = saved / "state.json"
-    if state.is_file():
-        try:
-            names = [Path(entry["filename"]).name for entry in json.loads(state.read_text())["_data_files"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{state} must list the dataset's files under `_data_files`, but does not") from error
-        files = [saved / name for name in names]
-    else:
-        files = sorted(saved.glob("*.arrow"))
-    if not files:
-        raise DataError(f"{saved} must hold a dataset saved with `save_to_disk`, but has no arrow file")
-    return files
-
-
-def _open_table(file: Path) -> pa.Table:
-    """A memory-mapped table: its pages are read when a column is."""
-    try:
-        return pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{file} must be a readable arrow stream, but reading it gives: {error}") from error
-
-
-def _validate(file: Path, table: pa.Table) -> None:
-    """Check what reading relies on: offsets that rise and stay in their buffers, text that is UTF-8."""
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        try:
-            column.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise DataError(
-                f"`{name}` in {file} must be a sound arrow column, but is damaged ({error}); copy the file again, or "
-                "ingest the dataset again"
-            ) from error
 
 
 def _save(folder: Path, table: pa.Table) -> None:

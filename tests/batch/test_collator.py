@@ -158,6 +158,11 @@ def test_a_null_path_names_row_field_and_way_out(paths, kind):
     assert "`rfm generate`" in text
 
 
+def test_a_null_among_frame_indices_is_named(paths):
+    with pytest.raises(DataError, match=r"`frame_indices` must hold numbers, but holds nulls \(row 3, frames of fake"):
+        clips_of(row("progress", "1", "go", clip=(paths[0], [0, None])), 3)
+
+
 def test_other_faults_of_rows_are_named(model_and_tokenizer, tmp_path, paths):
     made = collator(model_and_tokenizer[1], tmp_path)
     with pytest.raises(DataError, match=r"`sample_type` must be one of .* but is 'quiz'"):

@@ -1,0 +1,61 @@
+"""Arrow files of datasets saved to disk: found, opened memory-mapped, and validated before anything reads them.
+
+pyarrow trusts the offsets in a file: one that is damaged would end the process without a word. So whoever opens such
+files has the columns it reads checked by `check_sound` first: offsets that rise and stay in their buffers, indices
+within their dictionaries, text that is UTF-8. That reads the columns once: 0.16 s a million question rows of 650 bytes
+that are in memory, 1.1 s from the disk that it was measured on, which needs half of that to read them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from rfm.errors import DataError
+
+BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for files and texts that are damaged."""
+_WAY_OUT = "copy the file again, or make the dataset again"
+
+
+def saved_files(saved: Path) -> list[Path]:
+    """Return the data files of a saved dataset: those its state names, or all that lie there."""
+    if (saved / "dataset_dict.json").is_file():
+        raise DataError(f"{saved} must be one dataset, but holds several splits: save the one you want by itself")
+    state = saved / "state.json"
+    if state.is_file():
+        try:
+            names = [Path(entry["filename"]).name for entry in json.loads(state.read_bytes())["_data_files"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{state} must list the dataset's files under `_data_files`, but does not") from error
+        files = [saved / name for name in names]
+    else:
+        files = sorted(saved.glob("*.arrow"))
+    if len(set(files)) < len(files):
+        raise DataError(f"{state} must list each of the dataset's files once, but lists one twice")
+    if not files:
+        raise DataError(f"{saved} must hold a dataset saved with `save_to_disk`, but has no arrow file")
+    return files
+
+
+def open_table(file: Path) -> pa.Table:
+    """Return a memory-mapped table: its pages are read when a column is."""
+    try:
+        table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+        str(table.column_names)  # decodes them
+        return table
+    except BROKEN_TABLE as error:
+        raise DataError(f"{file} must be a readable arrow stream, but reading it gives: {error}; {_WAY_OUT}") from error
+
+
+def check_sound(file: Path, table: pa.Table) -> None:
+    """Check what reading relies on; raises `DataError` that names the damaged column."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except BROKEN_TABLE as error:
+            raise DataError(
+                f"`{name}` in {file} must be a sound arrow column, but is damaged ({error}); {_WAY_OUT}"
+            ) from error
