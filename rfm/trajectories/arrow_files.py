@@ -35,8 +35,6 @@ def saved_files(saved: Path) -> list[Path]:
         files = sorted(saved.glob("*.arrow"))
     if len(set(files)) < len(files):
         raise DataError(f"{state} must list each of the dataset's files once, but lists one twice")
-    if not files:
-        raise DataError(f"{saved} must hold a dataset saved with `save_to_disk`, but has no arrow file")
     return files
 
 

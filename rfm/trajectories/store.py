@@ -84,6 +84,8 @@ def read_columns(folder: Path, names: Sequence[str]) -> pa.Table:
     """The columns `names` of `<folder>/processed_dataset` in the types of `SCHEMA`; absent optional ones are null."""
     saved = folder / PROCESSED
     files = saved_files(saved)
+    if not files:
+        raise DataError(f"{saved} must hold a dataset saved with `save_to_disk`, but has no arrow file")
     parts = [open_table(file) for file in files]
     missing = [name for name in REQUIRED if any(name not in part.column_names for part in parts)]
     if missing:
