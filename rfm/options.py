@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) ->
     empty = [field.name for field in fields if field.name not in replaced and _is_empty(values[field.name], field)]
     if empty:
         raise ConfigError("\n".join(f"`{name}` must not be empty; give it a value, or leave it out" for name in empty))
+    if odd := [name for name, value in values.items() if isinstance(value, float) and math.isnan(value)]:
+        raise ConfigError("\n".join(f"`{name}` must be a number, but is nan" for name in odd))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return cls(**values)

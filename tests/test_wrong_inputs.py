@@ -166,6 +166,21 @@ def test_an_output_that_exists(fails, world, dataset, tmp_path):
     )
 
 
+def test_a_list_that_is_not_separated_by_commas(fails, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "manifest.csv").write_text("path;task\na.mp4;pick\n")
+    seen = fails(INGEST, "videos", "--output", "out")
+    assert "separated by commas, but lacks path, task: it is `path;task`" in seen
+
+
+@pytest.mark.parametrize("path", ["../outside.mp4", "/etc/hostname", "deep/../../outside.mp4"])
+def test_a_video_outside_its_folder(fails, tmp_path, path):
+    (tmp_path / "outside.mp4").touch()
+    folder = manifest(tmp_path / "videos", {"path": path, "task": "t"})
+    seen = fails(INGEST, folder, "--output", "out")
+    assert f"line 1: `path` must lie in {folder}, but `{path}` leads out of it: move the video there, or link" in seen
+
+
 @pytest.mark.parametrize("place", ["taken", "taken/deep"])
 def test_an_output_below_a_file(fails, world, tmp_path, place):
     (tmp_path / "taken").touch()
@@ -305,6 +320,10 @@ def test_4_bits_without_their_library(fails, dataset, monkeypatch):
     [
         (["--quantization", "--lora_rank", "0"], "error: `lora_rank` must be > 0 with `quantization`, but is 0"),
         (["--learning_rate", "-1"], "error: `learning_rate` must be >= 0, but is -1.0"),
+        (["--learning_rate", "nan"], "error: `learning_rate` must be a number, but is nan"),
+        (["--num_train_epochs", "0"], "error: `num_train_epochs` must be > 0 and finite, but is 0.0"),
+        (["--num_train_epochs", "inf"], "error: `num_train_epochs` must be > 0 and finite, but is inf"),
+        (["--max_steps", "0"], "error: `max_steps` must be >= 1, or -1 for all epochs, but is 0"),
         (
             ["--resume_from_checkpoint", "latest"],
             "error: `resume_from_checkpoint` must find a checkpoint, but outputs/vqa_training holds no checkpoint-*; "

@@ -129,7 +129,7 @@ def member(group: Any, name: str, place: str) -> Any:
     for part in name.split("/"):
         link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
         if link is None:
-            held = ", ".join(group) if isinstance(group, h5py.Group) else "no members"
+            held = (", ".join(group) if isinstance(group, h5py.Group) else "") or "no members"
             raise DataError(f"{place} must have `{name}`, but has {held}")
         if isinstance(link, h5py.ExternalLink):
             raise DataError(f"`{name}` of {place} must lie in the file itself, but is a link to {link.filename}")

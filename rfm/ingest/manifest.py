@@ -59,7 +59,8 @@ def find_manifest(folder: Path, manifest: Path | None) -> Path:
     looked = " or ".join(str(path) for path in candidates)
     raise ConfigError(
         f"the videos must be listed in a manifest, but there is no {looked}: write one line a video with `path` "
-        f"(relative to the folder) and `task`; optional: {', '.join(_OPTIONAL)}"
+        f"(relative to the folder) and `task`; optional: {', '.join(_OPTIONAL)}; --manifest names one that is called "
+        "or lies otherwise"
     )
 
 
@@ -107,7 +108,11 @@ def _csv_entries(text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, 
     reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
     missing = [name for name in ("path", "task") if name not in (reader.fieldnames or ())]
     if missing:
-        faults.append(f"the first line must name the columns path and task, but lacks {', '.join(missing)}")
+        first = text.split("\n", 1)[0].strip()[:100]
+        faults.append(
+            f"the first line must name the columns path and task, separated by commas, but lacks {', '.join(missing)}: "
+            f"it is `{first}`"
+        )
         return
     for entry in reader:
         if entry.pop("", None):
@@ -136,7 +141,12 @@ def _row(entry: dict[str, Any], place: str, folder: Path, faults: list[str]) -> 
 
 def _check_required(entry: dict[str, Any], values: dict[str, Any], place: str, folder: Path, faults: list[str]) -> None:
     faults.extend(f"{place}: `{name}` must be set, but is not" for name in ("path", "task") if _empty(entry.get(name)))
-    if values["path"] and not (folder / values["path"]).is_file():
+    path = PurePosixPath(values["path"] or ".")
+    if path.is_absolute() or ".." in path.parts:
+        faults.append(
+            f"{place}: `path` must lie in {folder}, but `{path}` leads out of it: move the video there, or link"
+        )
+    elif values["path"] and not (folder / path).is_file():
         faults.append(f"{place}: `path` must name a file in {folder}, but `{values['path']}` is not there")
 
 

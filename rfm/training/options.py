@@ -132,13 +132,17 @@ def _check_choices(options: TrainOptions) -> None:
 def _check_numbers(options: TrainOptions) -> None:
     lowest: dict[str, float] = {
         "per_device_train_batch_size": 1, "per_device_eval_batch_size": 1, "gradient_accumulation_steps": 1,
-        "num_train_epochs": 0, "learning_rate": 0, "muon_learning_rate": 0, "warmup_ratio": 0, "max_grad_norm": 0,
+        "learning_rate": 0, "muon_learning_rate": 0, "warmup_ratio": 0, "max_grad_norm": 0,
         "weight_decay": 0, "dataloader_num_workers": 0, "save_steps": 1, "logging_steps": 1, "eval_steps": 1,
         "lora_alpha": 1, "max_tokens": 1,
     }  # fmt: skip
     for name, least in lowest.items():
         if getattr(options, name) < least:
             raise ConfigError(f"`{name}` must be >= {least:g}, but is {getattr(options, name)}")
+    if not 0 < options.num_train_epochs < float("inf"):
+        raise ConfigError(f"`num_train_epochs` must be > 0 and finite, but is {options.num_train_epochs}")
+    if options.max_steps != -1 and options.max_steps < 1:
+        raise ConfigError(f"`max_steps` must be >= 1, or -1 for all epochs, but is {options.max_steps}")
     for name in ("lora_rank", "warmup_steps"):
         value = getattr(options, name)
         if value is not None and value < 0:

@@ -147,7 +147,7 @@ def test_missing_manifest_or_columns(tmp_path: Path) -> None:
     ):
         ingest_videos(tmp_path, tmp_path / "out")
     (tmp_path / "manifest.csv").write_text("path,label\na.mp4,x\n")
-    with pytest.raises(DataError, match="the first line must name the columns path and task, but lacks task"):
+    with pytest.raises(DataError, match="path and task, separated by commas, but lacks task: it is `path,label`"):
         ingest_videos(tmp_path, tmp_path / "out")
     (tmp_path / "manifest.jsonl").write_text("\n")
     with pytest.raises(DataError, match="it must list at least one video, but is empty"):
