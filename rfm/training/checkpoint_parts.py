@@ -1,10 +1,11 @@
 """What a checkpoint needs beside weights: tokenizer, preprocessing files, `rfm_config.json`, `trained_on.npy`.
 
-And for an adapter on 4-bit weights the note that it is one.
+And the record of the training, and for an adapter on 4-bit weights the note that it is one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,14 @@ from rfm.vqa.provenance import save_hashes
 class CheckpointParts:
     """Writes the parts of one run, which are the same in all its checkpoints."""
 
-    def __init__(self, loaded: LoadedModel, form: InputFormat, trajectories: UInt64[np.ndarray, " k"]) -> None:
-        self.loaded, self.form, self.trajectories = loaded, form, trajectories
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        form: InputFormat,
+        trajectories: UInt64[np.ndarray, " k"],
+        record: Callable[[Path], None] | None = None,
+    ) -> None:
+        self.loaded, self.form, self.trajectories, self.record = loaded, form, trajectories, record
 
     def write(self, folder: Path) -> None:
         """Write all of it into a folder with weights."""
@@ -28,3 +35,5 @@ class CheckpointParts:
         save_hashes(folder, self.trajectories)
         if is_quantized(self.loaded.model):
             mark_quantized(folder)
+        if self.record is not None:
+            self.record(folder)

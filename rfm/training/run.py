@@ -7,9 +7,10 @@ padded rows end with their answers, of packed rows the batch names the places.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from rfm.training.arguments import training_arguments
 from rfm.training.bad_row_report import ReportBadRows
 from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.checkpoint_parts import CheckpointParts
+from rfm.training.continuation import check_continuation, settled
 from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.dry_run import dry_run
 from rfm.training.evaluation import HeldOut, check_metric
@@ -42,7 +44,7 @@ from rfm.training.optimizer import optimizer_arguments
 from rfm.training.options import TrainOptions
 from rfm.training.out_of_memory import explain, is_out_of_memory
 from rfm.training.tracker import check_tracker, name_run
-from rfm.training.trainable import input_format, load_trainable
+from rfm.training.trainable import input_format, load_trainable, weights_dtype
 from rfm.training.trainer import VQATrainer
 from rfm.vqa.provenance import load_hashes
 
@@ -62,17 +64,19 @@ def train(options: TrainOptions) -> Path:
     if options.push_to_hub:
         check_hub(options.hub_model_id, private=options.hub_private_repo)
     resume = output_dir.resume_point(options)
+    if resume is not None:
+        check_continuation(resume, options, weights_dtype(options), data)
     with processes.first_goes_first() as first:
         folder = output_dir.prepare(options) if first else Path(options.output_dir)
     set_seed(options.seed)
     loaded = load_trainable(options, data.rows, resume)
-    parts = CheckpointParts(loaded, form, _trained_on(options, data))
+    parts = CheckpointParts(loaded, form, _trained_on(options, data), _recorder(options, data))
     trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
     processes.check_sharing(trainer, options)
     name_run(trainer, options)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume, options)
-    return _save_final(trainer, parts, options, data, folder)
+    return _save_final(trainer, parts, options, folder)
 
 
 def _collator(
@@ -141,6 +145,17 @@ def _trained_on(options: TrainOptions, data: TrainingSet) -> Any:
     return data.trajectories if before is None else np.union1d(before, data.trajectories)
 
 
+def _recorder(options: TrainOptions, data: TrainingSet) -> Callable[[Path], None]:
+    """Return what writes the record of this training into a checkpoint folder."""
+    return partial(
+        write_record,
+        options=settled(options, weights_dtype(options)),
+        dataset_path=options.dataset_path,
+        rows=len(data.rows),
+        generation=data.generation,
+    )
+
+
 def _run(trainer: Any, resume: Path | None, options: TrainOptions) -> None:
     """Train; rows that a loader's worker could not read, and a lack of memory, are reported as such."""
     try:
@@ -154,21 +169,20 @@ def _run(trainer: Any, resume: Path | None, options: TrainOptions) -> None:
         raise explain(error, trainer, options) from error
 
 
-def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, data: TrainingSet, folder: Path) -> Path:
+def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, folder: Path) -> Path:
     """Write `final` under another name and rename it: a folder of that name is always whole.
 
     The hub gets this folder, where the Trainer would upload all of `output_dir`.
     """
-    final, partial = folder / output_dir.FINAL, folder / f"{output_dir.FINAL}.partial"
+    final, unfinished = folder / output_dir.FINAL, folder / f"{output_dir.FINAL}.partial"
     if trainer.is_world_process_zero():
-        shutil.rmtree(partial, ignore_errors=not partial.exists())
-    trainer.save_model(str(partial), _internal_call=True)
+        shutil.rmtree(unfinished, ignore_errors=not unfinished.exists())
+    trainer.save_model(str(unfinished), _internal_call=True)
     trainer.save_state()
     if trainer.is_world_process_zero():
-        parts.write(partial)
-        write_record(partial, dataclasses.asdict(options), options.dataset_path, len(data.rows), data.generation)
-        write_card(partial, place=final)
-        output_dir.replace_folder(partial, final)
+        parts.write(unfinished)
+        write_card(unfinished, place=final)
+        output_dir.replace_folder(unfinished, final)
         logger.info("final model: %s", final)
         if options.push_to_hub:
             push_folder(final, options.hub_model_id)

@@ -1,0 +1,75 @@
+"""Going on with a run: what must be as it began, and what may change but is worth a warning.
+
+In: the options now, and the checkpoint with those it was written with. Weights and moments of another strategy don't
+fit, and what lies in the optimizer's state (learning rate, decay) is taken from the checkpoint: a new value would have
+no effect. Schedules, strategies of saving and evaluating, and the number of steps may change freely.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rfm.errors import ConfigError
+from rfm.export.training_record import read_record
+from rfm.training.dataset import TrainingSet
+from rfm.training.options import TrainOptions
+
+logger = logging.getLogger(__name__)
+
+FIXED = (
+    "model_dtype", "quantization", "freeze_vision_tower", "lora_rank", "lora_alpha", "use_unsloth", "use_multi_image",
+    "optim", "learning_rate", "muon_learning_rate", "weight_decay", "adam_beta1", "adam_beta2",
+)  # fmt: skip
+OF_ROWS = ("model_name", "seed", "packing", "max_tokens", "blank_share")
+"""What decides which rows come next, or what they are; a model may have moved."""
+
+
+def settled(options: TrainOptions, dtype: torch.dtype) -> dict[str, Any]:
+    """Return the options of a run as checkpoints keep them: with what was left to the run."""
+    return dataclasses.asdict(options) | {
+        "lora_rank": options.rank,
+        "model_dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def check_continuation(checkpoint: Path, options: TrainOptions, dtype: torch.dtype, data: TrainingSet) -> None:
+    """Compare with what a checkpoint was written with; one that doesn't say is taken as it is.
+
+    Raises:
+        ConfigError: an option that can't change is another one.
+
+    """
+    before, now = read_record(checkpoint), settled(options, dtype)
+    changed = [name for name in FIXED if name in before.options and before.options[name] != now[name]]
+    if changed:
+        raise ConfigError("\n".join(_fault(name, now[name], before.options[name], checkpoint) for name in changed))
+    for name in OF_ROWS:
+        was = before.options.get(name, now[name])
+        if was != now[name]:
+            logger.warning("`%s` is %s, but was %s when %s was written", name, now[name], was, checkpoint)
+    rows = [_rows_a_step(each) for each in (before.options, now) if "packing" in each and not each["packing"]]
+    if len(set(rows)) == 2:
+        logger.warning(
+            "a step has %d rows a process, but had %d when %s was written: rows of this epoch come twice or not at all",
+            rows[1], rows[0], checkpoint,
+        )  # fmt: skip
+    held = {"content_hash": data.generation.get("content_hash"), "rows": len(data.rows)}
+    if any(name in before.data and before.data[name] != value for name, value in held.items()):
+        logger.warning("`dataset_path` %s has other rows than %s was trained on", options.dataset_path, checkpoint)
+
+
+def _rows_a_step(options: Mapping[str, Any]) -> int:
+    return int(options["per_device_train_batch_size"] * options["gradient_accumulation_steps"])
+
+
+def _fault(name: str, now: Any, before: Any, checkpoint: Path) -> str:
+    return (
+        f"`{name}` must be {before} to go on with {checkpoint}, which was written with that, but is {now}; pass it as "
+        "it was, or start a new run without --resume_from_checkpoint"
+    )
