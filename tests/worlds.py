@@ -60,3 +60,34 @@ def _film(progress: np.ndarray, size: int, task: int, offset: int) -> np.ndarray
         x, y = ((along, offset), (offset, along), (size - 8 - along, offset), (offset, size - 8 - along))[task % 4]
         frame[y : y + 8, x : x + 8] = (220, 60 + 40 * task, 90)
     return film
+
+
+def idle_film(frames: int, moving: int, *, noise: int = 0, size: int = 48, seed: int = 0) -> np.ndarray:
+    """A square that moves in the first `moving` frames and then stands."""
+    rng = np.random.default_rng(seed)
+    out = np.full((frames, size, size, 3), 40, np.uint8)
+    for number in range(frames):
+        x = round(min(number, moving - 1) * (size - 10) / max(moving - 1, 1))
+        out[number, 20:30, x : x + 10] = 220
+    grain = rng.integers(-noise, noise + 1, out.shape)
+    return np.clip(out + grain, 0, 255).astype(np.uint8)
+
+
+def make_idle_world(
+    root: Path, shares: dict[str, list[float]], *, frames: int = 40, quality: str = "successful"
+) -> Path:
+    """Write the dataset `idle`: of each source an episode for each share of its time after which nothing moves."""
+    rows = []
+    for source, ends in shares.items():
+        for number, end in enumerate(ends):
+            name = f"{source}_{number}"
+            path = Path("idle") / "frames" / f"trajectory_{name}.npz"
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            write_npz(root / path, idle_film(frames, round(end * frames), seed=number))
+            row = Trajectory(
+                id=name, task=f"task {number % 2}", data_source=source, frames=path.as_posix(),
+                frames_shape=(frames, 48, 48, 3), num_frames=frames, quality_label=quality,
+            )  # fmt: skip
+            rows.append(row)
+    write_processed_dataset(root / "idle", rows)
+    return root

@@ -192,15 +192,18 @@ def load_episodes(root: Path, paths: tuple[str, ...], config: Mapping[str, Any])
     catalog = load_catalog(root, sorted(named) if named <= set(keys) else keys)
     data = data_settings(config)
     pred_type = str(data.get("progress_pred_type", Episodes.pred_type))
-    recorded = config.get("cutoffs")
-    cutoffs = dict(recorded) if recorded else _read_cutoffs(data.get("dataset_success_cutoff_file"))
+    recorded = config.get("success_cutoffs")
+    cutoffs = _cutoffs(data.get("dataset_success_cutoff_file"), recorded if isinstance(recorded, Mapping) else None)
     return Episodes(catalog, pred_type, cutoffs)
 
 
-def _read_cutoffs(path: str | None) -> dict[str, float] | None:
-    """Return the cut-offs by source; None if the file that the dataset was made with can't be read any more."""
-    if path is None:
-        return {}
+def _cutoffs(path: str | None, recorded: Mapping[str, float] | None) -> Mapping[str, float] | None:
+    """Return the cut-offs by source: of the file that the dataset was made with, else those that its record holds.
+
+    None if the file can't be read any more and nothing was recorded.
+    """
+    if path is None or (recorded is not None and not Path(path).is_file()):
+        return recorded or {}
     try:
         with Path(path).open(newline="", encoding="utf-8") as lines:
             rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from audit.audits import BETTER, EXTRA, MORE_PROGRESS, OF_THE_CHOSEN, ONE_ANSWER, draw, look, root_of
-from audit.faulty import coin_flips, rewrite
+from audit.faulty import coin_flips, edit_config, rewrite
 from datasets import load_from_disk
+from worlds import make_idle_world
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -95,9 +96,22 @@ def test_a_success_cut_off_is_read_where_the_dataset_says(world, tmp_path):
     (tmp_path / "cutoffs.csv").write_text("toy_train,0.9\n")
     assert "the answer is the progress at the end" in look(vqa).broken
     (tmp_path / "cutoffs.csv").unlink()
+    assert look(vqa).checks["contradictions"]["verdict"] == "ok", "by those in the dataset's record"
+    edit_config(vqa, success_cutoffs=None)
     lost = look(vqa)
     assert lost.broken == {}
     assert lost.checks["contradictions"]["verdict"] == "partly checked"
+
+
+def test_success_cut_offs_that_were_found_in_the_frames_are_those_of_the_record(tmp_path):
+    world = make_idle_world(tmp_path, {"a": [0.5] * 6})
+    overrides = (f"data.datasets_root={world}", "data.train_datasets=[idle]", "data.max_frames=4")
+    vqa = draw(world, tmp_path / "vqa", *overrides, "data.sample_type_ratio=[0,1,0]", "data.success_cutoff=idle")
+    found = look(vqa)
+    assert found.broken == {}
+    assert found.checks["contradictions"]["verdict"] == "ok"
+    edit_config(vqa, success_cutoffs={"a": 0.75})
+    assert "the answer is the progress at the end" in look(vqa).broken
 
 
 def rewritten_without_records(world: Path, root: Path) -> Path:

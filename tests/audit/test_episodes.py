@@ -107,8 +107,10 @@ def test_cut_offs_that_cannot_be_read_are_not_guessed(tmp_path, caplog, text):
     config = {"config": {"data": {"dataset_success_cutoff_file": str(tmp_path / "cutoffs.csv")}}}
     assert load_episodes(tmp_path, ("one/x.npz",), config).cutoffs is None
     assert "progress by time is not checked: its cut-offs in" in caplog.text
-    recorded = load_episodes(tmp_path, ("one/x.npz",), config | {"cutoffs": {"one": 0.5}})
-    assert recorded.cutoffs == {"one": 0.5}
+    recorded = config | {"success_cutoffs": {"one": 0.5}}
+    assert load_episodes(tmp_path, ("one/x.npz",), recorded).cutoffs is None, "the file is there, and damaged"
+    (tmp_path / "cutoffs.csv").unlink()
+    assert load_episodes(tmp_path, ("one/x.npz",), recorded).cutoffs == {"one": 0.5}
 
 
 @pytest.mark.parametrize("config", [{}, {"config": "config"}, {"config": {"data": None}}], ids=str)

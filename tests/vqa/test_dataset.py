@@ -146,7 +146,7 @@ def test_columns_of_other_makers_that_hold_the_same(dataset, tmp_path):
 def test_rows_lost_between_two_batches_are_said(tmp_path, caplog):
     generate(GenerateOptions(output_path=str(tmp_path / "vqa"), num_samples=40, num_workers=1))
     table = load_dataset(tmp_path / "vqa")[0].data.table
-    assert not caplog.records
+    assert "copy it again" not in caplog.text
     (arrow,) = (tmp_path / "vqa").glob("*.arrow")
     with pa.OSFile(str(tmp_path / "cut"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table.slice(0, 30))

@@ -2,57 +2,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import make_world
+from worlds import idle_film, make_idle_world, make_world
 
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError, DataError
 from rfm.frames.idle_tail import idle_from
-from rfm.frames.npz import write_npz
 from rfm.trajectories.catalog import load_catalog
-from rfm.trajectories.record import Trajectory
-from rfm.trajectories.store import write_processed_dataset
 from rfm.vqa.dataset import load_dataset
 from rfm.vqa.generate import GenerateOptions, generate
 from rfm.vqa.idle_tail import EPISODES, find_cutoffs
 
 
-def film(frames: int, moving: int, *, noise: int = 0, size: int = 48, seed: int = 0) -> np.ndarray:
-    """A square that moves in the first `moving` frames and then stands."""
-    rng = np.random.default_rng(seed)
-    out = np.full((frames, size, size, 3), 40, np.uint8)
-    for number in range(frames):
-        x = round(min(number, moving - 1) * (size - 10) / max(moving - 1, 1))
-        out[number, 20:30, x : x + 10] = 220
-    grain = rng.integers(-noise, noise + 1, out.shape)
-    return np.clip(out + grain, 0, 255).astype(np.uint8)
-
-
-def make_idle_world(root: Path, shares: dict[str, list[float]], *, frames: int = 40, quality: str = "successful"):
-    rows = []
-    for source, ends in shares.items():
-        for number, end in enumerate(ends):
-            name = f"{source}_{number}"
-            path = Path("idle") / "frames" / f"trajectory_{name}.npz"
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            write_npz(root / path, film(frames, round(end * frames), seed=number))
-            row = Trajectory(
-                id=name, task=f"task {number % 2}", data_source=source, frames=path.as_posix(),
-                frames_shape=(frames, 48, 48, 3), num_frames=frames, quality_label=quality,
-            )  # fmt: skip
-            rows.append(row)
-    write_processed_dataset(root / "idle", rows)
-    return root
-
-
 @pytest.mark.parametrize("noise", [0, 4, 12])
 @pytest.mark.parametrize("moving", [6, 13, 25, 40])
 def test_the_frame_from_which_nothing_moves(moving, noise):
-    assert idle_from(film(40, moving, noise=noise)) == moving - 1
+    assert idle_from(idle_film(40, moving, noise=noise)) == moving - 1
 
 
 def test_a_film_in_which_nothing_moves_says_nothing():
-    assert idle_from(film(40, 1)) is None
-    assert idle_from(film(40, 1, noise=3)) == 39, "noise alone is no motion that stops"
+    assert idle_from(idle_film(40, 1)) is None
+    assert idle_from(idle_film(40, 1, noise=3)) == 39, "noise alone is no motion that stops"
 
 
 def test_each_source_has_the_median_of_its_episodes(tmp_path, caplog):
