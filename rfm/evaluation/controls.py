@@ -5,13 +5,14 @@
     shuffled           the frames in a random order                           does order matter?
     reversed           the frames backwards                                   does direction matter?
     frozen_tail        from the middle on, the middle frame repeated          is the end looked at?
-    other_instruction  the words of another task                              does the instruction matter?
+    other_instruction  the words of a task of none of the videos              does the instruction matter?
     swapped            the two videos in the other order; the right answer is then the other one
     floor              the audit's classifier, which never sees a frame (rfm.evaluation.floor)
 
 A model that watches and understands gets worse under all of them but `swapped`, under which its answers should turn
 round. Frames keep their number, so prompts keep their length. A control is a function of the row and the seed. A clip
-that it leaves as it was (two equal frames shuffled) is asked all the same and counted in `unchanged`.
+that it leaves as it was (two equal frames shuffled, no task that is none of its own) is asked all the same and counted
+in `unchanged`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def _other_instruction(exam: Exam, row: Row, rng: np.random.Generator) -> dict[s
             f"`task` must stand in `prompt` for the control other_instruction, but is {task!r}; leave that control out"
         )
     before, _, after = prompt.rpartition(task)
-    other = _another_task(exam, row, rng)
+    others = _other_instructions(exam, row)
+    other = others[int(rng.integers(len(others)))] if others else task
     return {**row, "task": other, "prompt": f"{before}{other}{after}"}
 
 
@@ -117,8 +119,13 @@ def usable_controls(exam: Exam, names: Sequence[str], *, named: bool) -> tuple[t
     """
     if OTHER_INSTRUCTION not in names:
         return tuple(names), {}
+    rows = exam.asked.tolist()
     try:
-        controlled(exam, OTHER_INSTRUCTION, exam.asked.tolist())
+        if controlled(exam, OTHER_INSTRUCTION, rows).unchanged == len(rows):
+            raise DataError(
+                "the control other_instruction needs another task in the dataset, but no row can be asked one: every "
+                "other is that of a clip shown or of its preference group; leave that control out"
+            )
     except DataError as error:
         if named:
             raise
@@ -144,14 +151,9 @@ def _reordered(row: Row, order: Callable[[int], np.ndarray]) -> dict[str, Any]:
     return out
 
 
-def _another_task(exam: Exam, row: Row, rng: np.random.Generator) -> str:
-    """Return the words of a task that is neither the one asked about nor that of a clip shown."""
+def _other_instructions(exam: Exam, row: Row) -> list[str]:
+    """Return the words of tasks that are neither the one asked about nor one that a clip shown is known under."""
     held = {exam.task_name(row["task"])}
-    held |= {exam.task_of_path.get(row.get(f"{prefix}npz_path") or "", "") for prefix in PREFIXES[row["sample_type"]]}
-    others = [text for text, task in exam.instructions if task not in held]
-    if not others:
-        raise DataError(
-            "the control other_instruction needs another task in the dataset, but there is none beside "
-            f"{row['task']!r}; leave that control out"
-        )
-    return others[int(rng.integers(len(others)))]
+    for prefix in PREFIXES[row["sample_type"]]:
+        held |= exam.tasks_of_path.get(row.get(f"{prefix}npz_path") or "", frozenset())
+    return [text for text, task in exam.instructions if task not in held]

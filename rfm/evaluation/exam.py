@@ -22,6 +22,7 @@ from jaxtyping import Int64
 
 from rfm.audit.episodes import Episodes, try_load_episodes
 from rfm.batch.clips import PREFIXES
+from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import normalise_task
 from rfm.vqa.answers import valid_answers
 from rfm.vqa.dataset import frames_root, load_dataset
@@ -46,8 +47,8 @@ class Exam:
     """Why rows can't be judged."""
     task_of_text: dict[str, str]
     """Task by normalised instruction; empty where the trajectories can't be read."""
-    task_of_path: dict[str, str]
-    """Task by frame file."""
+    tasks_of_path: dict[str, frozenset[str]]
+    """By frame file, the tasks that its video is known under: its own, and those of its preference group."""
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -131,16 +132,25 @@ def _is_number(answer: Any) -> bool:
         return False
 
 
-def _tasks(episodes: Episodes) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the task by normalised text and by frame file; the first of several tasks that share a text."""
+def _tasks(episodes: Episodes) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+    """Return the task by normalised text, the first of several that share one, and the tasks by frame file."""
     catalog = episodes.catalog
     tasks = catalog.tasks.to_pylist()
-    of_path = {
-        path: tasks[task]
-        for path, task in zip(catalog.frames_path.to_pylist(), catalog.task_code.tolist(), strict=True)
-    }
     texts = [normalise_task(text) for text in catalog.texts.to_pylist()]
     of_text: dict[str, str] = {}
     for text, task in sorted(set(zip(catalog.text_code.tolist(), catalog.task_code.tolist(), strict=True))):
         of_text.setdefault(texts[text], tasks[task])
-    return of_text, of_path
+    return of_text, _tasks_of_paths(catalog, tasks)
+
+
+def _tasks_of_paths(catalog: Catalog, tasks: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return under which tasks each video is shown: by the rule by which generation draws wrong instructions."""
+    groups = catalog.preference_group.tolist()
+    of_group: dict[int, set[str]] = {}
+    for group, task in zip(groups, catalog.task_code.tolist(), strict=True):
+        of_group.setdefault(group, set()).add(tasks[task])
+    found: dict[str, frozenset[str]] = {}
+    for path, group, task in zip(catalog.frames_path.to_pylist(), groups, catalog.task_code.tolist(), strict=True):
+        known = of_group[group] if group >= 0 else {tasks[task]}
+        found[path] = found.get(path, frozenset()) | known
+    return found

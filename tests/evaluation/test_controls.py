@@ -1,15 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from catalogs import make_catalog
 from datasets import Dataset, load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from worlds import make_world
 
+from rfm.audit.episodes import Episodes
 from rfm.errors import DataError
 from rfm.evaluation.controls import CONTROLS, another_order, controlled, usable_controls
-from rfm.evaluation.exam import Exam, _columns, open_exam
+from rfm.evaluation.exam import Exam, _columns, _tasks, open_exam
 from rfm.evaluation.options import CONTROLS as NAMES
 from rfm.vqa.generate import GenerateOptions, generate
 
@@ -100,7 +104,8 @@ def test_swapped_turns_clips_and_answer_round_and_twice_is_nothing(exam):
 def test_the_other_instruction_is_that_of_neither_the_question_nor_the_video(exam):
     for before, after in zip(exam.dataset, under(exam, "other_instruction"), strict=True):
         assert exam.task_name(after["task"]) != exam.task_name(before["task"])
-        shown = {exam.task_of_path[path] for name in ("", "first_", "second_") if (path := before[f"{name}npz_path"])}
+        paths = [path for name in ("", "first_", "second_") if (path := before[f"{name}npz_path"])]
+        shown = frozenset().union(*(exam.tasks_of_path[path] for path in paths))
         if before["data_gen_strategy"] != "different_task":  # shows two tasks, and there are three
             assert exam.task_name(after["task"]) not in shown
         assert after["prompt"] == before["prompt"].replace(before["task"], after["task"])
@@ -124,13 +129,37 @@ def test_one_task_alone_has_no_other_instruction(tmp_path):
     rows = [{"sample_type": "progress", "prompt": "do: push", "answer": "1", "task": "push", "npz_path": "a"}]
     dataset = Dataset.from_list(rows)
     exam = Exam(dataset, {}, tmp_path, _columns(dataset), {}, {}, {})
-    with pytest.raises(DataError, match="needs another task in the dataset, but there is none beside 'push'"):
-        under(exam, "other_instruction")
+    with pytest.raises(
+        DataError, match=r"needs another task in the dataset, but no row can be asked one: .* leave that"
+    ):
+        usable_controls(exam, ["other_instruction"], named=True)
     other = Exam(Dataset.from_list([{**rows[0], "prompt": "?"}]), {}, tmp_path, _columns(dataset), {}, {}, {})
     with pytest.raises(
         DataError, match="`task` must stand in `prompt` for the control other_instruction, but is 'push'"
     ):
         under(other, "other_instruction")
+
+
+def test_an_instruction_of_its_preference_group_is_no_other_one(tmp_path):
+    """Videos 0 and 1 are known under tasks 0 and 1, video 2 under task 2 alone, video 3 under all three."""
+    tasks, groups = [0, 1, 1, 0, 2, 0, 1, 2], [0, 0, 1, 1, -1, 2, 2, 2]
+    videos = [0, 0, 1, 1, 2, 3, 3, 3]
+    catalog = replace(
+        make_catalog(frames=[4] * 8, tasks=tasks, groups=groups), frames_path=pa.array([f"{at}.npz" for at in videos])
+    )
+    rows = [
+        {"sample_type": "progress", "prompt": f"Task: do task {task}", "answer": "1", "task": f"do task {task}"}
+        | {"npz_path": f"{video}.npz", "frame_indices": [0, 1]}
+        for video, task in zip([0, 1, 2, 3] * 5, [0, 1, 2, 2] * 5, strict=True)
+    ]
+    rows = [{**row, "prompt": f"{number}. {row['prompt']}"} for number, row in enumerate(rows)]  # each draws for itself
+    dataset = Dataset.from_list(rows)
+    exam = Exam(dataset, {}, tmp_path, _columns(dataset), {}, *_tasks(Episodes(catalog)))
+    asked = controlled(exam, "other_instruction", range(20))
+    shown = {video: {row["task"] for row in asked.rows if row["npz_path"] == f"{video}.npz"} for video in range(4)}
+    assert shown == {0: {"do task 2"}, 1: {"do task 2"}, 2: {"do task 0", "do task 1"}, 3: {"do task 2"}}
+    assert asked.unchanged == 5, "those of the video that is known under every task"
+    assert usable_controls(exam, ["other_instruction"], named=True) == (("other_instruction",), {})
 
 
 def test_the_dataset_on_disk_is_left_alone(exam):
@@ -148,7 +177,7 @@ def test_all_controls_go_on_without_one_that_rows_of_one_task_cannot_have(tmp_pa
     usable, left_out = usable_controls(exam, NAMES, named=False)
     assert usable == tuple(name for name in NAMES if name != "other_instruction")
     assert left_out["other_instruction"].startswith(
-        "the control other_instruction needs another task in the dataset, but there is none beside"
+        "the control other_instruction needs another task in the dataset, but no row can be asked one"
     )
     with pytest.raises(DataError, match="leave that control out"):
         usable_controls(exam, ("blank", "other_instruction"), named=True)
