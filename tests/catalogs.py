@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rfm.trajectories.catalog import Catalog
 
@@ -24,12 +25,13 @@ def make_catalog(
     n = len(frames)
     task = np.array(tasks or [0] * n, np.int32)
     source = np.array(sources or [0] * n, np.int32)
-    curves = progress or [[] for _ in range(n)]
+    curves = progress or [[]] * n
+    ids = pc.binary_join_element_wise("t", pa.array(range(n), pa.int64()).cast(pa.string()), "")
     return Catalog(
         root=Path(),
         keys=("fake",),
-        ids=pa.array([f"t{i}" for i in range(n)]),
-        frames_path=pa.array([f"fake/frames/trajectory_t{i}.npz" for i in range(n)]),
+        ids=ids,
+        frames_path=pc.binary_join_element_wise("fake/frames/trajectory_", ids, ".npz", ""),
         texts=pa.array([f"do task {i}" for i in range(int(task.max(initial=0)) + 1)]),
         text_code=task,
         tasks=pa.array([f"task{i}" for i in range(int(task.max(initial=0)) + 1)]),

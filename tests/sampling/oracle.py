@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -39,8 +40,7 @@ def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any],
     at, shown = index[row["trajectory_id"]], row["frame_indices"]
     check_clip(catalog, at, shown, row["frames_shape"], max_frames)
     own_task = catalog.tasks[int(catalog.task_code[at])].as_py()
-    told_task = {catalog.texts[i].as_py(): i for i in range(len(catalog.texts))}[row["task"]]
-    told = {int(catalog.task_code[i]) for i in np.flatnonzero(catalog.text_code == told_task)}
+    told = tasks_told(catalog)[row["task"]]
     strategy = row["data_gen_strategy"]
     if strategy == "different_task_instruction":
         assert int(catalog.task_code[at]) not in told, (own_task, row["task"])
@@ -63,6 +63,15 @@ def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any],
     if strategy in ("rewind", BOTH):
         assert np.sign(shown[1] - shown[0]) == (1 if strategy == "rewind" else -1), "it leaves in its direction"
         assert np.sign(shown[-1] - shown[-2]) == (-1 if strategy == "rewind" else 1), "and comes back"
+
+
+@lru_cache(maxsize=2)
+def tasks_told(catalog: Catalog) -> dict[str, set[int]]:
+    """The tasks that each instruction is of."""
+    found: dict[str, set[int]] = {}
+    for text, task in np.unique(np.stack([catalog.text_code, catalog.task_code]), axis=1).T.tolist():
+        found.setdefault(catalog.texts[text].as_py(), set()).add(task)
+    return found
 
 
 def tasks_of_group(catalog: Catalog, row: int) -> set[int]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from catalogs import make_catalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sampling.oracle import check_row
+from sampling.whole_sets import check_pairs, check_scores
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
@@ -81,13 +86,42 @@ def test_nothing_is_asked_of_episodes_of_one_frame() -> None:
 
 
 def test_a_million_trajectories_of_one_task() -> None:
-    n = 1_000_000
+    n, total = 1_000_000, 2_000
     rng = np.random.default_rng(0)
-    catalog = make_catalog(frames=rng.integers(5, 90, n).tolist(), quality=rng.integers(0, 3, n).tolist())
-    sampler = Sampler(catalog, DataConfig(max_frames=8, sample_type_ratio=[0.6, 0, 0.4]), total=200, seed=0)
-    rows = record_batch(sampler, sampler.draw(0, 200), discrete=False).to_pylist()
+    partial = np.where(rng.random(n) < 0.5, rng.random(n), np.nan)
+    catalog = make_catalog(
+        frames=rng.integers(5, 90, n).tolist(), quality=rng.integers(0, 3, n).tolist(), partial=partial.tolist()
+    )
+    settings = DataConfig(max_frames=8, sample_type_ratio=[0.3, 0.5, 0.2])
+    sampler = Sampler(catalog, settings, total=total, seed=0)
+    rows = record_batch(sampler, sampler.draw(0, total), discrete=False).to_pylist()
     for row in rows:
-        names = ("first", "second", "reference")
-        shown = [row[f"{name}_trajectory_id"] for name in names if row[f"{name}_trajectory_id"]]
-        check_row(catalog, {name: int(name[1:]) for name in shown}, row, 8)
-    assert {name for _, name in sampler.unsupported} == {"different_task", "paired_human_robot"}
+        names = ("", "first_", "second_", "reference_")
+        drawn = [row[f"{name}trajectory_id"] for name in names if row[f"{name}trajectory_id"]]
+        check_row(catalog, {name: int(name[1:]) for name in drawn}, row, 8)
+    assert len({row["trajectory_id"] for row in rows if row["trajectory_id"]}) > 990, "of the whole million"
+    missing = {"different_task", "different_task_instruction", "paired_human_robot"}
+    assert {name for _, name in sampler.unsupported} == missing
+
+
+def test_a_million_rows_of_one_task() -> None:
+    n, total, block = 300, 1_000_000, 50_000
+    rng = np.random.default_rng(1)
+    walks = np.clip(np.cumsum(rng.normal(0.04, 0.08, (n, 40)), axis=1), 0, 1)
+    curves = [walk.tolist() if rng.random() < 0.3 else [] for walk in walks]
+    partial = np.where(rng.random(n) < 0.5, rng.random(n), np.nan)
+    frames = [len(curve) or int(rng.integers(5, 90)) for curve in curves]
+    quality = rng.integers(-1, 3, n).tolist()
+    catalog = make_catalog(frames=frames, quality=quality, partial=partial.tolist(), progress=curves)
+    sampler = Sampler(catalog, DataConfig(max_frames=4, sample_type_ratio=[0.3, 0.7, 0]), total=total, seed=0)
+    index = {f"t{at}": at for at in range(n)}
+    drawn = Counter()
+    for start in range(0, total, block):
+        rows = record_batch(sampler, sampler.draw(start, start + block), discrete=False)
+        check_scores(catalog, rows.filter(pc.equal(rows["sample_type"], "progress")), 4)
+        check_pairs(catalog, rows.filter(pc.equal(rows["sample_type"], "preference")), 4)
+        drawn.update(rows["data_gen_strategy"].to_pylist())
+        for row in rows.take(pa.array(rng.integers(0, block, 100))).to_pylist():
+            check_row(catalog, index, row, 4)
+    both = 140_000 + 100_000
+    assert drawn == {"forward_progress": 420_000, "reverse_progress": both, "rewind": both, "suboptimal": 100_000}
