@@ -8,7 +8,7 @@ from itertools import combinations
 
 from rfm.audit.checks import Check, judge, not_checked
 from rfm.audit.options import AuditOptions
-from rfm.audit.overlap import Overlap, Prints, lookalikes, shared, take_prints
+from rfm.audit.overlap import Overlap, Prints, common, lookalikes, shared, take_prints, told_apart
 from rfm.audit.subject import Subject
 
 _SHOWN = 3
@@ -45,10 +45,11 @@ def _prints(subject: Subject, options: AuditOptions) -> Prints | None:
 def _compare(
     first: Subject, second: Subject, one: Prints | None, other: Prints | None, options: AuditOptions
 ) -> Comparison:
-    overlap = shared(first.questions, second.questions)
+    namesakes, by_name = _namesakes(first, second, one, other)
+    overlap = shared(first.questions, second.questions, namesakes)
     sampled = any(len(subject.questions) < subject.questions.total for subject in (first, second))
     unseen = "rows beyond the sample of --max_rows" if sampled else ""
-    checks = [_trajectories(overlap, unseen, options)]
+    checks = [_trajectories(overlap, by_name, unseen, options)]
     alike: list[tuple[str, str]] = []
     name, limit = "look-alike episodes", options.max_near_duplicates
     if one is None or other is None:
@@ -64,9 +65,22 @@ def _compare(
     return Comparison(first.path, second.path, overlap, alike, checks)
 
 
-def _trajectories(overlap: Overlap, unseen: str, options: AuditOptions) -> Check:
+def _namesakes(first: Subject, second: Subject, one: Prints | None, other: Prints | None) -> tuple[list[str], int]:
+    """Return the names in both that stand for other episodes, and how many names under two roots were not compared."""
+    names = common(first.questions, second.questions)
+    if not names or (first.root is not None and second.root is not None and first.root.samefile(second.root)):
+        return [], 0
+    return ([], len(names)) if one is None or other is None else told_apart(one, other, names)
+
+
+def _trajectories(overlap: Overlap, by_name: int, unseen: str, options: AuditOptions) -> Check:
     count, limit = len(overlap.trajectories), options.max_overlap
-    note = f"{overlap.rows} rows are in both; {_some(overlap.trajectories)}" if count else ""
+    notes = [f"{overlap.rows} rows are in both; {_some(overlap.trajectories)}"] if count else []
+    if by_name:
+        notes.append(f"{by_name} by name alone: whether they are the same under two roots is not known")
+    if overlap.namesakes:
+        notes.append(f"{len(overlap.namesakes)} more have one name and look different: {_some(overlap.namesakes)}")
+    note = "; ".join(notes)
     return judge("shared trajectories", count, limit, good=count <= limit, note=note, unseen=unseen)
 
 

@@ -10,7 +10,7 @@ Shape legend: m and p episodes of the two datasets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,9 @@ class Overlap:
     """What two datasets share; names are frame files relative to the datasets root."""
 
     trajectories: list[str]
+    """Those in both, by name; all but the namesakes."""
+    namesakes: list[str]
+    """Names in both that stand for other episodes: they lie under two roots and look different."""
     rows: int
     """Rows of the second that the first has too."""
     tasks: list[str]
@@ -49,13 +52,24 @@ class Prints:
     """Episodes that were not hashed: too many, unreadable, or of unknown length."""
 
 
-def shared(first: Questions, second: Questions) -> Overlap:
-    """Return what two datasets have in common by name."""
-    trajectories = sorted(set(first.paths) & set(second.paths))
-    rows = int(np.isin(row_hashes(second), row_hashes(first)).sum())
+def common(first: Questions, second: Questions) -> list[str]:
+    """Return the frame files that two datasets name."""
+    return sorted(set(first.paths) & set(second.paths))
+
+
+def shared(first: Questions, second: Questions, namesakes: Collection[str] = ()) -> Overlap:
+    """Return what two datasets have in common by name; `namesakes` are names that stand for other episodes."""
+    apart = np.array([*(path in namesakes for path in second.paths), False])
+    shows_one = np.any([apart[clip.path] for clip in second.clips.values()], axis=0)
+    rows = int((np.isin(row_hashes(second), row_hashes(first)) & ~shows_one).sum())
     tasks = {normalise_task(text): text for text in second.task.distinct}
     known = {normalise_task(text) for text in first.task.distinct}
-    return Overlap(trajectories, rows, sorted(text for name, text in tasks.items() if name in known))
+    return Overlap(
+        [path for path in common(first, second) if path not in namesakes],
+        sorted(namesakes),
+        rows,
+        sorted(text for name, text in tasks.items() if name in known),
+    )
 
 
 def take_prints(root: Path, paths: Sequence[str], num_frames: Int64[np.ndarray, " m"], most: int) -> Prints:
@@ -88,6 +102,16 @@ def lookalikes(first: Prints, second: Prints) -> list[tuple[str, str]]:
         same = _alike(pictures[0], i, pictures[1], j)
         twin[j[same]] = i[same]
     return [(first.paths[twin[j]], second.paths[j]) for j in np.flatnonzero(twin >= 0)]
+
+
+def told_apart(first: Prints, second: Prints, names: Sequence[str]) -> tuple[list[str], int]:
+    """Return which names stand for episodes that look different under two roots, and how many could not be compared."""
+    places = [{path: at for at, path in enumerate(prints.paths)} for prints in (first, second)]
+    known = [name for name in names if all(name in place for place in places)]
+    i, j = (np.array([place[name] for name in known], np.int64) for place in places)
+    same = hamming(first.hashes[i], second.hashes[j]) <= MOST_BITS
+    same[same] = _alike(_Pictures(first), i[same], _Pictures(second), j[same])
+    return [known[at] for at in np.flatnonzero(~same)], len(names) - len(known)
 
 
 class _Pictures:

@@ -92,6 +92,7 @@ def as_json(audits: Iterable[DatasetAudit], comparisons: Iterable[Comparison], *
             "datasets": [one.first, one.second],
             "checks": [_check(check) for check in one.checks],
             "shared_trajectories": one.overlap.trajectories,
+            "namesakes": one.overlap.namesakes,
             "shared_rows": one.overlap.rows,
             "shared_instructions": one.overlap.tasks,
             "look_alikes": [list(pair) for pair in one.lookalikes],

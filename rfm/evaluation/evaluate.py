@@ -15,7 +15,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
 from rfm.evaluation.prompting import GVL, Prompted, frame_alignment
 from rfm.evaluation.report import print_results
+from rfm.export.training_record import read_record
 from rfm.inference.engine import Engine
 from rfm.inference.journal import Journal
 from rfm.inference.openai_engine import OpenAIEngine
@@ -72,7 +72,7 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
         logger.warning("--controls all goes on without %s: %s", name, reason)
     engine = open_engine(options, exam)
     engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
-    overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam.dataset)
+    overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
     contest = Contest(exam, sheets, predicted, options.batch_size, options.max_new_tokens)
@@ -212,21 +212,33 @@ def _unreadable(exam: Exam, said: dict[int, Prediction]) -> Numbers:
     return unreadable_report([reasons[row] for row in sorted(reasons)])
 
 
-def _overlap(model_path: Path, dataset: Any) -> float | None:
+def _overlap(model_path: Path, exam: Exam) -> float | None:
     """Return the share of the dataset's trajectories that the model was trained on; None where that is not recorded."""
     trained = load_hashes(model_path)
-    shown = trajectory_hashes(dataset)
+    shown = trajectory_hashes(exam.dataset)
     if trained is None or not len(shown):
         logger.warning("whether the model was trained on these trajectories is not known: no record in %s", model_path)
         return None
     share = float(np.isin(shown, trained).mean())
     if share:
         logger.warning(
-            "%.0f%% of the trajectories in this dataset were trained on: these are not held-out results; "
-            "draw a test set from other trajectories with --partition eval",
-            100 * share,
-        )
+            "%.0f%% of the trajectories in this dataset were trained on, by the paths of their frames: these are not "
+            "held-out results; draw a test set from other trajectories with --partition eval%s",
+            100 * share, _unless_made_anew(model_path, exam),
+        )  # fmt: skip
     return share
+
+
+def _unless_made_anew(model_path: Path, exam: Exam) -> str:
+    """Return what to say of sources whose rows were others in training: episodes of equal paths may be others too."""
+    before, now = (one.get("source_hashes") or {} for one in (read_record(model_path).data, exam.config))
+    changed = sorted(key for key in set(before) & set(now) if before[key] != now[key])
+    if not changed:
+        return ""
+    return (
+        f". The records of {', '.join(changed)} were others in training: if they were made anew under the same names, "
+        "`rfm audit` of both datasets tells them apart by their frames"
+    )
 
 
 def _write(path: Path, results: Numbers) -> None:

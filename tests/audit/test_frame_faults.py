@@ -87,3 +87,27 @@ def test_a_training_episode_under_another_name_in_a_test_set_is_found(own_world,
     assert found.found["comparisons"][0]["look_alikes"] == [twins]
     options = {"min_progress_error": 0.5, "max_hashed_episodes": 0}
     assert look(path, held_out, **options).checks["look-alike episodes"]["verdict"] == "not checked"
+
+
+def test_one_name_under_two_roots_is_shared_where_it_looks_the_same(clean, own_world, tmp_path):
+    root, path = own_world  # a copy
+    names = [f"toy_train/frames/trajectory_toy_train_{at:03d}.npz" for at in range(0, 60, 2)]
+    for name in names:
+        frames = read_frames(root, name, range(32))
+        write_npz(root / name, frames[:, ::-1, ::-1] // 2)
+    found = look(clean, path, min_progress_error=0.5)
+    (compared,) = found.found["comparisons"]
+    shown = set(names) & set(compared["namesakes"])
+    assert len(shown) > 20
+    assert set(compared["namesakes"]) == shown
+    assert not shown & set(compared["shared_trajectories"])
+    assert len(compared["shared_trajectories"]) > 20, "those that were copied as they are"
+    assert 0 < compared["shared_rows"] < 1200
+    note = found.checks["shared trajectories"]["note"]
+    assert f"; {len(shown)} more have one name and look different: toy_train/frames/" in note
+    unseen = look(clean, path, min_progress_error=0.5, max_hashed_episodes=0)
+    assert unseen.found["comparisons"][0]["namesakes"] == []
+    assert (
+        "by name alone: whether they are the same under two roots is not known"
+        in (unseen.checks["shared trajectories"]["note"])
+    )

@@ -11,7 +11,9 @@ from worlds import make_world
 from rfm.cli import run_command
 from rfm.errors import ConfigError
 from rfm.evaluation.options import EvaluateOptions
+from rfm.export.training_record import write_record
 from rfm.inference.predictor import Prediction, Predictor
+from rfm.vqa.dataset import load_dataset
 from rfm.vqa.generate import GenerateOptions, generate
 from rfm.vqa.provenance import trajectory_hashes
 
@@ -201,7 +203,20 @@ def test_trajectories_that_were_trained_on_are_pointed_out(evaluate, dataset, tm
     half = trajectory_hashes(load_from_disk(str(dataset)))[::2]
     results = evaluate(model_path=random_checkpoint(tmp_path / "seen", trained_on=half))[1]
     assert results["trained_on_share"] == 0.5
-    assert "50% of the trajectories in this dataset were trained on: these are not held-out results" in caplog.text
+    assert "50% of the trajectories in this dataset were trained on, by the paths of their frames: these" in caplog.text
+    assert "--partition eval\n" in caplog.text
+
+
+def test_sources_that_were_made_anew_since_training_are_named(evaluate, dataset, tmp_path, monkeypatch, caplog):
+    saying(monkeypatch, lambda row: "ANS: 1")
+    seen = random_checkpoint(tmp_path / "seen", trained_on=trajectory_hashes(load_from_disk(str(dataset))))
+    sources = load_dataset(dataset)[1]["source_hashes"]
+    write_record(seen, {}, str(dataset), 8, {"source_hashes": dict.fromkeys(sources, "0" * 64) | {"other": "1"}})
+    assert evaluate(model_path=seen)[1]["trained_on_share"] == 1
+    assert (
+        f"--partition eval. The records of {', '.join(sources)} were others in training: if they were made anew"
+        in caplog.text
+    )
 
 
 def test_a_model_without_a_record_of_its_training_is_pointed_out(evaluate, tmp_path, monkeypatch, caplog):
