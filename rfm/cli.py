@@ -182,7 +182,7 @@ _REFUSALS = {
     errno.ENOENT: "must exist, but does not ({}); name another",
     errno.ENOTDIR: "must lie in a folder, but a part of its path is a file ({}); name another",
     errno.EISDIR: "must be a file, but is a folder ({}); name another",
-    errno.EEXIST: "must be free, but is taken ({}); name another",
+    errno.EEXIST: "must be a folder or free, but a file is there ({}); name another",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.EROFS: "must lie on a disk that can be written to, but does not ({}); name another",

@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_message_and_status_1(command, capsys):
         (errno.EROFS, "error: a/b must lie on a disk that can be written to, but does not (Read-only file system); na"),
         (errno.ENAMETOOLONG, "error: a/b must have a shorter name (File name too long); name another"),
         (errno.EISDIR, "error: a/b must be a file, but is a folder (Is a directory); name another"),
-        (errno.EEXIST, "error: a/b must be free, but is taken (File exists); name another"),
+        (errno.EEXIST, "error: a/b must be a folder or free, but a file is there (File exists); name"),
     ],
 )
 def test_a_path_that_the_system_refuses_is_one_message_and_status_1(command, capsys, number, expected):

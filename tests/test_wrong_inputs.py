@@ -320,6 +320,11 @@ def test_4_bits_without_their_library(fails, dataset, monkeypatch):
     [
         (["--quantization", "--lora_rank", "0"], "error: `lora_rank` must be > 0 with `quantization`, but is 0"),
         (["--learning_rate", "-1"], "error: `learning_rate` must be >= 0, but is -1.0"),
+        (["--lora_rank", "999999999"], "error: `lora_rank` must be <= 4096, but is 999999999"),
+        (["--save_total_limit", "0"], "error: `save_total_limit` must be >= 1, but is 0"),
+        (["--seed", "-1"], "error: `seed` must be >= 0, but is -1"),
+        (["--seed", "9" * 14], "error: `seed` must be <= 4294967295, but is 99999999999999"),
+        (["--run_name", "../../x"], "error: `run_name` must be a name, but leads to another folder: ../../x"),
         (["--learning_rate", "nan"], "error: `learning_rate` must be a number, but is nan"),
         (["--num_train_epochs", "0"], "error: `num_train_epochs` must be > 0 and finite, but is 0.0"),
         (["--num_train_epochs", "inf"], "error: `num_train_epochs` must be > 0 and finite, but is inf"),
@@ -349,6 +354,9 @@ def test_a_file_in_the_place_of_a_folder(fails, dataset, tmp_path):
 def test_settings_of_an_evaluation(fails, dataset, model):
     paths = ("--model_path", model, "--dataset_path", dataset)
     assert "error: `batch_size` must be at least 1, but is 0" in fails(EVALUATE, *paths, "--batch_size", "0")
+    assert "error: `max_new_tokens` must be at most 32768" in fails(EVALUATE, *paths, "--max_new_tokens", "99999999")
+    beams = ("--decoding", "beam", "--num_beams", "999999")
+    assert "error: `num_beams` must be at most 256, but is 999999" in fails(EVALUATE, *paths, *beams)
     assert "`device` must be cuda, cuda:N or cpu, but is 'gpu'" in fails(EVALUATE, *paths, "--device", "gpu")
     assert "error: `output_path` must name a JSON file, but . is a folder" in fails(
         EVALUATE, *paths, "--output_path", "."

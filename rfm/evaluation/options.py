@@ -21,6 +21,7 @@ ALL = "all"
 ENGINES = ("hf", "openai", "vllm")
 FRAMES_AS = ("images", "video")
 PROMPTINGS = ("gvl", "topreward")
+MOST_NEW_TOKENS = 32768
 BASELINES = ("constant", "random", "frame_difference")
 
 
@@ -75,6 +76,8 @@ class EvaluateOptions:
             for name, low in bounds.items()
             if getattr(self, name) is not None and getattr(self, name) < low
         ]
+        if self.max_new_tokens > MOST_NEW_TOKENS:
+            faults.append(f"`max_new_tokens` must be at most {MOST_NEW_TOKENS}, but is {self.max_new_tokens}")
         for option, valid in (("controls", (*CONTROLS, ALL)), ("baselines", BASELINES)):
             faults += [
                 f"`{option}` must be among {', '.join(valid)}, but one is {name!r}"

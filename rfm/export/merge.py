@@ -32,6 +32,7 @@ from rfm.export.training_record import copy_record, read_record
 from rfm.model.device import resolve_device
 from rfm.model.load import ADAPTER_FILE, LoadedModel, base_of, load_model
 from rfm.model.quantization import nf4, trained_quantized
+from rfm.model.saving import written_whole
 from rfm.trajectories.staging import staged_folder
 from rfm.vqa.dataset import frames_root, load_dataset
 
@@ -73,7 +74,8 @@ def merge(options: MergeOptions) -> Agreement:
     processor, batches, before = _ask_unmerged(setting, options)
     output.parent.mkdir(parents=True, exist_ok=True)
     with staged_folder(output) as staged:
-        _merged_weights(setting).save_pretrained(str(staged))
+        with written_whole(output, "and give the command again"):
+            _merged_weights(setting).save_pretrained(str(staged))
         processor.save_processor(staged, processor.form or InputFormat())
         copy_record(setting.folder, staged)
         after = load_model(staged, dtype=setting.dtype, device=setting.device)

@@ -20,6 +20,9 @@ METHODS = ("greedy", "beam", "sample", "constrained", "scored")
 LONGEST_ANSWER = 7
 """Tokens of `ANS: 100` and the end of the turn."""
 
+MOST_BEAMS = 256
+"""More than twice the valid answers of a question; each beam keeps its own cache."""
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -42,6 +45,8 @@ class Decoding:
         for name in ("num_beams", "num_repeats"):
             if getattr(self, name) < 1:
                 faults.append(f"`{name}` must be at least 1, but is {getattr(self, name)}")
+        if self.num_beams > MOST_BEAMS:
+            faults.append(f"`num_beams` must be at most {MOST_BEAMS}, but is {self.num_beams}")
         if not self.temperature > 0:
             faults.append(f"`temperature` must be above 0, but is {self.temperature}; for no chance take greedy")
         if self.both_orders and self.method != "scored":

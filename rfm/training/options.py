@@ -7,6 +7,7 @@ switched off with `--no_its_name`. `None` means "decided by the run", and what w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from rfm.batch.bad_rows import POLICIES
@@ -143,14 +144,26 @@ def _check_numbers(options: TrainOptions) -> None:
         raise ConfigError(f"`num_train_epochs` must be > 0 and finite, but is {options.num_train_epochs}")
     if options.max_steps != -1 and options.max_steps < 1:
         raise ConfigError(f"`max_steps` must be >= 1, or -1 for all epochs, but is {options.max_steps}")
-    for name in ("lora_rank", "warmup_steps"):
-        value = getattr(options, name)
-        if value is not None and value < 0:
-            raise ConfigError(f"`{name}` must be >= 0, but is {value}")
+    _check_bounds(options)
     if not 0 <= options.blank_share < 1:
         raise ConfigError(f"`blank_share` must lie in [0, 1), but is {options.blank_share}")
     if options.warmup_ratio >= 1:
         raise ConfigError(f"`warmup_ratio` must be < 1, but is {options.warmup_ratio}; give steps as `warmup_steps`")
+
+
+def _check_bounds(options: TrainOptions) -> None:
+    bounds: dict[str, tuple[int, int]] = {
+        "lora_rank": (0, 4096), "warmup_steps": (0, 2**31), "save_total_limit": (1, 2**31), "seed": (0, 2**32 - 1),
+    }  # fmt: skip
+    for name, (least, most) in bounds.items():
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ConfigError(f"`{name}` must be >= {least}, but is {value}")
+        if value is not None and value > most:
+            raise ConfigError(f"`{name}` must be <= {most}, but is {value}")
+    below = PurePath(options.run_name or "")
+    if below.is_absolute() or ".." in below.parts:  # curves are written to OUTPUT_DIR/runs/NAME
+        raise ConfigError(f"`run_name` must be a name, but leads to another folder: {options.run_name}")
 
 
 def _check_combinations(options: TrainOptions) -> None:

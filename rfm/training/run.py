@@ -31,6 +31,7 @@ from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
+from rfm.model.saving import written_whole
 from rfm.training import output_dir, processes
 from rfm.training.arguments import training_arguments
 from rfm.training.bad_row_report import ReportBadRows
@@ -41,7 +42,7 @@ from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.dry_run import dry_run
 from rfm.training.evaluation import HeldOut, check_metric
 from rfm.training.optimizer import optimizer_arguments
-from rfm.training.options import TrainOptions
+from rfm.training.options import LATEST, TrainOptions
 from rfm.training.out_of_memory import explain, is_out_of_memory
 from rfm.training.tracker import check_tracker, name_run
 from rfm.training.trainable import input_format, load_trainable, weights_dtype
@@ -177,7 +178,8 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
     final, unfinished = folder / output_dir.FINAL, folder / f"{output_dir.FINAL}.partial"
     if trainer.is_world_process_zero():
         shutil.rmtree(unfinished, ignore_errors=not unfinished.exists())
-    trainer.save_model(str(unfinished), _internal_call=True)
+    with written_whole(unfinished, f"then go on with --resume_from_checkpoint {LATEST}"):
+        trainer.save_model(str(unfinished), _internal_call=True)
     trainer.save_state()
     if trainer.is_world_process_zero():
         parts.write(unfinished)

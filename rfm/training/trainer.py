@@ -27,11 +27,13 @@ from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from rfm.batch.packing import PackedBatches
+from rfm.model.saving import written_whole
 from rfm.training import guards, seal
 from rfm.training.batch_facts import KEY, BatchFacts
 from rfm.training.evaluation import HeldOut, judge
 from rfm.training.guards import MicroBatch
 from rfm.training.loss import answer_loss
+from rfm.training.options import LATEST
 from rfm.training.packed_batches import packed_loader
 
 logger = logging.getLogger(__name__)
@@ -152,7 +154,8 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         self.accelerator.wait_for_everyone()
         keep, self.args.save_total_limit = self.args.save_total_limit, None
         try:
-            super()._save_checkpoint(model, trial)
+            with written_whole(folder, f"then go on with --resume_from_checkpoint {LATEST}"):
+                super()._save_checkpoint(model, trial)
         finally:
             self.args.save_total_limit = keep
         self.accelerator.wait_for_everyone()

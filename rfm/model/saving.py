@@ -1,0 +1,31 @@
+"""Weights and optimizers are written by libraries that say in words of their own that the disk is full."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from rfm.errors import DataError
+
+_TORCH_WRITER = ("inline_container", "PytorchStreamWriter")
+"""Where torch's RuntimeErrors come from when a file can't be written to its end."""
+
+
+@contextmanager
+def written_whole(folder: Path, way_out: str) -> Iterator[None]:
+    """DataError, naming `folder`, the room left on its disk and `way_out`, where a file can't be written to its end."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(name in str(error) for name in _TORCH_WRITER):
+            raise
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        free = shutil.disk_usage(there).free / 1e9
+        raise DataError(
+            f"{folder} must be written whole, but can't be: {free:.3f} GB are free on its disk ({error}); free some, "
+            f"{way_out}"
+        ) from error
