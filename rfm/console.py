@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TypeVar
@@ -23,6 +24,13 @@ from rich.text import Text
 
 Item = TypeVar("Item")
 
+_NOISE: tuple[tuple[str, type[Warning]], ...] = (
+    ("This DataLoader will create", UserWarning),  # four workers, as the specification wants, on two cores
+    ("`is_gradient_checkpointing` is deprecated", FutureWarning),  # PEFT's way to ask
+    (r"Glyph \d+ .* missing from font", UserWarning),  # pictures show boxes for letters that matplotlib's font lacks
+)
+"""Warnings of libraries that nobody who runs a command can do anything about."""
+
 
 @cache
 def console() -> Console:
@@ -32,6 +40,8 @@ def console() -> Console:
 
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send the package's log lines to the console."""
+    for words, category in _NOISE:
+        warnings.filterwarnings("ignore", words, category)
     handler = RichHandler(console=console(), show_path=False, show_time=False, markup=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("rfm").setLevel(level)
@@ -63,3 +73,9 @@ def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Ite
     """Yield the items under a progress bar."""
     with progress_bar() as bar:
         yield from bar.track(items, total=total, description=description)
+
+
+def plain(words: str, most: int = 200) -> Text:
+    """Return words of data or of a model as one line for a table: nothing in them is markup, at most `most` letters."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+    return Text(line if len(line) <= most else f"{line[: most - 1]}…")

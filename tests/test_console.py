@@ -2,7 +2,7 @@ import logging
 
 from rich.progress import Task
 
-from rfm.console import _Rate, progress_bar, tracked
+from rfm.console import _Rate, plain, progress_bar, tracked
 
 
 def test_tracked_items_come_through_in_order(capsys):
@@ -31,3 +31,9 @@ def test_logging_leaves_other_packages_quiet():
     set_up_logging()
     assert logging.getLogger("rfm").level == logging.INFO
     assert logging.getLogger("some_other_package").getEffectiveLevel() >= logging.WARNING
+
+
+def test_words_of_data_are_one_plain_line():
+    assert plain("put [/red] the\n\n cup\x1b[31m \t抽屉").plain == "put [/red] the cup [31m 抽屉"
+    assert plain("x" * 300).plain == "x" * 199 + "…"
+    assert plain("abcdef", 4).plain == "abc…"

@@ -13,7 +13,7 @@ from rfm.audit.checks import Check, Verdict
 from rfm.audit.comparison import Comparison
 from rfm.audit.dataset_audit import DatasetAudit
 from rfm.audit.shortcuts import Told
-from rfm.console import console
+from rfm.console import console, plain
 
 _STYLES = {
     Verdict.OK: "green",
@@ -80,7 +80,7 @@ def strategy_table(audit: DatasetAudit) -> Table:
             share = audit.first_shares.get(kind, {}).get(name)
             first = "-" if share is None else f"{share.value:.1%}"
             told = shortcut.by_strategy.get(name)
-            table.add_row(f"{kind}/{name}", str(int(rows.sum())), first, _told(told, kind))
+            table.add_row(plain(f"{kind}/{name}"), str(int(rows.sum())), first, _told(told, kind))
     return table
 
 

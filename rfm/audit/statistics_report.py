@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from rfm.audit.statistics import Statistics, binned
-from rfm.console import console
+from rfm.console import console, plain
 
 MOST_LINES = 15
 """Sources and tasks named, at most."""
@@ -63,8 +63,7 @@ def _counted(title: str, counts: Mapping[str, int]) -> Table:
     whole = max(sum(counts.values()), 1)
     highest = max((count for name, count in counts.items() if not name.endswith(_OTHERS)), default=0)
     for name, count in counts.items():
-        shown = name or "(null)"
-        shown = shown if len(shown) <= _NAME else f"{shown[: _NAME - 1]}…"
+        shown = plain(name or "(null)", _NAME)
         bar = "█" * round(_BAR * min(count / max(highest, 1), 1))
         table.add_row(shown, str(count), f"{count / whole:.1%}", bar)
     return table

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE
-from rich.markup import escape
 from rich.table import Table
 
-from rfm.console import console
+from rfm.console import console, plain
 from rfm.evaluation.gaps import MAIN_METRIC
 from rfm.evaluation.metrics import Numbers
+
+_LONGEST = 30
+"""Letters shown of an answer or a task."""
 
 
 def print_comparison(found: Numbers) -> None:
@@ -38,7 +40,7 @@ def _table(title: str, rows: list[tuple[str, Numbers]]) -> Table:
         metric = numbers["metric"]
         values = (_form(metric, numbers[side]) for side in ("first", "second"))
         counts = "/".join(str(numbers[outcome]) for outcome in ("wins", "losses", "ties"))
-        table.add_row(escape(name), str(numbers["count"]), *values, _difference(metric, numbers), counts)
+        table.add_row(plain(name), str(numbers["count"]), *values, _difference(metric, numbers), counts)
     return table
 
 
@@ -48,7 +50,7 @@ def _rows(kind: str, rows: list[Numbers]) -> Table:
         table.add_column(name, justify="right" if side == "right" else "left")
     for row in rows:
         cells = (f"{row['row']}", row["task"], f"{row['truth']:g}", row["first"], row["second"])
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*(plain(cell, _LONGEST) for cell in cells))
     return table
 
 

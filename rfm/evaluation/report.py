@@ -9,7 +9,7 @@ from rich.box import MARKDOWN, SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from rfm.console import console
+from rfm.console import console, plain
 from rfm.evaluation.metrics import Numbers
 
 _WIDE = 300
@@ -44,6 +44,8 @@ def print_results(results: Numbers) -> None:
     """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
     for table in _tables(results):
         console().print(table)
+    for line in unparsed_lines(results):
+        console().print(line, style="yellow", markup=False, highlight=False)
 
 
 def markdown(results: Numbers) -> str:
@@ -56,6 +58,17 @@ def markdown(results: Numbers) -> str:
             writer.print(f"**{title}**\n", highlight=False, markup=False)
             writer.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def unparsed_lines(results: Numbers) -> Iterator[str]:
+    """Yield for each sample type how many of the model's answers are none; each counts as wrong, or as off by 100."""
+    for kind in dict.fromkeys(kind for kind, _ in _MAIN):
+        numbers = results.get(kind, {})
+        if numbers.get("unparsed"):
+            yield (
+                f"{kind}: {numbers['unparsed']} of {numbers['count']} answers are not of the form `ANS: …` and count "
+                "as wrong; --save_predictions shows them, --decoding scored or constrained leaves no choice"
+            )
 
 
 def gap_table(results: Numbers) -> Table:
@@ -110,7 +123,7 @@ def strategy_table(results: Numbers) -> Table:
         for name, numbers in results.get(kind, {}).get("by_strategy", {}).items():
             constant = results["best_constant"][kind]["by_strategy"][name]
             cells = _cell(numbers, metric), _cell(constant, metric).split(" [")[0]
-            table.add_row(f"{kind}/{name}", str(numbers["count"]), *cells)
+            table.add_row(plain(f"{kind}/{name}"), str(numbers["count"]), *cells)
     return table
 
 
@@ -146,7 +159,7 @@ def gap_cell(metric: str, numbers: Numbers) -> str:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
+    return Table(title=plain(title), box=SIMPLE, title_justify="left", pad_edge=False)
 
 
 def _form(metric: str, value: float) -> str:

@@ -51,6 +51,11 @@ def find_cutoffs(catalog: Catalog, seed: int) -> dict[str, float]:
         if share is not None:
             shares[source].append(share)
     _check(unread, shares)
+    for source in (source for source, found in shares.items() if not found):
+        logger.warning(
+            "data.success_cutoff=idle finds no cut-off for %s: it has no successful episode without recorded progress "
+            "in which something moves", source,
+        )  # fmt: skip
     return {source: _report(source, found) for source, found in shares.items() if found}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from rfm.console import console
+from rfm.console import console, plain
 from rfm.errors import ConfigError, DataError
 from rfm.frames.near_duplicates import MOST_BITS
 from rfm.ingest.bundled import bundled_root
@@ -98,7 +98,7 @@ def _table(made: Split) -> Table:
     for kind in ("quality", "task"):
         labels = sorted({label for one in sides.values() for label in one["counts"][kind]})
         for label in labels[:_MOST_ROWS]:
-            table.add_row(kind, label, *(str(one["counts"][kind].get(label, 0)) for one in sides.values()))
+            table.add_row(kind, plain(label), *(str(one["counts"][kind].get(label, 0)) for one in sides.values()))
         if len(labels) > _MOST_ROWS:
             table.add_row(kind, f"… and {len(labels) - _MOST_ROWS} more, in the file", *("" for _ in sides))
         table.add_section()

@@ -17,7 +17,7 @@ def results(path, predicted, *, hash="h", truth=None, kind="progress", unread=()
         one = {"row": row, "sample_type": kind, "answer": f"{right:.0f}", "completion": f"ANS: {value}"}
         one["unreadable"] = "gone" if row in unread else None
         if row not in unread:
-            known = None if value is None else float(value)
+            known = float(value) if isinstance(value, (int, float)) else None
             one |= {"truth": right, "predicted": known, "trajectory": row // 2, "task": f"task {row % 3}"}
             one["strategy"] = "rewind"
         predictions.append(one)
@@ -127,3 +127,12 @@ def test_files_that_are_no_results_are_refused(tmp_path, compare):
     for name in ("broken.json", "gone.json"):
         assert "must be a results file of `rfm evaluate`, but can't be read" in compare(good, tmp_path / name)[2]
     assert "`most_different` must be at least 0, but is -1" in compare(good, good, "--most_different", "-1")[2]
+
+
+def test_answers_of_many_lines_are_shown_on_one(tmp_path, compare):
+    first = results(tmp_path / "a.json", ["[/red]\n\n\x1b[2J" * 9] * ROWS)
+    second = results(tmp_path / "b.json", [50] * ROWS)
+    shown = compare(first, second)[2]
+    assert "ANS: [/red] [2J[/red] [2J" in shown
+    assert "\x1b[2J" not in shown
+    assert len(shown.splitlines()) < 40

@@ -2,7 +2,7 @@ import re
 
 from rich.console import Console
 
-from rfm.evaluation.report import strategy_table, summary_table
+from rfm.evaluation.report import strategy_table, summary_table, unparsed_lines
 
 
 def progress(mae, **more):
@@ -53,3 +53,16 @@ def test_what_is_not_there_is_not_made_up():
     one = {"count": 1, "accuracy": 1.0, "accuracy_interval": None}
     single = {**nothing, "preference": one, "best_constant": {"preference": {**one, "accuracy": None}}}
     assert lines(summary_table(single)) == [["model", "1.000"], ["best constant", "-"]]
+
+
+def test_answers_that_are_none_are_told():
+    [line] = unparsed_lines({**RESULTS, "progress": progress(5.0, unparsed=2)})
+    assert line.startswith("progress: 2 of 3 answers are not of the form `ANS: …` and count as wrong; --save_predict")
+    assert list(unparsed_lines(RESULTS)) == []
+
+
+def test_names_of_data_are_no_markup():
+    odd = progress(6.0, by_strategy={"[/red]": progress(6.0)})
+    results = {**RESULTS, "dataset_path": "[/b]", "progress": odd, "best_constant": {"progress": odd}}
+    assert lines(strategy_table(results)) == [["progress/[/red]", "3", "6.0 [5.0, 7.0]", "6.0"]]
+    assert str(summary_table(results).title) == "3 samples of [/b]"

@@ -30,6 +30,9 @@ def test_each_source_has_the_median_of_its_episodes(tmp_path, caplog):
     catalog = load_catalog(make_idle_world(tmp_path, shares), ["idle"])
     assert find_cutoffs(catalog, 0) == {"quick": 0.5, "slow": 1.0}
     assert "success cut-off of quick: 0.5 of the time, from 3 episodes" in caplog.text
+    assert (
+        "data.success_cutoff=idle finds no cut-off for still: it has no successful episode without rec" in caplog.text
+    )
 
 
 def test_long_episodes_are_looked_at_in_some_frames(tmp_path):
