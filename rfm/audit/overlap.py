@@ -1,9 +1,7 @@
 """What two datasets share: frame files, rows, task texts, and episodes that look alike under other names.
 
 Episodes that look alike are first found by perceptual hash and then compared picture by picture, since two different
-episodes before one camera can be a bit apart: measured on 600 simulated episodes, copies recompressed down to JPEG
-quality 50 differ by at most 9 grey levels in any of 16 x 16 cells, and 99% of different episodes with near hashes by
-more than 30.
+episodes before one camera can be a bit apart (`rfm.frames.near_duplicates`).
 
 Shape legend: m and p episodes of the two datasets.
 """

@@ -1,10 +1,10 @@
 """Episodes that look the same: a hash of three frames, its distance, and groups of near-duplicates.
 
-dHash (N. Krawetz, "Kind of Like That", 2013): a frame is averaged down to 8 x 9 grey cells, and each of 64 bits says
-whether a cell is darker than its right neighbour. Deviation: by more than one grey level, so that compression noise in
-flat areas sets no bits. Measured on 600 simulated episodes of 224 x 224, 192 bits each: a JPEG of quality 75 is at most
-6 bits away, half the size at most 8; different episodes of one fixed camera can be 1 bit away (5% have another within
-4). A small distance is therefore a candidate, not a proof: whoever must be sure compares pixels.
+dHash (N. Krawetz, "Kind of Like That", 2013): a frame is reduced to 8 x 9 grey cells, and each of 64 bits says whether
+a cell is darker than its right neighbour. Deviations: by more than one grey level, so that compression noise in flat
+areas sets no bits; and reduced by a smooth (bicubic) filter, since cells of 7.1 pixels with sharp borders shift at half
+the size: 58% of 81 real episodes of 64 x 64 stayed within 8 bits then, and all do so now. Different episodes of one
+fixed camera can be 1 bit away. A small distance is a candidate, not a proof: whoever must be sure compares pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ HASHED_FRAMES = 3
 """Frames of an episode that are hashed: the first, the one in the middle, the last."""
 
 _ROWS, _COLUMNS = 8, 9
-_GREY = np.array([77, 150, 29])  # luma in 1/256 (ITU-R BT.601)
+LUMA = np.array([77, 150, 29], np.float32) / 256
+"""Red, green and blue in grey (ITU-R BT.601)."""
 _NOISE = 1
 _PENDING = 1 << 20
 
@@ -42,8 +43,8 @@ class EpisodeHashes(NamedTuple):
 
 def episode_hash(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt64[np.ndarray, "k"]:
     """One word for each of `HASHED_FRAMES` evenly spaced frames, first and last included; `t` must be at least 1."""
-    small = resize_frames(frames[hashed_indices(len(frames))], _ROWS, _COLUMNS)
-    grey = (small @ _GREY) >> 8
+    small = resize_frames(frames[hashed_indices(len(frames))], _ROWS, _COLUMNS, "bicubic")
+    grey = np.floor(small @ LUMA).astype(np.int64)
     bits = np.diff(grey, axis=2) > _NOISE
     return np.packbits(bits.reshape(len(bits), 64), axis=1).view(np.uint64).reshape(-1)
 

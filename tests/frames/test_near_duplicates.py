@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from films import as_jpeg, film
 
-from rfm.frames.near_duplicates import near_duplicates
+from rfm.frames.near_duplicates import near_duplicates, same_picture
 from rfm.frames.npz import write_npz
+from rfm.frames.perceptual_hash import LUMA
+from rfm.frames.resize import resize_frames
 
 COUNT = 6
 
@@ -67,3 +69,34 @@ def test_what_cannot_be_read_is_named_and_the_rest_compared(tmp_path):
 
 def test_no_episodes_at_all(tmp_path):
     assert near_duplicates(tmp_path, [], np.array([], int)).group.tolist() == []
+
+
+@pytest.mark.parametrize("factor", [0.92, 1.08])
+def test_a_brighter_or_darker_copy_is_one(tmp_path, factor):
+    films = [film(seed) for seed in range(COUNT)]
+    group = group_of(tmp_path, [*films, np.clip(films[2] * factor, 0, 255).astype(np.uint8)])
+    assert group[2] == group[COUNT] >= 0
+
+
+def test_a_small_copy_in_coarse_colour_is_one(tmp_path):
+    """As real robots are often kept: 64 x 64, and a cell is 4 x 4 pixels, of which JPEG keeps a quarter in colour."""
+    films = [resize_frames(film(seed), 64, 64) for seed in range(COUNT)]
+    copies = [as_jpeg(films[2], 50), resize_frames(films[4], 32, 32)]
+    group = group_of(tmp_path, [*films, *copies])
+    assert group[2] == group[COUNT] >= 0
+    assert group[4] == group[COUNT + 1] >= 0
+
+
+def test_an_object_of_another_colour_and_equal_grey_is_another(tmp_path):
+    room = film(0)
+    room[:, 20:36, 20:36] = (200, 60, 60)
+    other = room.copy()
+    other[:, 20:36, 20:36] = (60, 131, 60)
+    assert abs((np.array([200, 60, 60]) - [60, 131, 60]) @ LUMA) < 1
+    assert group_of(tmp_path, [room, other], max_distance=32).tolist() == [-1, -1]
+
+
+def test_flat_pictures_of_other_brightness_are_others():
+    flat = [np.full((3, 16, 16, 3), level, np.uint8) for level in (100, 120, 140)]
+    assert same_picture(flat[0], np.stack(flat)).tolist() == [True, True, False]
+    assert same_picture(flat[0], np.empty((0, 3, 16, 16, 3), np.uint8)).tolist() == []
