@@ -87,7 +87,7 @@ def same_picture(one: UInt8[np.ndarray, "k h w 3"], others: UInt8[np.ndarray, "m
     """Which of the other episodes' cells show the same as those of one, in every frame.
 
     A channel may be brighter or darker as a whole by `MOST_SHIFT`. Beyond that no cell differs by more than
-    `MOST_LEVELS` in grey, nor a block of 2 x 2 cells by more than `MOST_COLOUR` in a channel: colour is stored coarsely.
+    `MOST_LEVELS` in grey, nor 2 x 2 cells together by more than `MOST_COLOUR` in a channel: colour is stored coarsely.
     """
     difference = others.astype(np.float32) - one
     shift = difference.mean(axis=(2, 3), keepdims=True)
