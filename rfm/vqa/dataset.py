@@ -158,6 +158,12 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"`dataset_path` must be a folder made by `rfm generate`, but {folder} is none")
     lacking = [name for name in ("dataset_info.json", "state.json") if not (folder / name).is_file()]
+    within = sorted(state.parent.name for state in folder.glob("*/state.json"))
+    if lacking and within and not (folder / "dataset_dict.json").is_file():
+        sides = ", ".join(within)
+        raise DataError(
+            f"`dataset_path` must be one dataset, but {folder} holds {sides}; name {folder / within[0]}, say"
+        )
     if lacking and not (folder / "dataset_dict.json").is_file():
         raise DataError(
             f"`dataset_path` must be a dataset saved to disk, but {folder} lacks {' and '.join(lacking)}; "

@@ -54,7 +54,7 @@ def generate(options: GenerateOptions) -> Path:
 
     """
     if options.verify is not None:
-        return verify(Path(options.verify), options.root_override)
+        return verify(Path(options.verify), **options.moved)
     config = load_config(options.config_name, options.config_overrides)
     config.data.seed = config.data.seed if options.seed is None else options.seed
     config.data.discrete_progress |= options.discrete_progress

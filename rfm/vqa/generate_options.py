@@ -10,7 +10,7 @@ from rfm.vqa.parts import Part
 from rfm.vqa.split import UNITS, parse_shares
 from rfm.vqa.split_datasets import NEAR_DUPLICATES
 
-_ROOT = "data.datasets_root="
+_MOVABLE = ("data.datasets_root=", "data.split_file=")
 MOST_ROWS = 2**31 - 1
 """What the rows of one dataset are counted in; at 200,000 rows/s three hours of work."""
 
@@ -141,13 +141,13 @@ class GenerateOptions:
         kept = ("verify", "num_workers", "config_overrides")
         named = [one.name for one in fields(self) if one.name not in kept]
         given = [f"`{name}`" for name in named if getattr(self, name) != _default(name)]
-        return given + [f"`{text}`" for text in self.config_overrides if not text.startswith(_ROOT)]
+        return given + [f"`{text}`" for text in self.config_overrides if not text.startswith(_MOVABLE)]
 
     @property
-    def root_override(self) -> str | None:
-        """The datasets root among the overrides."""
-        roots = [text.removeprefix(_ROOT) for text in self.config_overrides if text.startswith(_ROOT)]
-        return roots[-1] if roots else None
+    def moved(self) -> dict[str, str]:
+        """Where sources are that have moved since: `datasets_root` and `split_file` among the overrides."""
+        found = (text.partition("=") for text in self.config_overrides if text.startswith(_MOVABLE))
+        return {name.removeprefix("data."): value for name, _, value in found}
 
     @property
     def samples_asked(self) -> bool:

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 _NEEDED = ("config", "partition", "eval_mode", "num_samples", "seed", "prompt_version", "source_hashes", "content_hash")
 
 
-def verify(path: Path, datasets_root: str | None) -> Path:
-    """Return `path` if drawing again gives the same rows from the same sources.
+def verify(path: Path, datasets_root: str | None = None, split_file: str | None = None) -> Path:
+    """Return `path` if drawing again gives the same rows from the same sources; the others say where those are now.
 
     Raises:
         DataError: something differs; names changed sources and the first row and column that differ.
@@ -40,7 +40,7 @@ def verify(path: Path, datasets_root: str | None) -> Path:
             f"`verify` {path} must have {', '.join(missing)} in {CONFIG_FILE}, but has not; only datasets made by "
             "`rfm generate` can be drawn again"
         )
-    plan, changed = _plan_of(record, datasets_root)
+    plan, changed = _plan_of(record, datasets_root, split_file)
     faults = [f"source {name} has changed since: {why}" for name, why in changed.items()]
     if record["prompt_version"] != PROMPT_VERSION:
         faults.append(f"prompts are of version {record['prompt_version']}, this package has version {PROMPT_VERSION}")
@@ -54,10 +54,16 @@ def verify(path: Path, datasets_root: str | None) -> Path:
     return path
 
 
-def _plan_of(record: dict[str, Any], datasets_root: str | None) -> tuple[Plan, dict[str, str]]:
+def _plan_of(record: dict[str, Any], datasets_root: str | None, split_file: str | None) -> tuple[Plan, dict[str, str]]:
     """Return what the rows were drawn from, and how each source differs that does."""
     config = config_from(record["config"])
     config.data.datasets_root = datasets_root or record.get("datasets_root")
+    config.data.split_file = split_file or config.data.split_file
+    if config.data.split_file is not None and not Path(config.data.split_file).is_file():
+        raise DataError(
+            f"`verify` must read the split that rows were drawn by, but {config.data.split_file} is no file; name it "
+            "by --config_overrides data.split_file=…"
+        )
     sources = open_sources(config, record["partition"])
     changed = {
         key: f"sha256 {record['source_hashes'].get(key)} then, {digest} now"

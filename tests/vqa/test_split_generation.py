@@ -12,6 +12,7 @@ from films import episode, write_episodes
 from vqa.splitting import SHARES, config_of, draw, options, shown_in, sides_of
 
 from rfm.errors import ConfigError, DataError
+from rfm.vqa.dataset import load_dataset
 from rfm.vqa.generate import GenerateOptions, generate
 from rfm.vqa.split_command import split
 from rfm.vqa.split_file import read_split
@@ -103,6 +104,21 @@ def test_every_side_gets_a_dataset_of_its_own(all_sides):
     assert all(shown[side] and shown[side] <= sides[side] for side in sides)
     assert sum(map(len, shown.values())) == len(set.union(*shown.values()))
     assert verify(all_sides / "val", None) == all_sides / "val"
+
+
+def test_a_split_that_has_moved_is_named_to_verify(four_tasks, tmp_path, by_trajectory):
+    shutil.copy(by_trajectory, tmp_path / "splits.json")
+    path = generate(draw(four_tasks, tmp_path / "vqa", f"data.split_file={tmp_path / 'splits.json'}", partition="val"))
+    (tmp_path / "splits.json").rename(tmp_path / "moved.json")
+    with pytest.raises(DataError, match=r"`verify` must read the split .*splits.json is no file; name it by --config_"):
+        generate(GenerateOptions("", verify=str(path)))
+    moved = f"data.split_file={tmp_path / 'moved.json'}"
+    assert generate(GenerateOptions("", verify=str(path), config_overrides=(moved,))) == path
+
+
+def test_the_folder_of_all_sides_is_no_dataset(all_sides):
+    with pytest.raises(DataError, match=r"must be one dataset, but .* holds test, train, val; name .*/test, say"):
+        load_dataset(all_sides)
 
 
 def test_by_task_the_tasks_differ_too(four_tasks, tmp_path):
