@@ -11,6 +11,7 @@ from worlds import make_world
 
 from rfm.cli import COMMANDS, run_command
 from rfm.model import quantization, unsloth_import
+from rfm.trajectories.staging import exclusive
 
 GENERATE, TRAIN, EVALUATE, CHECK = ("generate",), ("train",), ("evaluate",), ("check-collator",)
 INGEST = ("ingest", "videos")
@@ -213,6 +214,17 @@ def test_a_source_without_an_episode(fails, tmp_path):
     (tmp_path / "cut.tfrecord").touch()
     seen = fails(("ingest", "rlds"), "cut.tfrecord", "--output", "out")
     assert "error: cut.tfrecord must hold episodes, but holds none" in seen
+
+
+def test_two_commands_at_once_on_one_output(fails, world, dataset, tmp_path):
+    (tmp_path / ".vqa.partial").mkdir()
+    with exclusive(tmp_path / ".vqa.partial", wait=False):
+        seen = fails(GENERATE, "--output_path", "vqa", "--config_overrides", *of(world))
+        assert "error: .vqa.partial must have one writer at a time, but another process is writing it" in seen
+    (tmp_path / "run").mkdir()
+    with exclusive(tmp_path / "run", wait=False):
+        seen = fails(TRAIN, "--dataset_path", dataset, "--model_name", "tiny", "--output_dir", "run")
+        assert "error: run must have one writer at a time, but another process is writing it" in seen
 
 
 ASKING = {

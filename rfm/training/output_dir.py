@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rfm.errors import ConfigError, DataError
 from rfm.model.load import BASE_FOLDER
 from rfm.training import seal
 from rfm.training.options import LATEST, TrainOptions
+from rfm.trajectories.staging import exclusive
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +20,18 @@ FINAL = "final"
 LOGS = "runs"
 CHECKPOINTS = "checkpoint-*"
 BAD_ROWS = "bad_rows.jsonl"
+
+
+@contextmanager
+def one_run(options: TrainOptions) -> Iterator[None]:
+    """Hold the folder's lock; ConfigError where another run writes there: their checkpoints would mix."""
+    folder = Path(options.output_dir)
+    if folder.exists() and not folder.is_dir():  # `prepare` says what is wrong
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder, wait=False):
+        yield
 
 
 def prepare(options: TrainOptions) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,26 @@ def train(options: TrainOptions) -> Path:
     resume = output_dir.resume_point(options)
     if resume is not None:
         check_continuation(resume, options, weights_dtype(options), data)
-    with processes.first_goes_first() as first:
-        folder = output_dir.prepare(options) if first else Path(options.output_dir)
+    with ExitStack() as held:
+        with processes.first_goes_first() as first:
+            if first:
+                held.enter_context(output_dir.one_run(options))
+            folder = output_dir.prepare(options) if first else Path(options.output_dir)
+        return _train(options, data, held_out or None, form, resume, folder)
+
+
+def _train(
+    options: TrainOptions,
+    data: TrainingSet,
+    held_out: TrainingSet | None,
+    form: InputFormat,
+    resume: Path | None,
+    folder: Path,
+) -> Path:
     set_seed(options.seed)
     loaded = load_trainable(options, data.rows, resume)
     parts = CheckpointParts(loaded, form, _trained_on(options, data), _recorder(options, data))
-    trainer = make_trainer(options, loaded, form, data, held_out or None, parts)
+    trainer = make_trainer(options, loaded, form, data, held_out, parts)
     processes.check_sharing(trainer, options)
     name_run(trainer, options)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)

@@ -34,7 +34,7 @@ from rfm.vqa.parts import Part, PartWriter, is_complete
 from rfm.vqa.prompts import PROMPT_VERSION
 from rfm.vqa.sources import open_sources
 from rfm.vqa.split_generation import write_split
-from rfm.vqa.store import DatasetWriter, check_vacant, hash_batch
+from rfm.vqa.store import DatasetWriter, check_vacant, hash_batch, one_writer
 from rfm.vqa.verify import verify
 
 __all__ = ["GenerateOptions", "generate"]
@@ -90,10 +90,11 @@ def _write(options: GenerateOptions, config: ExperimentConfig, *, keep: bool = F
     fingerprint = hashlib.sha256(json.dumps([record, shard_rows], sort_keys=True).encode()).hexdigest()
     if options.shard is not None:
         return _write_part(options, plan, drawer, record, fingerprint, shard_rows)
-    writer = DatasetWriter(output, plan=fingerprint, shard_rows=shard_rows, overwrite=options.overwrite)
-    _write_rows(writer, plan, drawer, range(total), _workers(options, total))
-    record["content_hash"] = hashlib.sha256("".join(writer.chunk_hashes).encode()).hexdigest()
-    writer.finish(record)
+    with one_writer(output, overwrite=options.overwrite):
+        writer = DatasetWriter(output, plan=fingerprint, shard_rows=shard_rows, overwrite=options.overwrite)
+        _write_rows(writer, plan, drawer, range(total), _workers(options, total))
+        record["content_hash"] = hashlib.sha256("".join(writer.chunk_hashes).encode()).hexdigest()
+        writer.finish(record)
     logger.info("%d samples in %s", total, output)
     return output
 

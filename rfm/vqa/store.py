@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ import datasets
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.trajectories.staging import exclusive
 from rfm.vqa.columns import SCHEMA
 from rfm.vqa.dataset import CONFIG_FILE
 
@@ -65,7 +67,7 @@ class DatasetWriter:
 
     def __init__(self, output: Path, *, plan: str, shard_rows: int, overwrite: bool):
         self.output = output
-        self.partial = output.parent / f".{output.name}.partial"
+        self.partial = partial_folder(output)
         self._shard_rows = shard_rows
         self._overwrite = overwrite
         check_vacant(output, overwrite)
@@ -109,8 +111,9 @@ class DatasetWriter:
                 f"`output_path` {self.output} has an unfinished run with --shard in {self.partial}; "
                 "finish it, or add --overwrite to start anew"
             )
-        shutil.rmtree(self.partial, ignore_errors=True)
-        self.partial.mkdir(parents=True)
+        self.partial.mkdir(parents=True, exist_ok=True)
+        for path in self.partial.iterdir():  # the folder itself stays: its lock belongs to it
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         return Journal(plan)
 
     def _check_shards(self, journal: Journal) -> None:
@@ -130,6 +133,24 @@ class DatasetWriter:
         self.journal.shards += 1
         self.journal.rows += sum(batch.num_rows for batch in batches)
         write_json(self.partial / "journal.json", vars(self.journal))
+
+
+def partial_folder(output: Path) -> Path:
+    """Return where a dataset is while it is written."""
+    return output.parent / f".{output.name}.partial"
+
+
+@contextmanager
+def one_writer(output: Path, *, overwrite: bool) -> Iterator[None]:
+    """Hold the lock of the unfinished dataset; ConfigError where another process writes it.
+
+    Two would take turns in one journal and one file, and what came out would be neither's rows.
+    """
+    check_vacant(output, overwrite)
+    partial = partial_folder(output)
+    partial.mkdir(parents=True, exist_ok=True)
+    with exclusive(partial, wait=False):
+        yield
 
 
 def check_vacant(output: Path, overwrite: bool) -> None:
