@@ -21,7 +21,8 @@ from unittest import mock
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from torch.utils._device import _device_constructors
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext, _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
@@ -215,7 +216,11 @@ def _making(make: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """Make a tensor where it really can be, and move it."""
 
     def made(data: Any, *args: Any, device: Any = None, **kwargs: Any) -> torch.Tensor:
-        out = make(data, *args, **kwargs)
+        if device is None and not isinstance(data, torch.Tensor):
+            around = [mode.device for mode in _get_current_function_mode_stack() if isinstance(mode, DeviceContext)]
+            device = around[-1] if around else None
+        with torch.device(CPU):
+            out = make(data, *args, **kwargs)
         return out if device is None else out.to(device)
 
     return made
@@ -234,9 +239,9 @@ _COMMANDS = (
 
 
 @contextmanager
-def pretended_gpu() -> Iterator[PretendedGPU]:
+def pretended_gpu(gpu: PretendedGPU | None = None) -> Iterator[PretendedGPU]:
     """Let torch have a GPU."""
-    gpu, cuda, generator = PretendedGPU(), torch.cuda, torch.Generator
+    gpu, cuda, generator = gpu or PretendedGPU(), torch.cuda, torch.Generator
     _device_constructors()  # remembers torch's functions for good: these must be the real ones
     with ExitStack() as stack:
 
