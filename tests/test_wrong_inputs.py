@@ -174,6 +174,13 @@ def test_a_list_that_is_not_separated_by_commas(fails, tmp_path):
     assert "separated by commas, but lacks path, task: it is `path;task`" in seen
 
 
+def test_a_folder_of_pictures_in_the_place_of_a_video(fails, tmp_path):
+    (tmp_path / "videos" / "ep1").mkdir(parents=True)
+    folder = manifest(tmp_path / "videos", {"path": "ep1", "task": "t"})
+    seen = fails(INGEST, folder, "--output", "out")
+    assert "line 1: `path` must name a video, but `ep1` is a folder; make one of its pictures: ffmpeg -frame" in seen
+
+
 @pytest.mark.parametrize("path", ["../outside.mp4", "/etc/hostname", "deep/../../outside.mp4"])
 def test_a_video_outside_its_folder(fails, tmp_path, path):
     (tmp_path / "outside.mp4").touch()

@@ -146,6 +146,11 @@ def _check_required(entry: dict[str, Any], values: dict[str, Any], place: str, f
         faults.append(
             f"{place}: `path` must lie in {folder}, but `{path}` leads out of it: move the video there, or link"
         )
+    elif values["path"] and (folder / path).is_dir():
+        faults.append(
+            f"{place}: `path` must name a video, but `{path}` is a folder; make one of its pictures: "
+            f"ffmpeg -framerate 10 -pattern_type glob -i '{path}/*.png' {path}.mp4"
+        )
     elif values["path"] and not (folder / path).is_file():
         faults.append(f"{place}: `path` must name a file in {folder}, but `{values['path']}` is not there")
 

@@ -176,7 +176,10 @@ def _folder(root: Path, key: str) -> Path:
     folder = root / dataset_folder(key)
     if not (folder / PROCESSED).is_dir():
         there = ", ".join(f"`{name}`" for name in available_keys(root)) or "none"
-        raise ConfigError(f"dataset key `{key}` must name a dataset under {root}, but those there are: {there}")
+        raise ConfigError(
+            f"dataset key `{key}` must name a dataset under {root}, but those there are: {there}; "
+            "name them by data.train_datasets=[…] or data.eval_datasets=[…]"
+        )
     return folder
 
 
