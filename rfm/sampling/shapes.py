@@ -18,10 +18,14 @@ frames, turns or directions then says nothing about the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from functools import cached_property
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float64
+
+T = TypeVar("T")
 
 MOST_PAIRS = 8
 """Pairs of shapes kept per number of shown frames, evenly chosen; each costs a pass over the catalog at the start."""
@@ -43,7 +47,7 @@ class Shape:
         """The furthest it goes, in units of the way from start to end."""
         return max(self.values)
 
-    @property
+    @cached_property
     def resolution(self) -> int:
         """The smallest way, in frames, on which no two distinct values round to one frame."""
         ordered = sorted(set(self.values))
@@ -92,13 +96,20 @@ def turning(k: int, turn: float) -> Shape:
 
 def rewind_pairs(k: int) -> list[ShapePair]:
     """Return the pairs of k frames in which at least one clip turns back."""
-    retraced = [m for m in range(1, k - 1) if 2 * m > k - 1]
+    retraced, line = [m for m in range(1, k - 1) if 2 * m > k - 1], straight(k)
     pairs = [ShapePair(turning(k, m), stall(k, m)) for m in retraced]
     pairs += [ShapePair(turning(k, m), turning(k, m)) for m in retraced]
     overshot = [shape for shape in _overshoots(k) if shape.reach > 1 + 1e-9]
-    pairs += [ShapePair(shape, straight(k)) for shape in overshot]
-    pairs += [ShapePair(a, b) for a, b in combinations(overshot, 2)]
-    return _spread(sorted(pairs, key=lambda pair: pair.resolution))
+    pairs += [ShapePair(shape, line) for shape in overshot]
+    a, b = np.triu_indices(len(overshot), 1)  # of k * k / 2 pairs of these few are kept, so only those are made
+    single = np.array([shape.resolution for shape in overshot], np.int64)
+    resolution = np.concatenate([[pair.resolution for pair in pairs], np.maximum(single[a], single[b])])
+    kept = np.array(_spread(np.argsort(resolution, kind="stable").tolist()), np.int64)
+    others = kept[kept >= len(pairs)] - len(pairs)
+    made = iter(
+        ShapePair(overshot[x], overshot[y]) for x, y in zip(a[others].tolist(), b[others].tolist(), strict=True)
+    )
+    return [pairs[at] if at < len(pairs) else next(made) for at in kept.tolist()]
 
 
 def original_rewind_pairs(k: int) -> list[ShapePair]:
@@ -134,7 +145,7 @@ def _overshoots(k: int) -> list[Shape]:
     return [turning(k, turn) for turn in turns if 2 * turn > k - 1]
 
 
-def _spread(pairs: list[ShapePair]) -> list[ShapePair]:
+def _spread(pairs: list[T]) -> list[T]:
     if len(pairs) <= MOST_PAIRS:
         return pairs
     return [pairs[round(i * (len(pairs) - 1) / (MOST_PAIRS - 1))] for i in range(MOST_PAIRS)]

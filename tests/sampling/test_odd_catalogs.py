@@ -125,3 +125,7 @@ def test_a_million_rows_of_one_task() -> None:
             check_row(catalog, index, row, 4)
     both = 140_000 + 100_000
     assert drawn == {"forward_progress": 420_000, "reverse_progress": both, "rewind": both, "suboptimal": 100_000}
+
+
+def test_more_frames_than_any_episode_has_cost_no_more() -> None:
+    check(make_catalog(frames=[40] * 12, tasks=[0, 1] * 6), total=60, max_frames=512)
