@@ -24,6 +24,8 @@ from rfm.errors import ConfigError
 
 Options = TypeVar("Options")
 
+_HUGE = 2**63
+
 
 def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) -> Options:
     """Parse `arguments` into `cls`; exits with a usage message (status 2) where they don't fit.
@@ -42,6 +44,8 @@ def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) ->
     empty = [field.name for field in fields if field.name not in replaced and _is_empty(values[field.name], field)]
     if empty:
         raise ConfigError("\n".join(f"`{name}` must not be empty; give it a value, or leave it out" for name in empty))
+    if huge := [name for name, value in values.items() if isinstance(value, int) and abs(value) >= _HUGE]:
+        raise ConfigError("\n".join(f"`{name}` must fit into 64 bits, but is {values[name]}" for name in huge))
     if odd := [name for name, value in values.items() if isinstance(value, float) and math.isnan(value)]:
         raise ConfigError("\n".join(f"`{name}` must be a number, but is nan" for name in odd))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

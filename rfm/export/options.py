@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rfm.errors import ConfigError
+from rfm.frames.resize import LONGEST_SIDE
 
 FORMATS = ("trl", "llamafactory", "ms-swift")
 FRAMES = ("jpeg", "png", "mp4")
@@ -38,6 +39,11 @@ class RowsOptions:
             f"`{name}` must be at least {low}, but is {getattr(self, name)}"
             for name, low in bounds.items()
             if getattr(self, name) is not None and getattr(self, name) < low
+        ]
+        faults += [
+            f"`{name}` must be at most {LONGEST_SIDE} pixels, but is {value}"
+            for name, value in (("resized_height", self.resized_height), ("resized_width", self.resized_width))
+            if value is not None and value > LONGEST_SIDE
         ]
         if (self.resized_height is None) != (self.resized_width is None):
             faults.append("`resized_height` and `resized_width` must be given together, but only one is")

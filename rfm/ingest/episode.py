@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import FORMS
-from rfm.frames.resize import resize_frames
+from rfm.frames.resize import LONGEST_SIDE, resize_frames
 from rfm.frames.video import Video
 from rfm.ingest.executors import EXECUTORS
 
@@ -32,6 +32,9 @@ class IngestOptions:
 
     def __post_init__(self) -> None:
         faults = [f"`{name}` must be at least 1, but is {value}" for name, value in self._sizes() if value < 1]
+        for name, value in self._sizes():
+            if name in ("height", "width") and value > LONGEST_SIDE:
+                faults.append(f"`{name}` must be at most {LONGEST_SIDE} pixels, but is {value}")
         if (self.height is None) != (self.width is None):
             faults.append("`height` and `width` must be given together, but only one is")
         if self.shortest_side is not None and (self.height is not None or self.width is not None):
