@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rfm.console import console, set_up_logging
@@ -139,11 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in sorted(COMMANDS, key=len, reverse=True):
         if tuple(words[: len(name)]) == name:
             sys.exit(run_command(name, words[len(name) :], program=f"rfm {' '.join(name)}"))
-    asked_for_help = words[:1] in ([], ["-h"], ["--help"])
+    named = list(takewhile(lambda word: not word.startswith("-"), words))
+    group = named[:1] if any(name[:1] == tuple(named[:1]) for name in COMMANDS) else []
+    asked_for_help = not words or (named == group and words[len(group) :][:1] in (["-h"], ["--help"]))
     stream = sys.stdout if asked_for_help else sys.stderr
     if not asked_for_help:
         stream.write(f"rfm: no command {' '.join(words[:2])!r}\n\n")
-    stream.write(_overview())
+    stream.write(_overview(tuple(group)))
     sys.exit(0 if asked_for_help else 2)
 
 
@@ -214,9 +217,11 @@ def _load(where: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _overview() -> str:
+def _overview(group: tuple[str, ...] = ()) -> str:
+    """List the commands, those of a group or all."""
     width = max(len(" ".join(name)) for name in COMMANDS)
-    lines = [f"  rfm {' '.join(name):<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    listed = {name: command for name, command in COMMANDS.items() if name[: len(group)] == group}
+    lines = [f"  rfm {' '.join(name):<{width}}  {command.summary}" for name, command in listed.items()]
     return (
         "Vision-language reward models for robots.\n\n" + "\n".join(lines) + "\n\nrfm COMMAND --help lists its flags.\n"
     )

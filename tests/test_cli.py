@@ -34,6 +34,13 @@ def test_without_a_command_it_lists_them(capsys, arguments):
     assert all(f"rfm {' '.join(name)}" in shown and command.summary in shown for name, command in COMMANDS.items())
 
 
+def test_a_group_of_commands_has_a_list_of_its_own(capsys):
+    assert run_main("ingest", "--help") == 0
+    listed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  rfm ")]
+    assert len(listed) == 8
+    assert all(line.startswith("  rfm ingest ") for line in listed)
+
+
 @pytest.mark.parametrize("arguments", [["genrate"], ["ingest"], ["ingest", "films"]])
 def test_an_unknown_command_ends_with_status_2_and_the_list(capsys, arguments):
     assert run_main(*arguments) == 2

@@ -154,6 +154,7 @@ def _check_numbers(options: TrainOptions) -> None:
 def _check_bounds(options: TrainOptions) -> None:
     bounds: dict[str, tuple[int, int]] = {
         "lora_rank": (0, 4096), "warmup_steps": (0, 2**31), "save_total_limit": (1, 2**31), "seed": (0, 2**32 - 1),
+        "dataloader_num_workers": (0, 1024),
     }  # fmt: skip
     for name, (least, most) in bounds.items():
         value = getattr(options, name)
