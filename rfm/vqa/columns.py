@@ -56,25 +56,28 @@ SCHEMA = pa.schema(
 
 def record_batch(drawer: Drawer, block: Block, *, discrete: bool) -> pa.RecordBatch:
     """Return the block as a record batch of `SCHEMA`."""
-    kinds = np.array([kind for kind, _ in drawer.quotas.strategies])[block.strategy]
-    is_pair, is_score = kinds != "progress", kinds == "progress"
+    kinds = [kind for kind, _ in drawer.quotas.strategies]
+    is_score, is_preference, is_similarity = (
+        np.array([kind == name for kind in kinds])[block.strategy] for name in ("progress", "preference", "similarity")
+    )
+    is_pair = ~is_score
     better = np.where(block.answer == 1, block.slots[FIRST].trajectory, block.slots[SECOND].trajectory)
     shown = np.where(is_score, block.slots[FIRST].trajectory, better)
     catalog = drawer.catalog
     columns = {
-        "sample_type": _take([kind for kind, _ in drawer.quotas.strategies], block.strategy),
+        "sample_type": _take(kinds, block.strategy),
         "prompt": _prompts(drawer, block, discrete),
         "answer": _take([str(number) for number in range(101)], block.answer),
         "task": catalog.texts.take(pa.array(block.text)),
         "data_source": catalog.sources.take(pa.array(catalog.source_code[shown])),
         "data_gen_strategy": _take([name for _, name in drawer.quotas.strategies], block.strategy),
-        "resample_attempts": pa.array(np.ones(len(kinds), np.int32)),
-        "chosen_is_first": pa.array(block.answer == 1, mask=kinds != "preference"),
+        "resample_attempts": pa.array(np.ones(len(shown), np.int32)),
+        "chosen_is_first": pa.array(block.answer == 1, mask=~is_preference),
         "target_progress": _targets(block, is_score),
         **_clip_columns(drawer, block.slots[FIRST], "", is_score),
         **_clip_columns(drawer, block.slots[FIRST], "first_", is_pair),
         **_clip_columns(drawer, block.slots[SECOND], "second_", is_pair),
-        **_clip_columns(drawer, block.slots[REFERENCE], "reference_", kinds == "similarity"),
+        **_clip_columns(drawer, block.slots[REFERENCE], "reference_", is_similarity),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
@@ -93,41 +96,53 @@ def _prompts(drawer: Drawer, block: Block, discrete: bool) -> pa.Array:
 def _clip_columns(drawer: Drawer, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
     if not used.any():
         return {field.name: pa.nulls(len(used), field.type) for field in _clip_fields(prefix)}
-    catalog, null = drawer.catalog, ~used
+    catalog, valid = drawer.catalog, _bits(used)
     trajectory = slot.trajectory[used]
-    rows = pa.array(np.where(used, slot.trajectory, 0), mask=null)
+    rows = _masked(np.where(used, slot.trajectory, 0), valid)
     quality = np.full(len(used), -1, np.int8)
     quality[used] = catalog.quality[trajectory]
     shape = catalog.frames_shape[trajectory].astype(np.int32)
     shape[:, 0] = slot.count[used]
     return {
         f"{prefix}npz_path": catalog.frames_path.take(rows),
-        f"{prefix}frame_indices": _ragged(slot.indices, np.where(used, slot.count, 0), null, np.int32),
-        f"{prefix}frames_shape": _lists(shape.ravel(), np.where(used, 4, 0), null),
+        f"{prefix}frame_indices": _ragged(slot.indices, np.where(used, slot.count, 0), valid),
+        f"{prefix}frames_shape": _lists(_masked(shape.ravel()), np.where(used, 4, 0), valid),
         f"{prefix}trajectory_id": catalog.ids.take(rows),
-        f"{prefix}quality_label": _QUALITY.take(pa.array(quality, mask=quality < 0)),
-        f"{prefix}end_progress": pa.array(slot.end_progress, mask=null | np.isnan(slot.end_progress)),
+        f"{prefix}quality_label": _QUALITY.take(_masked(quality, _bits(quality >= 0))),
+        f"{prefix}end_progress": _masked(slot.end_progress, _bits(used & ~np.isnan(slot.end_progress))),
     }
 
 
 def _targets(block: Block, used: np.ndarray) -> pa.Array:
     count = np.where(used, block.slots[FIRST].count, 0)
-    values = _ragged(block.target, count, ~used, np.float32)
-    known = pa.array(values.values.to_numpy(), mask=np.isnan(values.values.to_numpy()))
-    return pa.ListArray.from_arrays(values.offsets, known, mask=pa.array(~used))
+    values = block.target[_shown(block.target, count)]
+    return _lists(_masked(values, _bits(~np.isnan(values))), count, _bits(used))
 
 
-def _ragged(table: np.ndarray, count: np.ndarray, null: np.ndarray, dtype: type) -> pa.ListArray:
+def _ragged(table: np.ndarray, count: np.ndarray, valid: pa.Buffer) -> pa.ListArray:
     """Return the first `count` values of each row of `table` as a list array."""
-    used = np.arange(table.shape[1]) < count[:, None]
-    return _lists(table[used].astype(dtype, copy=False), count, null)
+    return _lists(_masked(table[_shown(table, count)]), count, valid)
 
 
-def _lists(values: np.ndarray, count: np.ndarray, null: np.ndarray) -> pa.ListArray:
+def _shown(table: np.ndarray, count: np.ndarray) -> np.ndarray:
+    return np.arange(table.shape[1]) < count[:, None]
+
+
+def _lists(values: pa.Array, count: np.ndarray, valid: pa.Buffer) -> pa.ListArray:
     """Return `values` cut into lists of `count` each."""
     offsets = np.zeros(len(count) + 1, np.int32)
     np.cumsum(count, out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values), mask=pa.array(null))
+    return pa.Array.from_buffers(pa.list_(values.type), len(count), [valid, pa.py_buffer(offsets)], children=[values])
+
+
+def _masked(values: np.ndarray, valid: pa.Buffer | None = None) -> pa.Array:
+    """Return numbers as an array; `valid` has a bit each."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, pa.py_buffer(values)])
+
+
+def _bits(valid: np.ndarray) -> pa.Buffer:
+    """Return Arrow's bitmap; `pa.array(…, mask=)` takes ten times as long to make it."""
+    return pa.py_buffer(np.packbits(valid, bitorder="little"))
 
 
 def _take(words: Iterable[str], code: np.ndarray) -> pa.Array:
