@@ -1,13 +1,20 @@
 """What is done on a GPU alone. Without one it is pretended, and tests of what kernels compute skip."""
 
 import pytest
+import tiny_qwen2_5
 import torch
 from pretended_gpu import pretended_gpu
 from tiny_batches import fake_rows, tiny_collator
 
+from rfm.batch.collator import VQACollator
+from rfm.batch.conversation import ConversationEncoder
+from rfm.batch.frame_store import FrameStore
+from rfm.batch.input_format import InputFormat
 from rfm.model import attention
-from rfm.model.attention import attend, use_packed_segments
+from rfm.model.attention import attend, use_equal_segments, use_packed_segments
 from rfm.model.load import load_model
+from rfm.model.patch_embedding import use_matrix_product
+from rfm.model.pixels import accept_uint8
 from rfm.training.adamw import MasterAdamW, can_fuse
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: kernels that a CPU has not")
@@ -98,3 +105,25 @@ def test_layers_compile_and_learn(tmp_path):
     compiled = loaded.model(**batch).loss
     compiled.backward()
     torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_other_family_with_its_windows(tmp_path, packed):
+    tokenizer = load_model("tiny").tokenizer
+    frames = FrameStore(tmp_path, tiny_qwen2_5.SPEC, InputFormat(48, 48, "box"))  # windows of several lengths
+    batch = VQACollator(ConversationEncoder(tokenizer, tiny_qwen2_5.SPEC), frames, packed=packed)(
+        fake_rows(tmp_path, 4)
+    )
+    losses = []
+    for device in ("cpu", "cuda"):
+        model = tiny_qwen2_5.build_tiny_qwen2_5(tokenizer).bfloat16().to(device)
+        accept_uint8(model, tiny_qwen2_5.SPEC)
+        use_matrix_product(model)
+        use_equal_segments(model)
+        if packed:
+            use_packed_segments(model)
+        there = {key: value.to(device) if torch.is_tensor(value) else value for key, value in batch.items()}
+        loss = model(**there).loss
+        loss.backward()
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
