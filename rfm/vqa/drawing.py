@@ -5,11 +5,13 @@ Each chunk is a function of its number, so shards, workers and interruptions cha
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -18,7 +20,7 @@ from rfm.processes import die_with_parent
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
-from rfm.vqa.columns import record_batch
+from rfm.vqa.columns import SCHEMA, record_batch
 
 CHUNK = 8192
 """Rows drawn and hashed at a time; part of the format, since the content hash is taken over chunks."""
@@ -49,16 +51,26 @@ class Plan:
         )
 
 
-def draw_chunks(
-    plan: Plan, drawer: Sampler | EvalSet, start: int, stop: int, workers: int = 1
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield (number, rows) of the chunks that hold rows `start` to `stop` - 1, whole and in order."""
+class Chunk(NamedTuple):
+    """The rows of one chunk, and the sha256 of their serialised form."""
+
+    number: int
+    rows: pa.RecordBatch
+    digest: str
+
+
+def draw_chunks(plan: Plan, drawer: Sampler | EvalSet, start: int, stop: int, workers: int = 1) -> Iterator[Chunk]:
+    """Yield the chunks that hold rows `start` to `stop` - 1, whole and in order."""
     numbers = range(start // CHUNK, -(-stop // CHUNK) if start < stop else 0)
-    batches = _parallel(plan, drawer, numbers, workers) if workers > 1 else (_chunk(plan, drawer, n) for n in numbers)
-    return zip(numbers, batches, strict=True)
+    drawn = _parallel(plan, drawer, numbers, workers) if workers > 1 else (_chunk(plan, drawer, n) for n in numbers)
+    for number, (serialised, digest) in zip(numbers, drawn, strict=True):
+        yield Chunk(number, pa.ipc.read_record_batch(serialised, SCHEMA), digest)
 
 
-def _parallel(plan: Plan, drawer: Sampler | EvalSet, numbers: range, workers: int) -> Iterator[pa.RecordBatch]:
+_Drawn = tuple[pa.Buffer, str]
+
+
+def _parallel(plan: Plan, drawer: Sampler | EvalSet, numbers: range, workers: int) -> Iterator[_Drawn]:
     """Draw chunks in other processes, in order, with a bounded number under way.
 
     A forked process shares the drawer's memory; any other is sent the plan and makes a drawer of its own.
@@ -66,7 +78,7 @@ def _parallel(plan: Plan, drawer: Sampler | EvalSet, numbers: range, workers: in
     context = multiprocessing.get_context()
     shared = drawer if context.get_start_method() == "fork" else None
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(plan, shared)) as pool:
-        under_way: deque[Future[pa.RecordBatch]] = deque()
+        under_way: deque[Future[_Drawn]] = deque()
         for number in numbers:
             under_way.append(pool.submit(_work, number))
             if len(under_way) > 2 * workers:
@@ -84,11 +96,13 @@ def _start_worker(plan: Plan, drawer: Sampler | EvalSet | None) -> None:
     _worker = plan, drawer or plan.drawer()
 
 
-def _work(number: int) -> pa.RecordBatch:
+def _work(number: int) -> _Drawn:
     assert _worker is not None
     return _chunk(*_worker, number)
 
 
-def _chunk(plan: Plan, drawer: Sampler | EvalSet, number: int) -> pa.RecordBatch:
+def _chunk(plan: Plan, drawer: Sampler | EvalSet, number: int) -> _Drawn:
+    """Return a chunk as the bytes that are hashed: what a worker hands over needs no more work where it arrives."""
     block = drawer.draw(number * CHUNK, min((number + 1) * CHUNK, drawer.quotas.total))
-    return record_batch(drawer, block, discrete=plan.config.data.discrete_progress)
+    serialised = record_batch(drawer, block, discrete=plan.config.data.discrete_progress).serialize()
+    return serialised, hashlib.sha256(serialised).hexdigest()

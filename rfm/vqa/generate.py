@@ -34,7 +34,7 @@ from rfm.vqa.parts import Part, PartWriter, is_complete
 from rfm.vqa.prompts import PROMPT_VERSION
 from rfm.vqa.sources import open_sources
 from rfm.vqa.split_generation import write_split
-from rfm.vqa.store import DatasetWriter, check_vacant, hash_batch, one_writer
+from rfm.vqa.store import DatasetWriter, check_vacant, one_writer
 from rfm.vqa.verify import verify
 
 __all__ = ["GenerateOptions", "generate"]
@@ -180,9 +180,9 @@ def _write_rows(
     start = rows.start + done
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for number, batch in draw_chunks(plan, drawer, start, rows.stop, workers):
+        for number, batch, digest in draw_chunks(plan, drawer, start, rows.stop, workers):
             if number - first_hashed == len(writer.chunk_hashes):
-                writer.chunk_hashes.append(hash_batch(batch))
+                writer.chunk_hashes.append(digest)
             begin = max(0, start - number * drawing.CHUNK)
             yield batch.slice(begin, rows.stop - number * drawing.CHUNK - begin)
 

@@ -7,7 +7,6 @@ rename, complete or not at all.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -163,11 +162,6 @@ def check_vacant(output: Path, overwrite: bool) -> None:
         raise DataError(
             f"`output_path` must be a dataset for --overwrite to replace it, but {output} is none; name another path"
         )
-
-
-def hash_batch(batch: pa.RecordBatch) -> str:
-    """Return the sha256 of a batch's rows in Arrow's serialised form."""
-    return hashlib.sha256(batch.serialize()).hexdigest()
 
 
 def in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[list[pa.RecordBatch]]:

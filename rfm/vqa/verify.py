@@ -20,7 +20,6 @@ from rfm.vqa.dataset import CONFIG_FILE, load_dataset
 from rfm.vqa.drawing import Plan, draw_chunks
 from rfm.vqa.prompts import PROMPT_VERSION
 from rfm.vqa.sources import open_sources
-from rfm.vqa.store import hash_batch
 
 logger = logging.getLogger(__name__)
 
@@ -90,11 +89,11 @@ def _first_difference(plan: Plan, there: pa.Table, content_hash: str) -> str | N
     if total != there.num_rows:
         return f"{there.num_rows} rows there, {total} drawn again"
     hashes = []
-    for number, batch in draw_chunks(plan, drawer, 0, total):
+    for number, batch, digest in draw_chunks(plan, drawer, 0, total):
         start, again = number * drawing.CHUNK, pa.Table.from_batches([batch])
         if difference := compare(there.slice(start, batch.num_rows), again, start):
             return difference
-        hashes.append(hash_batch(batch))
+        hashes.append(digest)
     if hashlib.sha256("".join(hashes).encode()).hexdigest() != content_hash:
         return f"all rows are the same, but they do not have the `content_hash` of {CONFIG_FILE}"
     return None

@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 from catalogs import random_catalog
@@ -12,16 +14,18 @@ def test_a_worker_that_shares_no_memory_draws_the_same(monkeypatch) -> None:
     monkeypatch.setattr(drawing, "_worker", None)
     plan = Plan(random_catalog(1, 100), ExperimentConfig(data=DataConfig(max_frames=4)), 3, 200)
     drawing._start_worker(plan, None)
-    expected = [batch for _, batch in draw_chunks(plan, plan.drawer(), 0, 200)]
-    assert [drawing._work(number) for number in range(4)] == expected
+    drawn = [drawing._work(number) for number in range(4)]
+    expected = list(draw_chunks(plan, plan.drawer(), 0, 200))
+    assert [digest for _, digest in drawn] == [chunk.digest for chunk in expected]
+    assert [hashlib.sha256(chunk.rows.serialize()).hexdigest() for chunk in expected] == [d for _, d in drawn]
 
 
 def test_chunks_are_whole_whatever_rows_are_asked_for(monkeypatch) -> None:
     monkeypatch.setattr(drawing, "CHUNK", 64)
     plan = Plan(random_catalog(1, 100), ExperimentConfig(data=DataConfig(max_frames=4)), 3, 200)
-    chunks = dict(draw_chunks(plan, plan.drawer(), 70, 130))
-    assert {number: batch.num_rows for number, batch in chunks.items()} == {1: 64, 2: 64}
+    chunks = list(draw_chunks(plan, plan.drawer(), 70, 130))
+    assert [(chunk.number, chunk.rows.num_rows) for chunk in chunks] == [(1, 64), (2, 64)]
     assert list(draw_chunks(plan, plan.drawer(), 200, 200)) == []
-    whole = pa.Table.from_batches(batch for _, batch in draw_chunks(plan, plan.drawer(), 0, 200))
-    assert whole.slice(64, 128).to_pylist() == pa.Table.from_batches(chunks.values()).to_pylist()
+    whole = pa.Table.from_batches(chunk.rows for chunk in draw_chunks(plan, plan.drawer(), 0, 200))
+    assert whole.slice(64, 128).to_pylist() == pa.Table.from_batches(chunk.rows for chunk in chunks).to_pylist()
     assert np.unique(whole["sample_type"].to_pylist()).tolist() == ["preference", "progress"]
