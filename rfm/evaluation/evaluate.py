@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.inference.ranks import ALONE, Ranks, own_gpu, processes
 from rfm.inference.vllm_engine import VLLMEngine
+from rfm.trajectories.staging import exclusive
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 logger = logging.getLogger(__name__)
@@ -71,22 +73,40 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
     for name, reason in left_out.items():
         logger.warning("--controls all goes on without %s: %s", name, reason)
     engine = open_engine(options, exam)
-    engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
+    with _one_run(options, ranks):
+        engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
+        results = _evaluated(options, exam, engine, controls)
+        results["not_computed"] |= left_out
+        if ranks.first:
+            _write(Path(options.output_path), results)
+            engine.journal.remove()
+    return results
+
+
+@contextmanager
+def _one_run(options: EvaluateOptions, ranks: Ranks) -> Iterator[None]:
+    """Hold the lock of the saved answers, the first process for all; ConfigError where another run has it."""
+    folder = _answers_folder(options)
+    with ExitStack() as held:
+        if ranks.first:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(folder, wait=False))
+        yield
+
+
+def _evaluated(options: EvaluateOptions, exam: Exam, engine: Engine, controls: Sequence[str]) -> Numbers:
+    """Ask, judge, and return what the results file says."""
     overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
     contest = Contest(exam, sheets, predicted, options.batch_size, options.max_new_tokens)
     results = _results(options, exam, contest, engine, controls)
-    results["not_computed"] |= left_out
     _add_probabilities(results, exam, sheets, said, _temperatures(engine, options))
     results |= _frame_alignment(options, exam, sheets, said)
     results["unreadable"] = _unreadable(exam, said)
     results["trained_on_share"] = overlap
     if options.save_predictions:
         results["predictions"] = saved_predictions(exam, sheets, predicted, said)
-    if ranks.first:
-        _write(Path(options.output_path), results)
-        engine.journal.remove()
     return results
 
 
@@ -117,8 +137,12 @@ def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
     )
 
 
+def _answers_folder(options: EvaluateOptions) -> Path:
+    return Path(f"{options.output_path}.answers")
+
+
 def _open_journal(options: EvaluateOptions, ranks: Ranks) -> Journal:
-    journal = Journal(Path(f"{options.output_path}.answers"), ranks.rank)
+    journal = Journal(_answers_folder(options), ranks.rank)
     if len(journal):
         logger.info("going on: %d answers of an interrupted run are in %s", len(journal), journal.folder)
     return journal

@@ -7,7 +7,6 @@ again, and costs its batch. Numbers are written with all their digits, so what i
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -15,9 +14,9 @@ import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from rfm.errors import ConfigError, DataError
+from rfm.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,6 @@ class Journal:
             raise DataError(f"Saved answers must be a folder, but {folder} is a file; move it away")
         self.folder, self.file = folder, folder / f"{rank}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
-        self._held = _hold(self.file.with_suffix(".lock"))
         self._lock = threading.Lock()
         self._saved: dict[str, Any] = {}
         for file in sorted(folder.glob("*.jsonl")):
@@ -55,27 +53,7 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the folder: its answers are in a results file now."""
-        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _hold(file: Path) -> IO[bytes]:
-    """Hold the lock of a file of its own until it is closed, or this process ends: locks are a process's.
-
-    Raises:
-        ConfigError: another process has it.
-
-    """
-    opened = file.open("wb")
-    try:
-        fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        opened.close()
-        raise ConfigError(
-            f"{file.parent} must have one writer at a time, but another process is writing it; wait, or name another "
-            "output"
-        ) from error
-    return opened
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rfm.errors import ConfigError
 from rfm.evaluation.options import EvaluateOptions
 from rfm.export.training_record import write_record
 from rfm.inference.predictor import Prediction, Predictor
+from rfm.trajectories.staging import exclusive
 from rfm.vqa.dataset import load_dataset
 from rfm.vqa.generate import GenerateOptions, generate
 from rfm.vqa.provenance import trajectory_hashes
@@ -273,3 +274,12 @@ def test_a_validation_set_that_can_not_be_read_is_named(evaluate, tmp_path, caps
     assert evaluate(*flags, dataset_path=shown)[0] == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "error: `calibrate_on` must have readable rows, but 3 of 3 can't be read or judged, more than" in said
+
+
+def test_two_evaluations_of_one_output_are_refused(evaluate, tmp_path, capsys):
+    answers = tmp_path / "out" / "results.json.answers"
+    answers.mkdir(parents=True)
+    with exclusive(answers, wait=False):
+        assert evaluate() == (1, None)
+    assert f"{answers} must have one writer at a time, but another process is writing it" in capsys.readouterr().err
+    assert evaluate("--max_new_tokens", "1", "--max_samples", "2")[0] == 0
