@@ -86,7 +86,7 @@ def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) 
     if not episodes:
         raise DataError(f"{getattr(options, 'path', options.output)} must hold episodes, but holds none")
     if is_remote(options.output) and not options.output.startswith("file://"):
-        summary = _ingest_to(RemoteOutput(options.output), list(episodes), chosen)
+        summary = _ingest_to(RemoteOutput(options.output), episodes, chosen)
     else:
         summary = ingest(episodes, Path(options.output.removeprefix("file://")), chosen)
     logger.info("%s", summary)

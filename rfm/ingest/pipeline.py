@@ -28,19 +28,17 @@ from rfm.frames.video import evenly_spaced
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.executors import EXECUTORS
+from rfm.ingest.vacancy import UNFINISHED, check_ours, check_vacant
 from rfm.trajectories.record import Trajectory, dataset_folder
 from rfm.trajectories.staging import exclusive, remove_leftovers, staged_file
 from rfm.trajectories.store import PROCESSED, write_processed_dataset
 
 logger = logging.getLogger(__name__)
 
-UNFINISHED = "unfinished.json"
 REJECTED = "rejected.jsonl"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 120
-_OURS = re.compile(r"(trajectory_|\d{6}_).*\.npz|\..*\.tmp")
-"""What an ingest or a merge leaves in `frames`."""
 _MOST_LISTED = 10
 
 
@@ -108,9 +106,9 @@ def ingest(
         for name in groups:
             (output / name).mkdir(parents=True, exist_ok=True)
             stack.enter_context(exclusive(output / name, wait=False))
-            _check_ours(output / name)
+            check_ours(output / name)
             if not options.overwrite:
-                _check_vacant(output / name)
+                check_vacant(output / name)
         for name, members in groups.items():
             _prepare(output / name, _fingerprint(members, options))
         by_id = _outcomes(distinct, output, options)
@@ -174,29 +172,6 @@ def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
         count = None if episode.progress is None else len(episode.progress)
         digest.update(repr((episode.id, count, episode.source.identity())).encode())
     return digest.hexdigest()
-
-
-def _check_vacant(folder: Path) -> None:
-    """The folder may hold nothing or an unfinished run; the `frames` of episodes that were all rejected are nothing."""
-    if (folder / UNFINISHED).is_file():
-        return
-    frames = folder / "frames"
-    held = PROCESSED if (folder / PROCESSED).exists() else "frames"
-    if (folder / held).exists() and not (held == "frames" and frames.is_dir() and not any(frames.iterdir())):
-        raise ConfigError(f"{folder} must be free for a new dataset, but holds `{held}`: use --overwrite to replace it")
-
-
-def _check_ours(folder: Path) -> None:
-    """Frames may only be cleared away where they are an ingest's: recordings often lie in a folder of that name."""
-    frames = folder / "frames"
-    if not frames.exists():
-        return
-    foreign = [path for path in frames.iterdir() if not _OURS.fullmatch(path.name)] if frames.is_dir() else [frames]
-    if foreign:
-        raise ConfigError(
-            f"{folder} must be free for a new dataset, but holds {foreign[0]}, which no ingest wrote and which is not "
-            "deleted: name another --output"
-        )
 
 
 def _prepare(folder: Path, fingerprint: str) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from rfm.console import tracked
 from rfm.errors import ConfigError
 from rfm.ingest.bundled import cache_folder
-from rfm.ingest.pipeline import UNFINISHED
 from rfm.ingest.remote import THREADS, opened_store, reaching
+from rfm.ingest.vacancy import UNFINISHED
 from rfm.trajectories.store import PROCESSED
 
 COMPLETE = f"{PROCESSED}/state.json"
