@@ -359,17 +359,15 @@ def test_4_bits_without_their_library(fails, dataset, monkeypatch):
         (["--num_train_epochs", "0"], "error: `num_train_epochs` must be > 0 and finite, but is 0.0"),
         (["--num_train_epochs", "inf"], "error: `num_train_epochs` must be > 0 and finite, but is inf"),
         (["--max_steps", "0"], "error: `max_steps` must be >= 1, or -1 for all epochs, but is 0"),
-        (
-            ["--resume_from_checkpoint", "latest"],
-            "error: `resume_from_checkpoint` must find a checkpoint, but outputs/vqa_training holds no checkpoint-*; "
-            "leave it out to train from the start",
-        ),
+        (["--resume_from_checkpoint", "latest"],
+         "error: `resume_from_checkpoint` must find a checkpoint, but outputs/vqa_training holds no checkpoint-*; "
+         "leave it out to train from the start"),
         (
             ["--config_overrides", "data.resized_height=33", "data.resized_width=32"],
             "must be a positive multiple of 16",
         ),
     ],
-)
+)  # fmt: skip
 def test_settings_of_a_training(fails, dataset, flags, expected):
     assert expected in fails(TRAIN, "--dataset_path", dataset, "--model_name", "tiny", *flags)
 

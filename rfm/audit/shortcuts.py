@@ -105,14 +105,11 @@ def measure_shortcut(
         name: _told(score, constant, paths[:, -1], judged & of[rows]) for name, of in questions.strategies(kind).items()
     }
     overall = _told(score, constant, paths[:, -1], judged)
-    short = np.zeros(len(rows), bool)
+    within = None
     if kind == "progress" and num_frames is not None:
         short = judged & _is_short(questions, rows, num_frames)
-    within = (
-        _told(score, _constant_scores(answer, short, kind), paths[:, -1], short)
-        if LEAST_ROWS <= short.sum() < judged.sum()
-        else None
-    )
+        if LEAST_ROWS <= short.sum() < judged.sum():
+            within = _told(score, _constant_scores(answer, short, kind), paths[:, -1], short)
     return Shortcut(overall, {name: one for name, one in told.items() if one is not None}, short_clips=within)
 
 

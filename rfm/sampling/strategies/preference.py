@@ -93,9 +93,8 @@ def different_task(material: Material) -> PairStrategy:
         clip = _forward(material, random, "one", one, count)
         clip_of_other = _forward(material, random, "other", other, count)
         coin = random.coin("different_task/instruction")
-        coin |= material.usable.barred.hold(
-            material.catalog.task_code[other], one
-        )  # `other` never has a score for `one`'s
+        # `other` never has a score for the instruction of `one`; the other way round it may
+        coin |= material.usable.barred.hold(material.catalog.task_code[other], one)
         text = material.catalog.text_code[np.where(coin, one, other)]
         return PairDraw(text, Clips.where(coin, clip, clip_of_other), Clips.where(coin, clip_of_other, clip))
 
