@@ -59,10 +59,10 @@ def main() -> None:
 
 def trained_tiny(folder: Path, steps: int) -> tuple[str, str]:
     """Train `tiny` on questions about the bundled videos; returns the folders of model and held-out questions."""
+    from rfm.generation.generate import GenerateOptions, generate
     from rfm.ingest.bundled import bundled_root
     from rfm.training.options import TrainOptions
     from rfm.training.run import train
-    from rfm.vqa.generate import GenerateOptions, generate
 
     bundled_root()
     overrides = ("data.max_frames=4", "data.sample_type_ratio=[0.4,0.4,0.2]")

@@ -21,10 +21,10 @@ import pyarrow as pa
 from datasets import Dataset
 
 from rfm.configs.compose import load_config
+from rfm.generation import generate as generation
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.store import PROCESSED, SCHEMA
-from rfm.vqa import generate as generation
 
 TASKS, SOURCES = 200, 5
 

@@ -26,7 +26,7 @@ from rfm.frames.resize import resize_frames
 from rfm.frames.video import read_video
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.pipeline import ingest
-from rfm.ingest.videos import video_episodes
+from rfm.ingest.sources.videos import video_episodes
 
 FRAMES = 64
 FORMS = ("compressed", "jpeg", "stored")

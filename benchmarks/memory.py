@@ -27,11 +27,11 @@ from rfm.model.attention import use_equal_segments
 from rfm.model.patch_embedding import use_matrix_product
 from rfm.model.pixels import accept_uint8
 from rfm.model.tiny_tokenizer import build_tokenizer
+from rfm.training.budget.memory import BatchSize, Memory
+from rfm.training.budget.outline import estimate_run
 from rfm.training.loss import answer_loss
-from rfm.training.memory import BatchSize, Memory
-from rfm.training.optimizer import optimizer_arguments
+from rfm.training.optimizers.choice import optimizer_arguments
 from rfm.training.options import TrainOptions
-from rfm.training.outline import estimate_run
 from rfm.training.trainable import prepare_trainable
 
 STRATEGIES = ("full", "frozen", "lora", "lora_frozen")

@@ -42,7 +42,7 @@ from rfm.model.patch_embedding import use_matrix_product
 from rfm.model.pixels import accept_uint8
 from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.training.arguments import training_arguments
-from rfm.training.checkpoint_parts import CheckpointParts
+from rfm.training.checkpoints.parts import CheckpointParts
 from rfm.training.dataset import TrainingSet
 from rfm.training.loss import answer_loss
 from rfm.training.options import TrainOptions

@@ -39,28 +39,28 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "a LeRobot dataset (v2.0, v2.1, v3.0)",
     ),
     ("ingest", "rlds"): Command(
-        "rfm.ingest.rlds:IngestRldsOptions",
-        "rfm.ingest.rlds:ingest_rlds_command",
+        "rfm.ingest.sources.rlds:IngestRldsOptions",
+        "rfm.ingest.sources.rlds:ingest_rlds_command",
         "TFRecord shards of RLDS datasets (Open X-Embodiment)",
     ),
     ("ingest", "hdf5"): Command(
-        "rfm.ingest.hdf5:IngestHdf5Options",
-        "rfm.ingest.hdf5:ingest_hdf5_command",
+        "rfm.ingest.sources.hdf5:IngestHdf5Options",
+        "rfm.ingest.sources.hdf5:ingest_hdf5_command",
         "HDF5 demonstrations (robomimic, LIBERO)",
     ),
     ("ingest", "rbm"): Command(
-        "rfm.ingest.rbm:IngestRbmOptions",
-        "rfm.ingest.rbm:ingest_rbm_command",
+        "rfm.ingest.sources.rbm:IngestRbmOptions",
+        "rfm.ingest.sources.rbm:ingest_rbm_command",
         "datasets of RFM and Robometer",
     ),
     ("ingest", "roboreward"): Command(
-        "rfm.ingest.roboreward:IngestRoboRewardOptions",
-        "rfm.ingest.roboreward:ingest_roboreward_command",
+        "rfm.ingest.sources.roboreward:IngestRoboRewardOptions",
+        "rfm.ingest.sources.roboreward:ingest_roboreward_command",
         "RoboReward: videos with rewards from 1 to 5",
     ),
     ("ingest", "roboarena"): Command(
-        "rfm.ingest.roboarena:IngestRoboArenaOptions",
-        "rfm.ingest.roboarena:ingest_roboarena_command",
+        "rfm.ingest.sources.roboarena:IngestRoboArenaOptions",
+        "rfm.ingest.sources.roboarena:ingest_roboarena_command",
         "RoboArena: sessions with partial success by policy",
     ),
     ("ingest", "metaworld"): Command(
@@ -77,19 +77,21 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "check trajectory datasets whole, fix counts and shapes",
     ),
     ("generate",): Command(
-        "rfm.vqa.generate:GenerateOptions", "rfm.vqa.generate:generate", "trajectory datasets -> VQA dataset"
+        "rfm.generation.options:GenerateOptions",
+        "rfm.generation.generate:generate",
+        "trajectory datasets -> VQA dataset",
     ),
     ("split",): Command(
-        "rfm.vqa.split_command:SplitOptions",
-        "rfm.vqa.split_command:split",
+        "rfm.splits.command:SplitOptions",
+        "rfm.splits.command:split",
         "trajectories -> train, validation and test sides",
     ),
     ("audit",): Command(
         "rfm.audit.options:AuditOptions", "rfm.audit.run:audit", "check the labels, shortcuts and files of VQA datasets"
     ),
     ("stats",): Command(
-        "rfm.audit.statistics_command:StatisticsOptions",
-        "rfm.audit.statistics_command:statistics",
+        "rfm.audit.statistics.command:StatisticsOptions",
+        "rfm.audit.statistics.command:statistics",
         "count what VQA datasets consist of",
     ),
     ("train",): Command(
@@ -121,8 +123,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.export.options:HubOptions", "rfm.export.hub:export_push", "upload a checkpoint to the Hugging Face hub"
     ),
     ("report",): Command(
-        "rfm.evaluation.report_command:ReportOptions",
-        "rfm.evaluation.report_command:report",
+        "rfm.evaluation.reports.command:ReportOptions",
+        "rfm.evaluation.reports.command:report",
         "show a results file as tables, Markdown or a picture",
     ),
     ("check-collator",): Command(

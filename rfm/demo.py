@@ -22,8 +22,9 @@ from rfm.console import console
 from rfm.errors import ConfigError
 from rfm.evaluation.evaluate import evaluate_checkpoint
 from rfm.evaluation.options import EvaluateOptions
-from rfm.evaluation.report import print_results
+from rfm.evaluation.reports.tables import print_results
 from rfm.frames.reader import read_frames
+from rfm.generation.generate import GenerateOptions, generate
 from rfm.inference.predictor import Predictor
 from rfm.ingest.bundled import bundled_root
 from rfm.scoring.curves import progress_curve
@@ -31,7 +32,6 @@ from rfm.scoring.plot import FILMSTRIP, plot_curves
 from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.trajectories.catalog import Catalog, load_catalog
-from rfm.vqa.generate import GenerateOptions, generate
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rfm.audit.questions import SAMPLE_TYPES, Questions
-from rfm.audit.rules import Settings
+from rfm.audit.rules.contract import Settings
 
 Z = 1.96
 """Standard errors on either side of an estimate that make a 95% interval."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool, UInt64
 
 from rfm.audit.questions import PREFIXES, Questions, Words
 from rfm.audit.ragged import Ragged
-from rfm.audit.rules import Finding
+from rfm.audit.rules.contract import Finding
 
 _NULL = np.uint64(0x9E3779B97F4A7C15)
 

@@ -13,7 +13,7 @@ from jaxtyping import Int64
 
 from rfm.audit.episodes import UNKNOWN, Episodes, data_settings, try_load_episodes
 from rfm.audit.questions import PREFIXES, Questions, read_questions
-from rfm.audit.rules import Settings
+from rfm.audit.rules.contract import Settings
 from rfm.errors import DataError
 from rfm.vqa.dataset import frames_root, load_dataset
 

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from rfm.errors import ConfigError, DataError
-from rfm.evaluation.bootstrap import interval
-from rfm.evaluation.compare_report import print_comparison
-from rfm.evaluation.gaps import MAIN_METRIC
-from rfm.evaluation.metrics import Numbers, errors, hits
+from rfm.evaluation.metrics.accuracy import Numbers, errors, hits
+from rfm.evaluation.metrics.bootstrap import interval
+from rfm.evaluation.metrics.gaps import MAIN_METRIC
+from rfm.evaluation.reports.comparison import print_comparison
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float64
 
-from rfm.evaluation.baselines import Baseline
-from rfm.evaluation.controls import BLANK, FLOOR, SWAPPED, controlled
 from rfm.evaluation.exam import Exam
-from rfm.evaluation.floor import non_visual_floor
-from rfm.evaluation.gaps import best_control, paired_gap, unpaired_gap
 from rfm.evaluation.judge import BREAKDOWNS, Sheet
-from rfm.evaluation.metrics import Numbers
-from rfm.evaluation.set_metrics import set_metrics
+from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.metrics.gaps import best_control, paired_gap, unpaired_gap
+from rfm.evaluation.metrics.sets import set_metrics
+from rfm.evaluation.rivals.baselines import Baseline
+from rfm.evaluation.rivals.controls import BLANK, FLOOR, SWAPPED, controlled
+from rfm.evaluation.rivals.floor import non_visual_floor
 from rfm.inference.engine import Engine
 from rfm.inference.prediction import Prediction
 

@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 
 from rfm.errors import ConfigError, DataError
-from rfm.evaluation.baselines import BASELINES, Baseline
 from rfm.evaluation.contest import Contest, parse
-from rfm.evaluation.controls import usable_controls
 from rfm.evaluation.exam import Exam, open_exam
 from rfm.evaluation.judge import Sheet, make_sheets, unreadable_report
-from rfm.evaluation.metrics import Numbers
+from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.metrics.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
 from rfm.evaluation.options import ALL, EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
-from rfm.evaluation.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
-from rfm.evaluation.prompting import GVL, Prompted, frame_alignment
-from rfm.evaluation.report import print_results
+from rfm.evaluation.reports.tables import print_results
+from rfm.evaluation.rivals.baselines import BASELINES, Baseline
+from rfm.evaluation.rivals.controls import usable_controls
+from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
 from rfm.export.training_record import read_record
 from rfm.inference.engine import Engine
 from rfm.inference.journal import Journal

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from rfm.evaluation.exam import Exam
-from rfm.evaluation.metrics import (
+from rfm.evaluation.metrics.accuracy import (
     Numbers,
     best_constant_answer,
     best_constant_score,

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from rfm.evaluation.contest import Predicted
 from rfm.evaluation.exam import Exam
 from rfm.evaluation.judge import Sheet
-from rfm.evaluation.metrics import Numbers
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.inference.prediction import Prediction
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import rfm
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.videos import ingest_videos
+from rfm.ingest.sources.videos import ingest_videos
 from rfm.trajectories.staging import exclusive
 
 NAME = "metaworld_mini"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import PipelineOptions, run_ingest
-from rfm.ingest.videos import video_episodes
+from rfm.ingest.sources.videos import video_episodes
 
 logger = logging.getLogger(__name__)
 

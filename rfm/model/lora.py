@@ -43,7 +43,7 @@ def use_one_dtype(model: Any, dtype: torch.dtype) -> None:
     """Give adapters the dtype that the model computes in.
 
     Peft makes those of a 4-bit layer float32, and loading makes all of them so: without autocast, products with them
-    would run at a fraction of the speed. Masters of bfloat16 adapters are with the optimizer (`rfm.training.adamw`).
+    would run at a fraction of the speed. Masters of bfloat16 adapters are with the optimizer.
     """
     for name, parameter in model.named_parameters():
         if "lora_" in name:

@@ -22,11 +22,11 @@ from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
 from rfm.batch.sequences import IGNORE_INDEX
 from rfm.errors import ConfigError, DataError
+from rfm.generation.generate import GenerateOptions, generate
 from rfm.model import tiny
 from rfm.model.load import load_model
 from rfm.vqa.answers import write_answer
 from rfm.vqa.dataset import frames_root, load_dataset
-from rfm.vqa.generate import GenerateOptions, generate
 
 logger = logging.getLogger(__name__)
 

@@ -33,18 +33,19 @@ from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
 from rfm.model.saving import written_whole
-from rfm.training import output_dir, processes
+from rfm.training import processes
 from rfm.training.arguments import training_arguments
 from rfm.training.bad_row_report import ReportBadRows
 from rfm.training.batch_facts import CountingCollator, with_row_numbers
-from rfm.training.checkpoint_parts import CheckpointParts
-from rfm.training.continuation import check_continuation, settled
+from rfm.training.budget.dry_run import dry_run
+from rfm.training.budget.out_of_memory import explain, is_out_of_memory
+from rfm.training.checkpoints import output_dir
+from rfm.training.checkpoints.continuation import check_continuation, settled
+from rfm.training.checkpoints.parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
-from rfm.training.dry_run import dry_run
 from rfm.training.evaluation import HeldOut, check_metric
-from rfm.training.optimizer import optimizer_arguments
+from rfm.training.optimizers.choice import optimizer_arguments
 from rfm.training.options import LATEST, TrainOptions
-from rfm.training.out_of_memory import explain, is_out_of_memory
 from rfm.training.tracker import check_tracker, name_run
 from rfm.training.trainable import input_format, load_trainable, weights_dtype
 from rfm.training.trainer import VQATrainer

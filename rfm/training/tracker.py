@@ -9,8 +9,8 @@ from typing import Any
 from transformers.integrations import TensorBoardCallback
 
 from rfm.errors import MissingExtraError
+from rfm.training.checkpoints.output_dir import LOGS
 from rfm.training.options import TrainOptions
-from rfm.training.output_dir import LOGS
 
 
 def check_tracker(options: TrainOptions) -> None:

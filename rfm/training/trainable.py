@@ -154,7 +154,7 @@ def input_format(options: TrainOptions) -> InputFormat:
 def weights_dtype(options: TrainOptions) -> torch.dtype:
     """Return the dtype of the weights: bfloat16 where bfloat16 arithmetic runs on a GPU, unless one was asked for.
 
-    Muon has no masters for bfloat16 weights (`rfm.training.adamw` has): its weights are float32. So are weights that
+    Muon has no masters for bfloat16 weights (`AdamW` here has): its weights are float32. So are weights that
     FSDP shares out: each process keeps its share as a master and computes in bfloat16 copies.
     """
     on_gpu = torch.cuda.is_available()

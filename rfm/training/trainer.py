@@ -28,8 +28,9 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from rfm.batch.packing import PackedBatches
 from rfm.model.saving import written_whole
-from rfm.training import guards, seal
+from rfm.training import guards
 from rfm.training.batch_facts import KEY, BatchFacts
+from rfm.training.checkpoints import seal
 from rfm.training.evaluation import HeldOut, judge
 from rfm.training.guards import MicroBatch
 from rfm.training.loss import answer_loss

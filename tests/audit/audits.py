@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rfm.audit.options import AuditOptions
 from rfm.audit.run import audit
-from rfm.vqa.generate import GenerateOptions, generate
+from rfm.generation.generate import GenerateOptions, generate
 
 ROWS = 1200
 EXTRA = tuple(

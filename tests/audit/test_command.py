@@ -52,5 +52,5 @@ def test_wrong_inputs_are_named_before_any_work(clean, tmp_path):
 
 
 def test_it_needs_no_torch():
-    code = "import sys, rfm.audit.run, rfm.audit.statistics_command\nsys.exit(int('torch' in sys.modules))"
+    code = "import sys, rfm.audit.run, rfm.audit.statistics.command\nsys.exit(int('torch' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rfm.cli import run_command
-from rfm.evaluation.bootstrap import interval
+from rfm.evaluation.metrics.bootstrap import interval
 
 ROWS = 24
 

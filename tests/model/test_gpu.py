@@ -15,7 +15,7 @@ from rfm.model.attention import attend, use_equal_segments, use_packed_segments
 from rfm.model.load import load_model
 from rfm.model.patch_embedding import use_matrix_product
 from rfm.model.pixels import accept_uint8
-from rfm.training.adamw import MasterAdamW, can_fuse
+from rfm.training.optimizers.adamw import MasterAdamW, can_fuse
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: kernels that a CPU has not")
 

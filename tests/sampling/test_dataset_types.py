@@ -15,10 +15,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
+from rfm.generation.columns import record_batch
 from rfm.sampling.random import RowRandom
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
-from rfm.vqa.columns import record_batch
 
 EVERYTHING = [0.4, 0.4, 0.2]
 

@@ -14,9 +14,9 @@ from sampling.oracle import check_clip, expected_eval_rows, steps
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
+from rfm.generation.columns import record_batch
 from rfm.sampling.eval_sets import SETS, EvalSet, even_parts, in_turn
 from rfm.trajectories.catalog import Catalog
-from rfm.vqa.columns import record_batch
 
 NAMES = sorted(SETS)
 

@@ -14,9 +14,9 @@ from sampling.oracle import progress_at, viewer_features
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from rfm.configs.experiment_configs import DataConfig
+from rfm.generation.columns import CLIP_PREFIXES, record_batch
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
-from rfm.vqa.columns import CLIP_PREFIXES, record_batch
 
 
 def rows_of(catalog: Catalog, total: int, seed: int = 0, **data: Any) -> list:

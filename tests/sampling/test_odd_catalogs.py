@@ -16,9 +16,9 @@ from sampling.whole_sets import check_pairs, check_scores
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
+from rfm.generation.columns import record_batch
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
-from rfm.vqa.columns import record_batch
 
 EVERYTHING = [0.4, 0.4, 0.2]
 

@@ -11,9 +11,9 @@ from vqa_fakes import write_dataset
 
 from rfm.errors import ConfigError
 from rfm.model.load import load_model
-from rfm.training.adamw import MasterAdamW
 from rfm.training.arguments import training_arguments
-from rfm.training.optimizer import optimizer_arguments
+from rfm.training.optimizers.adamw import MasterAdamW
+from rfm.training.optimizers.choice import optimizer_arguments
 from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.training.trainable import weights_dtype

@@ -11,6 +11,7 @@ from worlds import make_world
 
 from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError, DataError, RfmError
+from rfm.generation.generate import GenerateOptions, generate
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
 from rfm.training.arguments import training_arguments
@@ -18,7 +19,6 @@ from rfm.training.dataset import open_training_set
 from rfm.training.run import train
 from rfm.training.trainable import input_format, weights_dtype
 from rfm.vqa.dataset import load_dataset
-from rfm.vqa.generate import GenerateOptions, generate
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 

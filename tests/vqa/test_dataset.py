@@ -10,9 +10,9 @@ from datasets import Dataset
 from vqa_fakes import fake_dataset
 
 from rfm.errors import DataError
+from rfm.generation.generate import generate
+from rfm.generation.options import GenerateOptions
 from rfm.vqa.dataset import load_dataset
-from rfm.vqa.generate import generate
-from rfm.vqa.generate_options import GenerateOptions
 
 
 @pytest.fixture

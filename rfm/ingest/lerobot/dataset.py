@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.sources import confined, opened_parquet
+from rfm.ingest.reading import confined, opened_parquet
 from rfm.trajectories.arrow_files import BROKEN_TABLE
 
 VERSIONS = ("v2.0", "v2.1", "v3.0")

@@ -22,7 +22,7 @@ from rfm.ingest.labels import LabelOptions, LabelRule
 from rfm.ingest.lerobot.dataset import Camera, Entry, LeRobotDataset, read_dataset, read_table
 from rfm.ingest.lerobot.frames import ParquetPictures, VideoStretch
 from rfm.ingest.options import run_ingest
-from rfm.ingest.sources import confined, opened_parquet, rejected
+from rfm.ingest.reading import confined, opened_parquet, rejected
 
 SUCCESS = "next.success"
 """The one column that means success wherever it is recorded."""

@@ -14,7 +14,7 @@ from rfm.errors import DataError
 from rfm.frames.pictures import decode_picture
 from rfm.frames.video import Video, evenly_spaced, read_frames_at
 from rfm.ingest.episode import IngestOptions
-from rfm.ingest.sources import confined, file_identity, opened_parquet, video_of
+from rfm.ingest.reading import confined, file_identity, opened_parquet, video_of
 from rfm.trajectories.arrow_files import BROKEN_TABLE
 
 _ROWS_AT_ONCE = 32

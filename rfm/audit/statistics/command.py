@@ -1,0 +1,51 @@
+"""The command `rfm stats`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rfm.audit.questions import read_questions
+from rfm.audit.statistics.counts import gather
+from rfm.audit.statistics.plot import plot_statistics
+from rfm.audit.statistics.tables import print_statistics
+from rfm.errors import ConfigError
+from rfm.vqa.dataset import load_dataset
+
+
+@dataclass(frozen=True)
+class StatisticsOptions:
+    """Count what VQA datasets consist of: types, strategies, sources, tasks, answers, lengths of clips."""
+
+    datasets: tuple[str, ...] = field(metadata={"help": "One or several VQA datasets", "positional": True})
+    output_path: str | None = field(default=None, metadata={"help": "Also write the counts to this JSON file"})
+    plot: str | None = field(default=None, metadata={"help": "Also draw them to this PNG file"})
+    max_rows: int | None = field(default=None, metadata={"help": "Look at this many rows of each, drawn evenly"})
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.max_rows is not None and self.max_rows < 1:
+            faults.append(f"`max_rows` must be at least 1, but is {self.max_rows}")
+        if self.plot is not None and Path(self.plot).suffix.lower() != ".png":
+            faults.append(f"`plot` must end in .png, but is {self.plot}")
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+
+def statistics(options: StatisticsOptions) -> None:
+    """Print, write and draw the statistics of the datasets.
+
+    Raises:
+        DataError: a path holds no VQA dataset.
+
+    """
+    gathered = [gather(path, read_questions(load_dataset(path)[0], options.max_rows)) for path in options.datasets]
+    for one in gathered:
+        print_statistics(one)
+    if options.output_path is not None:
+        text = json.dumps({"datasets": [asdict(one) for one in gathered]}, indent=2, ensure_ascii=False)
+        Path(options.output_path).parent.mkdir(parents=True, exist_ok=True)
+        Path(options.output_path).write_text(text + "\n", encoding="utf-8")
+    if options.plot is not None:
+        plot_statistics(gathered, Path(options.plot))

@@ -1,0 +1,126 @@
+"""The metrics that need questions which belong together: those of `rfm generate --eval_set`.
+
+Each is computed on the rows of its set alone and only where there are some; where there are none, `not_computed` says
+what to generate. A dataset may hold several sets, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from rfm.evaluation.judge import BREAKDOWNS, Sheet
+from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.metrics.alignment import alignment_metrics
+from rfm.evaluation.metrics.confusion import confusion_metrics
+from rfm.evaluation.metrics.levels import level_metrics
+from rfm.evaluation.metrics.quality import quality_metrics
+from rfm.evaluation.metrics.ranking import ranking_metrics
+from rfm.trajectories.record import QUALITY_LABELS
+
+_Columns = dict[str, np.ndarray]
+
+
+class SetMetric(NamedTuple):
+    """A metric, the rows it is computed on and how its arguments come from them."""
+
+    kind: str
+    strategies: tuple[str, ...]
+    """`data_gen_strategy` of its rows; () for all of the type."""
+    qualities: tuple[str, ...] | None
+    """Labels of its rows; None for all."""
+    metrics: Callable[..., Numbers]
+    columns: Callable[[Sheet, Float64[np.ndarray, " n"]], _Columns]
+    needs: str
+
+
+def _alignment(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
+    return {"predicted": predicted, "target": sheet.truth, "group": sheet.group}
+
+
+def _ranking(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
+    quality = np.array([QUALITY_LABELS.index(label) for label in sheet.quality], np.int64)
+    return {"predicted": predicted, "quality": quality, "task": sheet.names["task"], "group": sheet.group}
+
+
+def _confusion(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
+    return {"predicted": predicted, "own_instruction": sheet.truth > 0, "group": sheet.group}
+
+
+def _quality(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
+    groups = {"group": sheet.group, "other_group": sheet.other_group}
+    return {"predicted": predicted, "answer": sheet.truth, **groups, "labels": sheet.quality}
+
+
+def _levels(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
+    source = sheet.names["source"]
+    return {"predicted": predicted, "target": sheet.truth, "source": source, "group": sheet.group}
+
+
+SET_METRICS: Mapping[str, SetMetric] = {
+    "reward_alignment": SetMetric(
+        "progress",
+        ("prefixes",),
+        ("successful",),
+        alignment_metrics,
+        _alignment,
+        "rows of `--eval_set prefixes` that show successful episodes",
+    ),
+    "policy_ranking": SetMetric(
+        "progress",
+        ("ranking",),
+        QUALITY_LABELS,
+        ranking_metrics,
+        _ranking,
+        "rows of `--eval_set ranking` with quality labels",
+    ),
+    "instruction_confusion": SetMetric(
+        "progress", ("confusion",), None, confusion_metrics, _confusion, "rows of `--eval_set confusion`"
+    ),
+    "quality_preference": SetMetric(
+        "preference",
+        ("quality", "quality_preference"),
+        None,
+        quality_metrics,
+        _quality,
+        "rows of `--eval_set quality` or `--eval_mode`",
+    ),
+    "five_levels": SetMetric("progress", (), None, level_metrics, _levels, "progress rows"),
+}
+"""By their keys in the results file."""
+
+
+def set_metrics(
+    sheets: Sequence[Sheet],
+    predicted: Mapping[str, Float64[np.ndarray, " n"]],
+    breakdowns: Sequence[str] = BREAKDOWNS,
+) -> tuple[Numbers, dict[str, str]]:
+    """Return the metrics whose rows exist, and for the others why they were not computed.
+
+    `predicted` are the answers by sample type, in the order of the sheets' rows.
+    """
+    computed: Numbers = {}
+    not_computed = {}
+    by_kind = {sheet.kind: sheet for sheet in sheets}
+    for name, metric in SET_METRICS.items():
+        sheet = by_kind.get(metric.kind)
+        chosen = None if sheet is None else _rows(sheet, metric)
+        if sheet is None or chosen is None or not chosen.any():
+            not_computed[name] = f"needs {metric.needs}, of which this dataset has none"
+            continue
+        part = sheet.select(chosen)
+        columns = metric.columns(part, predicted[metric.kind][chosen])
+        computed[name] = part.broken_down(metric.metrics, columns, breakdowns)
+    return computed, not_computed
+
+
+def _rows(sheet: Sheet, metric: SetMetric) -> np.ndarray:
+    chosen = np.ones(len(sheet.rows), bool)
+    if metric.strategies:
+        chosen &= np.isin(sheet.names["strategy"], metric.strategies)
+    if metric.qualities is not None:
+        chosen &= np.isin(sheet.quality, metric.qualities)
+    return chosen

@@ -1,0 +1,55 @@
+"""`rfm report RESULTS.json`: the tables of a results file again, as Markdown or as a picture."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rfm.errors import ConfigError, DataError
+from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.reports.tables import markdown, print_results
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Show a results file of `rfm evaluate`."""
+
+    results: str = field(metadata={"help": "Results file", "positional": True})
+    markdown: bool = field(default=False, metadata={"help": "Write the tables as Markdown to standard output"})
+    plot_path: str | None = field(default=None, metadata={"help": "Path to save a picture (.png)"})
+
+    def __post_init__(self) -> None:
+        if self.plot_path is not None and Path(self.plot_path).suffix != ".png":
+            raise ConfigError(f"`plot_path` must end in .png, but is {self.plot_path}")
+
+
+def report(options: ReportOptions) -> int:
+    """Run `rfm report`."""
+    results = load_results(options.results)
+    if options.markdown:
+        sys.stdout.write(markdown(results))
+    else:
+        print_results(results)
+    if options.plot_path is not None:
+        from rfm.evaluation.reports.plot import plot_results  # a second to import, and only pictures need it
+
+        plot_results(results, Path(options.plot_path))
+        logger.info("picture: %s", options.plot_path)
+    return 0
+
+
+def load_results(path: str) -> Numbers:
+    """Read a results file; raises `DataError` where it is none."""
+    try:
+        results = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} must be a results file of `rfm evaluate`, but can't be read: {error}") from error
+    lacking = [name for name in ("total_samples", "best_constant", "controls") if name not in results]
+    if not isinstance(results, dict) or lacking:
+        raise DataError(f"{path} must be a results file of `rfm evaluate`, but lacks {', '.join(lacking)}")
+    return results

@@ -1,0 +1,87 @@
+"""Results as a picture: the model beside its controls, tasks, and reliability where there are probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.metrics.gaps import MAIN_METRIC
+from rfm.evaluation.reports.tables import contestants
+
+MOST_TASKS = 24
+"""Tasks shown, the worst ones; the title says of how many."""
+_TITLES = {"accuracy": "accuracy", "mae": "MAE of 100"}
+
+
+def plot_results(results: Numbers, path: Path) -> None:
+    """Write a PNG with a row of charts a sample type; bars carry 95% intervals."""
+    kinds = [kind for kind in MAIN_METRIC if kind in results]
+    calibration: Mapping[str, Numbers] = results.get("calibration", {})
+    columns = 3 if calibration else 2
+    figure, axes = plt.subplots(
+        len(kinds), columns, figsize=(6 * columns, 5.2 * len(kinds)), squeeze=False, layout="constrained"
+    )
+    for row, kind in zip(axes, kinds, strict=True):
+        metric = MAIN_METRIC[kind]
+        _contestants(row[0], results, kind, metric)
+        _tasks(row[1], results, kind, metric)
+        if calibration:
+            _reliability(row[2], kind, calibration[kind])
+    figure.suptitle(f"{results['model_path']} on {results['dataset_path']}", fontsize=11)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def _contestants(axis: Axes, results: Numbers, kind: str, metric: str) -> None:
+    shown = [(name, one[kind]) for name, one in contestants(results) if one.get(kind, {}).get(metric) is not None]
+    colours = ["tab:blue" if name == "model" else "silver" for name, _ in shown]
+    _bars(axis, [name for name, _ in shown], [numbers for _, numbers in shown], metric, colours)
+    axis.set_title(f"{kind}: {_TITLES[metric]}", fontsize=11)
+
+
+def _tasks(axis: Axes, results: Numbers, kind: str, metric: str) -> None:
+    tasks: Mapping[str, Numbers] = results[kind].get("by_task", {})
+    worst_first = sorted(tasks, key=lambda name: float(tasks[name][metric]), reverse=metric == "mae")[:MOST_TASKS]
+    _bars(axis, worst_first, [tasks[name] for name in worst_first], metric, ["tab:blue"] * len(worst_first))
+    of = f" ({len(worst_first)} worst of {len(tasks)})" if len(worst_first) < len(tasks) else ""
+    axis.set_title(f"{kind} by task{of}", fontsize=11)
+
+
+def _bars(axis: Axes, names: Sequence[str], numbers: Sequence[Numbers], metric: str, colours: Sequence[str]) -> None:
+    """Draw lying bars, the first on top; an interval is missing where there was one trajectory."""
+    values = np.array([one[metric] for one in numbers], np.float64)
+    bounds = [one.get(f"{metric}_interval") or (value, value) for one, value in zip(numbers, values, strict=True)]
+    low, high = np.array(bounds, np.float64).reshape(-1, 2).T
+    reach = np.maximum(np.stack([values - low, high - values]), 0.0)
+    axis.barh(np.arange(len(names)), values, color=list(colours), xerr=reach, error_kw={"elinewidth": 1, "capsize": 2})
+    axis.set_yticks(np.arange(len(names)), [name[:32] for name in names], fontsize=8)
+    axis.invert_yaxis()
+    axis.grid(axis="x", alpha=0.3)
+    if metric == "accuracy":
+        axis.set_xlim(0, 1)
+
+
+def _reliability(axis: Axes, kind: str, numbers: Numbers) -> None:
+    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
+    drawn = [("as given", numbers)]
+    if "at_temperature" in numbers:
+        drawn.append((f"at temperature {numbers['temperature']:.2f}", numbers["at_temperature"]))
+    for label, one in drawn:
+        bins = one["reliability"]
+        predicted, observed = [part["predicted"] for part in bins], [part["observed"] for part in bins]
+        axis.plot(predicted, observed, marker="o", markersize=4, label=f"{label}: ECE {one['ece']:.3f}")
+    event = "the score is at least t" if kind == "progress" else "the answer is 1"
+    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"probability that {event}", ylabel="how often it was so")
+    axis.set_title(f"{kind}: reliability", fontsize=11)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="upper left", fontsize=9)

@@ -1,0 +1,180 @@
+"""Results as tables on the terminal: how far the model is ahead of its controls, then everything else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+
+from rich.box import MARKDOWN, SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from rfm.console import console, plain
+from rfm.evaluation.metrics.accuracy import Numbers
+
+_WIDE = 300
+"""Columns of Markdown tables, whose lines are never broken."""
+_NAMES = {"accuracy": "accuracy", "mae": "MAE", "rmse": "RMSE"}
+_COLUMNS = (("preference", "accuracy"), ("progress", "mae"), ("progress", "rmse"), ("similarity", "accuracy"))
+_MAIN = (("preference", "accuracy"), ("progress", "mae"), ("similarity", "accuracy"))
+_CONTROLS = {
+    "blank": "blank frames",
+    "last_frame": "last frame only",
+    "shuffled": "frames shuffled",
+    "reversed": "frames reversed",
+    "frozen_tail": "frozen tail",
+    "other_instruction": "other instruction",
+    "swapped": "videos swapped",
+    "floor": "non-visual floor",
+    "best_constant": "best constant",
+}
+SET_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "reward_alignment": (("pearson", "alignment: Pearson"), ("spearman", "alignment: Spearman")),
+    "policy_ranking": (("tau_a", "ranking: tau-a"), ("tau_b", "ranking: tau-b"), ("pair_accuracy", "ranking: pairs")),
+    "instruction_confusion": (("gap", "own - other instruction"),),
+    "quality_preference": (("accuracy", "quality: accuracy"),),
+    "five_levels": (("micro_mae", "five levels: MAE"), ("macro_mae", "five levels: macro MAE")),
+}
+"""What is shown of the metrics beyond the specification's."""
+_BESIDE_SETS = ("blank", "shuffled")
+_SHARES = ("accuracy", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "micro_mae", "macro_mae", "ece")
+
+
+def print_results(results: Numbers) -> None:
+    """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
+    for table in _tables(results):
+        console().print(table)
+    for line in unparsed_lines(results):
+        console().print(line, style="yellow", markup=False, highlight=False)
+
+
+def markdown(results: Numbers) -> str:
+    """Return the same tables as Markdown, to be pasted into a document."""
+    writer = Console(width=_WIDE, color_system=None, file=io.StringIO())
+    with writer.capture() as capture:
+        for table in _tables(results):
+            table.box = MARKDOWN
+            title, table.title = table.title, None
+            writer.print(f"**{title}**\n", highlight=False, markup=False)
+            writer.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def unparsed_lines(results: Numbers) -> Iterator[str]:
+    """Yield for each sample type how many of the model's answers are none; each counts as wrong, or as off by 100."""
+    for kind in dict.fromkeys(kind for kind, _ in _MAIN):
+        numbers = results.get(kind, {})
+        if numbers.get("unparsed"):
+            yield (
+                f"{kind}: {numbers['unparsed']} of {numbers['count']} answers are not of the form `ANS: …` and count "
+                "as wrong; --save_predictions shows them, --decoding scored or constrained leaves no choice"
+            )
+
+
+def gap_table(results: Numbers) -> Table:
+    """Return by sample type how far the model is ahead of what does best without its content."""
+    table = _table("ahead of its best control")
+    for name in ("", "model", "best control", "", "ahead by"):
+        table.add_column(name, justify="left" if name in ("", "best control") else "right")
+    for kind, lead in results["gap"].items():
+        metric = lead["metric"]
+        model = _form(metric, results[kind][metric])
+        control = _form(metric, lead["control"])
+        name = f"{kind} {_NAMES[metric]}"
+        table.add_row(name, model, contestant_name(lead["best_control"]), control, gap_cell(metric, lead))
+    return table
+
+
+def summary_table(results: Numbers) -> Table:
+    """Return a row for the model, each control, baseline and the best constant answer; 95% intervals in brackets."""
+    shown = [(kind, metric) for kind, metric in _COLUMNS if kind in results]
+    table = _table(f"{results['total_samples']} samples of {results['dataset_path']}")
+    table.add_column("", no_wrap=True)
+    for kind, metric in shown:
+        table.add_column(f"{kind} {_NAMES[metric]}", justify="right")
+    for name, numbers in contestants(results):
+        table.add_row(name, *(_summary_cell(numbers.get(kind, {}), metric) for kind, metric in shown))
+    return table
+
+
+def set_table(results: Numbers) -> Table:
+    """Return the metrics beyond the specification's, of the model and of two of its controls."""
+    shown = [name for name in SET_COLUMNS if name in results]
+    table = _table("other metrics")
+    table.add_column("")
+    table.add_column("model", justify="right")
+    others = [(name, results["controls"][name]) for name in _BESIDE_SETS if name in results["controls"]]
+    for name, _ in others:
+        table.add_column(contestant_name(name), justify="right")
+    for name in shown:
+        for metric, label in SET_COLUMNS[name]:
+            cells = [_cell(numbers.get(name, {}), metric).split(" [")[0] for _, numbers in others]
+            table.add_row(label, _cell(results[name], metric), *cells)
+    return table
+
+
+def strategy_table(results: Numbers) -> Table:
+    """Return a row for each strategy: accuracy, or MAE for progress."""
+    table = _table("by strategy")
+    table.add_column("", no_wrap=True)
+    for name in ("rows", "accuracy or MAE", "constant"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for kind, metric in _MAIN:
+        for name, numbers in results.get(kind, {}).get("by_strategy", {}).items():
+            constant = results["best_constant"][kind]["by_strategy"][name]
+            cells = _cell(numbers, metric), _cell(constant, metric).split(" [")[0]
+            table.add_row(plain(f"{kind}/{name}"), str(numbers["count"]), *cells)
+    return table
+
+
+def _tables(results: Numbers) -> Iterator[Table]:
+    if results.get("gap"):
+        yield gap_table(results)
+    yield summary_table(results)
+    if any(name in results for name in SET_COLUMNS):
+        yield set_table(results)
+    yield strategy_table(results)
+
+
+def contestants(results: Numbers) -> Iterator[tuple[str, Numbers]]:
+    """Yield the names and metrics of the model and all that it is compared with."""
+    yield "model", results
+    for name, numbers in results["controls"].items():
+        yield contestant_name(name), numbers
+    for name, numbers in results.get("baselines", {}).items():
+        yield name.replace("_", " "), numbers
+    yield "best constant", results["best_constant"]
+
+
+def contestant_name(name: str) -> str:
+    """Return how a control is called in tables."""
+    return _CONTROLS.get(name, name)
+
+
+def gap_cell(metric: str, numbers: Numbers) -> str:
+    """Return a gap with its sign and interval."""
+    bounds = numbers["gap_interval"]
+    text = f"{numbers['gap']:+.3f}" if metric == "accuracy" else f"{numbers['gap']:+.1f}"
+    return text if bounds is None else f"{text} [{_form(metric, bounds[0])}, {_form(metric, bounds[1])}]"
+
+
+def _table(title: str) -> Table:
+    return Table(title=plain(title), box=SIMPLE, title_justify="left", pad_edge=False)
+
+
+def _form(metric: str, value: float) -> str:
+    return f"{value:.3f}" if metric in _SHARES else f"{value:.1f}"
+
+
+def _summary_cell(numbers: Numbers, metric: str) -> str:
+    cell = _cell(numbers, metric)
+    return cell.split(" [")[0] if metric == "rmse" else cell  # a third interval does not fit into 80 columns
+
+
+def _cell(numbers: Numbers, metric: str) -> str:
+    value = numbers.get(metric)
+    if value is None:
+        return "-"
+    bounds = numbers.get(f"{metric}_interval")
+    text = _form(metric, value)
+    return text if bounds is None else f"{text} [{_form(metric, bounds[0])}, {_form(metric, bounds[1])}]"

@@ -1,0 +1,62 @@
+"""The trajectories that a dataset is drawn from, and hashes of them that tell later whether they are still the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rfm.configs.experiment_configs import ExperimentConfig
+from rfm.errors import ConfigError
+from rfm.ingest.bundled import bundled_root
+from rfm.splits.file import read_split, select_side
+from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
+from rfm.trajectories.record import dataset_folder
+
+
+class Sources(NamedTuple):
+    """Trajectories with the sha256 of each dataset's Arrow files, and the side of the split that they are."""
+
+    catalog: Catalog
+    hashes: dict[str, str]
+    split: dict[str, Any] | None
+    """`Split.record`; None where no split file is set."""
+
+
+def open_sources(config: ExperimentConfig, partition: str) -> Sources:
+    """Load the trajectories of a partition; the root found is written into the configuration.
+
+    A partition is `train` or `eval`, or a side of `data.split_file`; a split file divides `data.train_datasets`.
+
+    Raises:
+        ConfigError: there is no such partition, or the split lacks trajectories.
+
+    """
+    split = read_split(config.data.split_file) if config.data.split_file else None
+    if split is None and partition not in ("train", "eval"):
+        raise ConfigError(
+            f"`partition` must be train or eval, but is {partition}; the sides of a split need `data.split_file`"
+        )
+    root = resolve_root(config.data.datasets_root) or bundled_root()
+    config.data.datasets_root = str(root)
+    keys = config.data.train_datasets if split is not None or partition == "train" else config.data.eval_datasets
+    catalog = load_catalog(root, keys)
+    hashes = source_hashes(root, keys)
+    if split is None:
+        return Sources(catalog, hashes, None)
+    return Sources(select_side(catalog, split, partition, hashes), hashes, split.record(partition))
+
+
+def source_hashes(root: Path, keys: Sequence[str]) -> dict[str, str]:
+    """Return the sha256 over the Arrow files of each trajectory dataset."""
+    return {key: _hash(root / dataset_folder(key)) for key in keys}
+
+
+def _hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted((folder / "processed_dataset").glob("*.arrow")):
+        with file.open("rb") as stream:
+            while piece := stream.read(1 << 22):
+                digest.update(piece)
+    return digest.hexdigest()

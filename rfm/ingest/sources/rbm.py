@@ -1,0 +1,243 @@
+"""`rfm ingest rbm`: the datasets that RFM and Robometer publish, a Hugging Face dataset whose rows name an mp4 each.
+
+Read from a folder saved with `save_to_disk`, from parquet files, or from the hub (`owner/name`, downloaded into the
+Hugging Face cache once). Columns: `id`, `task`, `frames` (the path, or `{"path": …}`), and where they are there
+`data_source`, `quality_label` (or `optimal`), `partial_success`, `is_robot`, `task_id`, `scene_id`, `split`,
+`preference_group_id`, `preference_rank`. Language vectors are not read.
+
+Their preprocessed cache has the layout of our own trajectory datasets: it is checked and used where it lies.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rfm.errors import ConfigError, DataError
+from rfm.frames.npz import npz_frames_shape, read_npz_frames
+from rfm.frames.reader import VIDEO_SUFFIXES, read_frames
+from rfm.frames.video import Video, evenly_spaced
+from rfm.ingest.episode import Episode, FrameSource, IngestOptions
+from rfm.ingest.options import DatasetOptions, run_ingest
+from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, rejected, video_of
+from rfm.ingest.remote import localised
+from rfm.trajectories.arrow_files import BROKEN_TABLE, saved_files
+from rfm.trajectories.catalog import load_catalog
+from rfm.trajectories.record import canonical_quality
+from rfm.trajectories.store import PROCESSED
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = (
+    "id", "task", "data_source", "quality_label", "optimal", "is_robot", "partial_success", "frames", "frames_video",
+    "task_id", "scene_id", "split", "preference_group_id", "preference_rank",
+)  # fmt: skip
+"""What is read of a row."""
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestRbmOptions(DatasetOptions):
+    """Turn an RFM or Robometer dataset (a folder, parquet files, or a name on the hub) into trajectory datasets."""
+
+    subset: str | None = field(default=None, metadata={"help": "Folder of the dataset to read; default: all of it"})
+    split: str | None = field(default=None, metadata={"help": "Which of several splits; default: all"})
+    videos_root: str | None = field(
+        default=None,
+        metadata={"help": "Folder that the paths of videos are relative to; default: PATH", "remote": True},
+    )
+
+
+@dataclass(frozen=True)
+class NpzFile:
+    """Frames from an .npz."""
+
+    path: Path
+
+    def read(self, options: IngestOptions) -> Video:
+        """Read the chosen frames."""
+        total = npz_frames_shape(self.path)[0]
+        indices = evenly_spaced(total, options.max_frames)
+        frames = (options.sized(frame) for frame in read_npz_frames(self.path, indices))
+        return video_of(frames, indices, total, 0.0, str(self.path))
+
+    def identity(self) -> str:
+        """Path, size and time of change."""
+        return file_identity(self.path)
+
+
+def ingest_rbm_command(options: IngestRbmOptions) -> int:
+    """Run `rfm ingest rbm`; status 1 if an episode was rejected. A preprocessed cache is only checked."""
+    options = localised(options)
+    root = find_dataset(options)
+    keys = preprocessed_keys(root)
+    if keys:
+        lies_in = root.resolve().parent if (root / PROCESSED).is_dir() else root
+        return 1 if use_in_place(lies_in, keys) else 0
+    return run_ingest(lambda local: rbm_episodes(local, root), options)
+
+
+def find_dataset(options: IngestRbmOptions) -> Path:
+    """The folder or file; a dataset of the hub is downloaded, or taken from the cache."""
+    path = Path(options.path)
+    if path.exists():
+        return path
+    if not _HUB_NAME.fullmatch(options.path):
+        raise ConfigError(f"PATH must be a dataset's folder, a parquet file or `owner/name` on the hub, but is {path}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    patterns = None if options.subset is None else [f"{options.subset}/*"]
+    try:
+        return Path(snapshot_download(options.path, repo_type="dataset", allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
+        raise ConfigError(
+            f"{options.path} must be a folder here or a dataset on the Hugging Face hub, but neither is found: {error}"
+        ) from error
+
+
+def preprocessed_keys(root: Path) -> list[str]:
+    """The folders of preprocessed datasets: PATH itself, or those in it."""
+    if (root / PROCESSED).is_dir():
+        return [root.resolve().name]
+    return sorted(path.parent.name for path in root.glob(f"*/{PROCESSED}") if path.is_dir())
+
+
+def use_in_place(root: Path, keys: list[str]) -> int:
+    """Check that the datasets can be read where they lie, and say how to use them; the number of unreadable rows.
+
+    One frame of each is read. DataError where that can't be, or where a dataset has no usable row.
+    """
+    unreadable = 0
+    for key in keys:
+        catalog = load_catalog(root, [key])
+        unreadable += len(catalog.unreadable)
+        if not len(catalog):
+            raise DataError(f"{root / key} must have trajectories that can be read, but has none")
+        _check_first_frame(root, catalog.frames_path[0].as_py())
+        logger.info("%d trajectories in %s, %d unreadable", len(catalog), key, len(catalog.unreadable))
+    logger.info(
+        "nothing to ingest, nothing was copied: use them with data.datasets_root=%s data.train_datasets=[%s]",
+        root.resolve(),
+        ",".join(keys),
+    )
+    return unreadable
+
+
+def _check_first_frame(root: Path, path: str) -> None:
+    """Rows may name their frames from the folder above, as RFM's tools do when they run there."""
+    first, _, rest = path.partition("/")
+    if not (root / path).exists() and (root / rest).is_file():
+        raise DataError(
+            f"`frames` must be paths relative to {root}, but begin with `{first}`: nothing needs to be copied, "
+            f"a link is enough: ln -s . {root / first}"
+        )
+    read_frames(root, path, [0])
+
+
+def rbm_episodes(options: IngestRbmOptions, root: Path) -> Iterator[Episode]:
+    """The rows of the dataset in order; faulty ones with their reason."""
+    base = Path(options.videos_root) if options.videos_root else (root.parent if root.is_file() else root)
+    for file in data_files(root, options.subset, options.split):
+        number = 0
+        try:
+            if root.is_dir():
+                confined(root, str(file.relative_to(root)), "a data file")
+            for row in _rows(file):
+                number += 1
+                name = str(row.get("id") or f"{options.source_name}_{file.stem}_{number:06d}")
+                try:
+                    yield _episode(name, row, base, options)
+                except DataError as error:
+                    yield rejected(name, _data_source(row, options), error)
+        except DataError as error:
+            yield rejected(f"{options.source_name}_{file.stem}", options.source_name, error)
+
+
+def data_files(root: Path, subset: str | None, split: str | None) -> list[Path]:
+    """The arrow or parquet files of a dataset; ConfigError where there is none."""
+    if root.is_file():
+        return [root]
+    folder = root if subset is None else confined(root, subset, "--subset")
+    saved = [state.parent for state in sorted(folder.rglob("state.json"))]
+    found = [file for one in saved if split in (None, one.name) or one == folder for file in saved_files(one)]
+    if not saved:
+        found = sorted(folder.rglob("*.parquet"))
+        found = [file for file in found if split is None or split in (file.parent.name, file.name.partition("-")[0])]
+    if not found:
+        wanted = "" if split is None else f" of split {split}"
+        raise ConfigError(f"{folder} must hold a saved dataset or parquet files{wanted}, but holds none")
+    return found
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows, a batch of them in memory at a time; DataError where the file can't be read."""
+    if not file.is_file():
+        raise DataError(f"{file} must exist, but does not")
+    try:
+        if file.suffix == ".parquet":
+            parquet = opened_parquet(file)
+            columns = [name for name in parquet.schema_arrow.names if name in COLUMNS]
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
+                yield from batch.to_pylist()
+            return
+        for batch in pa.ipc.open_stream(pa.memory_map(str(file))):
+            part = batch.select([name for name in batch.schema.names if name in COLUMNS])
+            part.validate(full=True)  # offsets of a mapped file are used as they are
+            for start in range(0, len(part), _ROWS_AT_ONCE):
+                yield from part.slice(start, _ROWS_AT_ONCE).to_pylist()
+    except BROKEN_TABLE as error:
+        raise DataError(f"{file} must be a readable arrow or parquet file, but reading it gives: {error}") from error
+
+
+def _episode(name: str, row: Mapping[str, Any], base: Path, options: IngestRbmOptions) -> Episode:
+    for column in ("id", "task"):
+        if not isinstance(row.get(column), str) or not row[column].strip():
+            raise DataError(f"`{column}` of row `{name}` must be set, but is `{row.get(column)}`")
+    partial, rank = row.get("partial_success"), row.get("preference_rank")
+    if partial is not None and not 0.0 <= partial <= 1.0:
+        raise DataError(f"`partial_success` of row `{name}` must be in [0, 1] or null, but is {partial}")
+    return Episode(
+        id=name,
+        task=row["task"],
+        data_source=_data_source(row, options),
+        source=_source(row, base, name),
+        quality_label=canonical_quality(row.get("quality_label") or row.get("optimal"), f"row `{name}`"),
+        is_robot=row.get("is_robot") is not False,
+        partial_success=None if partial is None else float(partial),
+        preference_rank=None if rank is None else int(rank),
+        task_id=_text(row, "task_id"),
+        scene_id=_text(row, "scene_id"),
+        split=_text(row, "split"),
+        preference_group_id=_text(row, "preference_group_id"),
+    )
+
+
+def _text(row: Mapping[str, Any], column: str) -> str | None:
+    return None if row.get(column) is None else str(row[column])
+
+
+def _data_source(row: Mapping[str, Any], options: IngestRbmOptions) -> str:
+    return options.data_source or str(row.get("data_source") or options.source_name)
+
+
+def _source(row: Mapping[str, Any], base: Path, name: str) -> FrameSource:
+    value = row.get("frames") or row.get("frames_video")
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    path = value.get("path") if isinstance(value, dict) else value
+    if not isinstance(path, str) or not path:
+        raise DataError(f"`frames` of row `{name}` must be the path of a video, but is {type(value).__name__}")
+    file = confined(base, path, f"`frames` of row `{name}`")
+    if file.suffix == ".npz":
+        return NpzFile(file)
+    if file.suffix.lower() not in VIDEO_SUFFIXES:
+        raise DataError(f"`frames` of row `{name}` must end in .npz or {', '.join(VIDEO_SUFFIXES)}, but is `{path}`")
+    return VideoFile(file)

@@ -1,0 +1,161 @@
+"""`rfm ingest roboarena`: evaluation sessions, in which several policies try the same task (RoboArena data dumps).
+
+    <PATH>/evaluation_sessions/<session>/metadata.yaml     language_instruction, policies: {A: {policy_name, …}, …}
+    <PATH>/evaluation_sessions/<session>/A_<policy>/<name>_left.mp4  or  <name>_video_left.mp4  (right, wrist alike)
+
+`partial_success` in [0, 1] says how far a policy got, `binary_success` whether it succeeded; where the latter is not
+recorded, only 1 is a success. The policies of a session share scene and task: `scene_id` and `preference_group_id` are
+the session, `preference_rank` orders its policies by partial success, 1 the best. The .npz files beside the videos hold
+pickled states and are not opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rfm.errors import ConfigError, DataError
+from rfm.ingest.episode import Episode
+from rfm.ingest.options import DatasetOptions, run_ingest
+from rfm.ingest.reading import VideoFile, confined, rejected
+
+SESSIONS = "evaluation_sessions"
+METADATA = "metadata.yaml"
+
+_VIDEO = re.compile(r"(?:^|_)(?P<camera>left|right|wrist)\.mp4$")
+_MOST_BYTES = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestRoboArenaOptions(DatasetOptions):
+    """Turn a RoboArena data dump (the folder that holds evaluation_sessions) into a trajectory dataset."""
+
+    camera: tuple[str, ...] = field(
+        default=(), metadata={"help": "left, right or wrist; of several, the first that a policy was filmed by"}
+    )
+
+
+def ingest_roboarena_command(options: IngestRoboArenaOptions) -> int:
+    """Run `rfm ingest roboarena`; status 1 if an episode was rejected."""
+    return run_ingest(roboarena_episodes, options)
+
+
+def roboarena_episodes(options: IngestRoboArenaOptions) -> Iterator[Episode]:
+    """The policies of all sessions, in the order of their names; faulty ones with their reason."""
+    root = Path(options.path)
+    sessions = root / SESSIONS
+    if not sessions.is_dir():
+        raise ConfigError(f"a RoboArena data dump must have a folder {SESSIONS}, but {sessions} is not there")
+    folders = sorted(folder for folder in sessions.iterdir() if folder.is_dir())
+    cameras = _cameras(folders, options.camera)
+    for folder in folders:
+        name = f"{options.source_name}_{folder.name}"
+        try:
+            metadata = _metadata(root, folder)
+        except DataError as error:
+            yield rejected(name, options.source_name, error)
+            continue
+        for key, policy in metadata["policies"].items():
+            try:
+                yield _episode(f"{name}_{key}", metadata, str(key), policy, folder, cameras, options)
+            except DataError as error:
+                yield rejected(f"{name}_{key}", options.source_name, error)
+
+
+def _episode(
+    name: str,
+    metadata: Mapping[str, Any],
+    key: str,
+    policy: Any,
+    folder: Path,
+    cameras: tuple[str, ...],
+    options: IngestRoboArenaOptions,
+) -> Episode:
+    place = f"policy {key} of {folder}/{METADATA}"
+    if not isinstance(policy, dict):
+        raise DataError(f"{place} must be described, but is `{policy}`")
+    partial = _partial_success(policy, place)
+    session = folder.name
+    return Episode(
+        id=name,
+        task=str(metadata["language_instruction"]).strip(),
+        data_source=options.source_name,
+        source=VideoFile(_video(Path(options.path), folder, f"{key}_{policy.get('policy_name')}", cameras)),
+        quality_label=_quality(policy, partial, place),
+        partial_success=partial,
+        scene_id=session,
+        preference_group_id=session,
+        preference_rank=_rank(metadata["policies"], partial),
+    )
+
+
+def _metadata(root: Path, folder: Path) -> dict[str, Any]:
+    path = confined(root, str((folder / METADATA).relative_to(root)), METADATA)
+    if not path.is_file():
+        raise DataError(f"{path} must exist, but does not")
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataError(f"{path} must have at most {_MOST_BYTES} bytes, but has {path.stat().st_size}")
+    try:
+        metadata = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} must be YAML, but reading it gives: {error}") from error
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("policies"), dict):
+        raise DataError(f"{path} must describe its `policies`, but does not")
+    if not str(metadata.get("language_instruction") or "").strip():
+        raise DataError(f"`language_instruction` in {path} must be set, but is not")
+    return metadata
+
+
+def _cameras(folders: list[Path], chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The cameras to look for; ConfigError where one must be chosen, or was that nobody filmed with."""
+    found = {
+        match["camera"] for folder in folders for file in folder.glob("*/*.mp4") if (match := _VIDEO.search(file.name))
+    }
+    shown = ", ".join(sorted(found)) or "none"
+    if not chosen and len(found) > 1:
+        raise ConfigError(f"--camera must name one or more of {shown}, but is not given")
+    unknown = [camera for camera in chosen if camera not in found]
+    if unknown:
+        raise ConfigError(f"--camera must name one or more of {shown}, but is `{unknown[0]}`")
+    return chosen or tuple(found)
+
+
+def _video(root: Path, folder: Path, name: str, cameras: tuple[str, ...]) -> Path:
+    files = confined(root, f"{SESSIONS}/{folder.name}/{name}", "`policy_name`")
+    if not files.is_dir():
+        raise DataError(f"the videos of a policy must lie in {files}, but that is not there")
+    found = {match["camera"]: file for file in sorted(files.iterdir()) if (match := _VIDEO.search(file.name))}
+    for camera in cameras:
+        if camera in found:
+            return confined(root, str(found[camera].relative_to(root)), "a video")
+    raise DataError(f"{files} must hold a video of {' or '.join(cameras)}, but has {', '.join(found) or 'none'}")
+
+
+def _partial_success(policy: Mapping[str, Any], place: str) -> float | None:
+    value = policy.get("partial_success")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+        raise DataError(f"`partial_success` of {place} must be a number in [0, 1], but is `{value}`")
+    return float(value)
+
+
+def _quality(policy: Mapping[str, Any], partial: float | None, place: str) -> str | None:
+    binary = policy.get("binary_success")
+    if binary is not None and binary not in (0, 1):
+        raise DataError(f"`binary_success` of {place} must be 0 or 1, but is `{binary}`")
+    if binary is None and partial is None:
+        return None
+    return "successful" if (binary == 1 if binary is not None else partial == 1.0) else "failure"
+
+
+def _rank(policies: Mapping[Any, Any], partial: float | None) -> int | None:
+    if partial is None:
+        return None
+    others = [policy.get("partial_success") for policy in policies.values() if isinstance(policy, dict)]
+    return 1 + sum(isinstance(value, (int, float)) and value > partial for value in others)

@@ -1,0 +1,124 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from catalogs import make_catalog, random_catalog
+
+from rfm.configs.experiment_configs import DataConfig
+from rfm.generation.columns import CLIP_PREFIXES, SCHEMA, record_batch
+from rfm.sampling.sampler import Sampler
+from rfm.vqa.prompts import prompt
+
+SPECIFIED = {
+    "sample_type": pa.string(),
+    "prompt": pa.string(),
+    "answer": pa.string(),
+    "task": pa.string(),
+    "data_source": pa.string(),
+    "data_gen_strategy": pa.string(),
+    "resample_attempts": pa.int32(),
+    "chosen_is_first": pa.bool_(),
+    "npz_path": pa.string(),
+    "first_npz_path": pa.string(),
+    "second_npz_path": pa.string(),
+    "frame_indices": pa.list_(pa.int32()),
+    "first_frame_indices": pa.list_(pa.int32()),
+    "second_frame_indices": pa.list_(pa.int32()),
+    "frames_shape": pa.list_(pa.int32()),
+    "first_frames_shape": pa.list_(pa.int32()),
+    "second_frames_shape": pa.list_(pa.int32()),
+    "target_progress": pa.list_(pa.float32()),
+}
+CLIP_COLUMNS = ("npz_path", "frame_indices", "frames_shape", "trajectory_id", "quality_label", "end_progress")
+
+
+def drawn(catalog, rows=400, *, discrete=False, **data):
+    settings = DataConfig(discrete_progress=discrete, **data)
+    sampler = Sampler(catalog, settings, total=rows, seed=0)
+    return sampler, record_batch(sampler, sampler.draw(0, rows), discrete=discrete)
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return drawn(random_catalog(3, 200), max_frames=6, sample_type_ratio=[0.4, 0.4, 0.2])
+
+
+def test_the_columns_of_the_specification_have_fixed_types(everything):
+    assert {name: SCHEMA.field(name).type for name in SPECIFIED} == SPECIFIED
+    assert everything[1].schema == SCHEMA
+
+
+def test_the_types_do_not_depend_on_what_is_drawn():
+    for ratio in ([1, 0, 0], [0, 1, 0], [0, 0, 1]):
+        _, batch = drawn(random_catalog(3, 200), 20, sample_type_ratio=ratio)
+        assert batch.schema == SCHEMA
+
+
+def test_columns_of_other_sample_types_are_null(everything):
+    for row in everything[1].to_pylist():
+        kind = row["sample_type"]
+        used = CLIP_PREFIXES[kind]
+        for prefix in ("", "first_", "second_", "reference_"):
+            shown = [row[f"{prefix}{name}"] for name in CLIP_COLUMNS]
+            if prefix not in used:
+                assert shown == [None] * len(CLIP_COLUMNS)
+            else:
+                assert all(value is not None for value in shown[:4])
+        assert (row["chosen_is_first"] is None) == (kind != "preference")
+        assert (row["target_progress"] is None) == (kind != "progress")
+
+
+def test_what_every_row_has(everything):
+    sampler, batch = everything
+    for name in ("sample_type", "prompt", "answer", "task", "data_source", "data_gen_strategy", "resample_attempts"):
+        assert batch.column(name).null_count == 0
+    for row in batch.to_pylist():
+        assert row["prompt"] == prompt(row["sample_type"], row["task"])
+        assert row["data_source"] in sampler.catalog.sources.to_pylist()
+    assert {row["sample_type"] for row in batch.to_pylist()} == {"preference", "progress", "similarity"}
+
+
+def test_clips_are_those_of_the_catalog(everything):
+    sampler, batch = everything
+    catalog = sampler.catalog
+    of = {catalog.ids[at].as_py(): at for at in range(len(catalog))}
+    labels = {-1: None, 0: "failure", 1: "suboptimal", 2: "successful"}
+    for row in batch.to_pylist():
+        for prefix in CLIP_PREFIXES[row["sample_type"]]:
+            at = of[row[f"{prefix}trajectory_id"]]
+            indices = row[f"{prefix}frame_indices"]
+            assert row[f"{prefix}npz_path"] == catalog.frames_path[at].as_py()
+            assert row[f"{prefix}frames_shape"] == [len(indices), *catalog.frames_shape[at][1:].tolist()]
+            assert row[f"{prefix}quality_label"] == labels[int(catalog.quality[at])]
+
+
+def test_targets_go_with_the_shown_frames_and_end_in_the_answer(everything):
+    for row in everything[1].to_pylist():
+        if row["sample_type"] == "progress":
+            assert len(row["target_progress"]) == len(row["frame_indices"])
+            assert row["target_progress"][-1] == row["end_progress"]
+            assert int(row["answer"]) == np.floor(round(100 * row["end_progress"], 4) + 0.5)
+
+
+def test_unknown_targets_are_null_and_never_nan():
+    catalog = make_catalog(frames=[8] * 6, quality=[0] * 6, partial=[0.25] * 6)
+    _, batch = drawn(catalog, 10, max_frames=4, sample_type_ratio=[0, 1, 0], progress_strategy_ratio=[0, 1, 0, 0])
+    assert all(row["target_progress"] == [None, None, None, 0.25] for row in batch.to_pylist())
+
+
+def test_the_first_video_is_chosen_where_the_answer_is_1(everything):
+    pairs = [row for row in everything[1].to_pylist() if row["sample_type"] == "preference"]
+    assert {(row["answer"], row["chosen_is_first"]) for row in pairs} == {("1", True), ("2", False)}
+
+
+def test_discrete_rows_ask_for_levels():
+    _, batch = drawn(random_catalog(3, 200), 100, discrete=True, sample_type_ratio=[0, 1, 0])
+    assert {row["answer"] for row in batch.to_pylist()} == set("12345")
+    assert all(row["prompt"] == prompt("progress", row["task"], discrete=True) for row in batch.to_pylist())
+
+
+@pytest.mark.parametrize("step", [1, 5, 50])
+def test_scores_are_the_nearest_multiples_of_a_step(step):
+    _, batch = drawn(random_catalog(3, 200), 200, sample_type_ratio=[0, 1, 0], progress_step=step)
+    for row in batch.to_pylist():
+        assert int(row["answer"]) % step == 0
+        assert abs(int(row["answer"]) - 100 * row["end_progress"]) <= step / 2 + 1e-4

@@ -1,0 +1,5 @@
+"""The worlds that are split."""
+
+from split_worlds import by_trajectory, copies, four_tasks
+
+__all__ = ["by_trajectory", "copies", "four_tasks"]
