@@ -47,12 +47,12 @@ from qwen_stock import QWEN3_TEMPLATE, qwen_tokenizer, render  # noqa: E402
 from stock_cases import SPECS  # noqa: E402
 
 from rfm.batch.collator import VQACollator  # noqa: E402
-from rfm.batch.conversation import ConversationEncoder  # noqa: E402
-from rfm.batch.frame_store import FrameStore  # noqa: E402
 from rfm.batch.input_format import InputFormat  # noqa: E402
-from rfm.batch.patches import VisionSpec  # noqa: E402
+from rfm.batch.pictures.frame_store import FrameStore  # noqa: E402
+from rfm.batch.pictures.patches import VisionSpec  # noqa: E402
+from rfm.batch.tokens.conversation import ConversationEncoder  # noqa: E402
 from rfm.frames.npz import FORMS, write_npz  # noqa: E402
-from rfm.model.chat_template import unnest  # noqa: E402
+from rfm.model.preprocessing import unnest  # noqa: E402
 from rfm.model.tiny import build_tiny  # noqa: E402
 from rfm.vqa.prompts import prompt  # noqa: E402
 

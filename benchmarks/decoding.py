@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from rfm.batch.collator import VQACollator
-from rfm.inference import scored
-from rfm.inference.answer_tree import AnswerTree, answer_tree
-from rfm.inference.decoding import Decoding
+from rfm.inference.answering import scored
+from rfm.inference.answering.answer_tree import AnswerTree, answer_tree
+from rfm.inference.answering.decoding import Decoding
 from rfm.inference.predictor import Predictor
 from rfm.vqa.answers import parse_answer
 from rfm.vqa.dataset import frames_root, load_dataset

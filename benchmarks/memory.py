@@ -23,9 +23,9 @@ import train_step_run
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hollow_gpu import hollow_gpu
 
-from rfm.model.attention import use_equal_segments
-from rfm.model.patch_embedding import use_matrix_product
-from rfm.model.pixels import accept_uint8
+from rfm.model.kernels.attention import use_equal_segments
+from rfm.model.kernels.patch_embedding import use_matrix_product
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.training.budget.memory import BatchSize, Memory
 from rfm.training.budget.outline import estimate_run

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from transformers.masking_utils import find_packed_sequence_indices
 
-from rfm.model.attention import attend, segment_ends
+from rfm.model.kernels.attention import attend, segment_ends
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float32

@@ -28,18 +28,18 @@ from train_step_flops import RowSize, row_flops
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Trainer, TrainerCallback
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
-from rfm.batch.patches import VisionSpec
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.pictures.patches import VisionSpec
 from rfm.batch.row_lengths import row_lengths
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.model import tiny
-from rfm.model.attention import use_equal_segments
 from rfm.model.freeze import freeze_vision_tower, projector_names
+from rfm.model.kernels.attention import use_equal_segments
+from rfm.model.kernels.patch_embedding import use_matrix_product
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.load import LoadedModel
 from rfm.model.lora import target_modules
-from rfm.model.patch_embedding import use_matrix_product
-from rfm.model.pixels import accept_uint8
 from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.training.arguments import training_arguments
 from rfm.training.checkpoints.parts import CheckpointParts

@@ -29,8 +29,8 @@ class Command(NamedTuple):
 
 COMMANDS: dict[tuple[str, ...], Command] = {
     ("ingest", "videos"): Command(
-        "rfm.ingest.commands:IngestVideosOptions",
-        "rfm.ingest.commands:ingest_videos_command",
+        "rfm.ingest.sources.videos:IngestVideosOptions",
+        "rfm.ingest.sources.videos:ingest_videos_command",
         "videos and a manifest -> trajectory dataset",
     ),
     ("ingest", "lerobot"): Command(
@@ -64,8 +64,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "RoboArena: sessions with partial success by policy",
     ),
     ("ingest", "metaworld"): Command(
-        "rfm.ingest.commands:IngestMetaworldOptions",
-        "rfm.ingest.commands:ingest_metaworld_command",
+        "rfm.ingest.metaworld.command:IngestMetaworldOptions",
+        "rfm.ingest.metaworld.command:ingest_metaworld_command",
         "simulate and film MetaWorld episodes",
     ),
     ("merge",): Command(

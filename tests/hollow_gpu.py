@@ -18,7 +18,7 @@ import torch
 from pretended_gpu import GPU, PretendedGPU, pretended_gpu
 from torch.utils._pytree import tree_leaves, tree_map
 
-from rfm.model import attention
+from rfm.model.kernels import attention
 
 META = torch.device("meta")
 _BLOCK = 512

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rfm.batch.patches import Family, VisionSpec
+from rfm.batch.pictures.patches import Family, VisionSpec
 
 FPS = 2.0
 PROMPT = "Which one makes the most progress? Format your answer as: ANS: 1/2\n\nTask: push the 2 buttons"

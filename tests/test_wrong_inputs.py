@@ -10,8 +10,8 @@ from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
 
 from rfm.cli import COMMANDS, run_command
+from rfm.files.staging import exclusive
 from rfm.model import quantization, unsloth_import
-from rfm.trajectories.staging import exclusive
 
 GENERATE, TRAIN, EVALUATE, CHECK = ("generate",), ("train",), ("evaluate",), ("check-collator",)
 INGEST = ("ingest", "videos")

@@ -9,9 +9,9 @@ import numpy as np
 from vqa_fakes import preference_row, progress_row, write_frames
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.model.tiny import tiny_spec
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from rfm.batch.patches import VisionSpec
+from rfm.batch.pictures.patches import VisionSpec
 
 SPEC = VisionSpec("qwen2_5_vl", 8, 2, 2, (0.5,) * 3, (0.5,) * 3, 10**6, 10**6, tokens_per_second=2.0)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from rfm.audit.questions import SAMPLE_TYPES, Questions
+from rfm.audit.reading.questions import SAMPLE_TYPES, Questions
 from rfm.audit.rules.contract import Settings
 
 Z = 1.96

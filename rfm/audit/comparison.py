@@ -9,7 +9,7 @@ from itertools import combinations
 from rfm.audit.checks import Check, judge, not_checked
 from rfm.audit.options import AuditOptions
 from rfm.audit.overlap import Overlap, Prints, common, lookalikes, shared, take_prints, told_apart
-from rfm.audit.subject import Subject
+from rfm.audit.reading.subject import Subject
 
 _SHOWN = 3
 

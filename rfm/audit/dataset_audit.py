@@ -9,16 +9,16 @@ import numpy as np
 
 from rfm.audit.balance import Share, decile_shares, first_shares, imbalance, ratio_errors
 from rfm.audit.checks import Check, Verdict, judge, not_checked
-from rfm.audit.files import FileReport, check_files
 from rfm.audit.options import AuditOptions
-from rfm.audit.questions import SAMPLE_TYPES
+from rfm.audit.reading.files import FileReport, check_files
+from rfm.audit.reading.questions import SAMPLE_TYPES
+from rfm.audit.reading.subject import Subject
 from rfm.audit.repeats import one_answer_a_question, repeated, row_hashes
 from rfm.audit.rules.clips import clip_findings
 from rfm.audit.rules.contract import Evidence, Finding
 from rfm.audit.rules.pairs import pair_findings
 from rfm.audit.rules.progress import progress_findings
 from rfm.audit.shortcuts import MOST_SHOWN, Shortcut, Told, measure_shortcut
-from rfm.audit.subject import Subject
 
 _PAIRS = ("preference", "similarity")
 _WAY_OUT = "ways out: a smaller `data.max_frames`, fewer wrong instructions, episodes with recorded `progress`"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
-from rfm.audit.questions import Questions
+from rfm.audit.reading.questions import Questions
 from rfm.audit.repeats import row_hashes
 from rfm.errors import DataError
 from rfm.frames.near_duplicates import MOST_BITS, episode_cells, same_picture

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, UInt64
 
-from rfm.audit.questions import PREFIXES, Questions, Words
-from rfm.audit.ragged import Ragged
+from rfm.audit.reading.questions import Questions, Words
+from rfm.audit.reading.ragged import Ragged
 from rfm.audit.rules.contract import Finding
+from rfm.vqa.schema import PREFIXES
 
 _NULL = np.uint64(0x9E3779B97F4A7C15)
 

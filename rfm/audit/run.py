@@ -9,8 +9,8 @@ from pathlib import Path
 from rfm.audit.comparison import compare
 from rfm.audit.dataset_audit import audit_dataset
 from rfm.audit.options import AuditOptions
+from rfm.audit.reading.subject import open_subject
 from rfm.audit.report import as_json, print_audit
-from rfm.audit.subject import open_subject
 from rfm.errors import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from rfm.audit.balance import Z
-from rfm.audit.questions import Questions
+from rfm.audit.reading.questions import Questions
 from rfm.audit.viewer import viewer_features, words
 
 _SURE = 2.58

@@ -13,8 +13,8 @@ import re
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from rfm.audit.questions import Clip, Questions, Words
-from rfm.audit.ragged import Ragged
+from rfm.audit.reading.questions import Clip, Questions, Words
+from rfm.audit.reading.ragged import Ragged
 
 MOST_WORDS = 64
 """Prompt words that are features: those whose presence varies most."""

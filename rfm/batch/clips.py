@@ -9,14 +9,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rfm.errors import DataError
+from rfm.vqa.schema import CLIP_PREFIXES
 
 Row = Mapping[str, Any]
-
-PREFIXES: dict[str, tuple[str, ...]] = {
-    "progress": ("",),
-    "preference": ("first_", "second_"),
-    "similarity": ("reference_", "first_", "second_"),
-}
 
 
 class ClipReference(NamedTuple):
@@ -34,11 +29,11 @@ def clips_of(row: Row, position: int | None = None) -> list[ClipReference]:
     """
     where = "" if position is None else f"row {position}, "
     kind = row.get("sample_type")
-    if kind not in PREFIXES:
+    if kind not in CLIP_PREFIXES:
         raise DataError(
-            f"`sample_type` must be one of {sorted(PREFIXES)}, but is {kind!r} ({where or 'a row '}of the dataset)"
+            f"`sample_type` must be one of {sorted(CLIP_PREFIXES)}, but is {kind!r} ({where or 'a row '}of the dataset)"
         )
-    return [_clip(row, prefix, where) for prefix in PREFIXES[kind]]
+    return [_clip(row, prefix, where) for prefix in CLIP_PREFIXES[kind]]
 
 
 def _clip(row: Row, prefix: str, where: str) -> ClipReference:

@@ -1,6 +1,6 @@
 """From a list of dataset rows to one batch for the stock model and the plain Trainer.
 
-Out: token tensors, padded on the left or packed (`rfm.batch.sequences` names them and their shapes), and with N
+Out: token tensors, padded on the left or packed (`rfm.batch.tokens.sequences` names them and their shapes), and with N
 patches in all:
 
     pixel_values_videos         uint8 (N, d), or float32 with `normalise`; `pixel_values` in multi-image mode
@@ -23,14 +23,15 @@ import torch
 from jaxtyping import UInt8
 
 from rfm.batch.bad_rows import BadRows, named
-from rfm.batch.clips import PREFIXES, Row, clips_of
-from rfm.batch.colour_jitter import SEED_COLUMN, ColourJitter
-from rfm.batch.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
-from rfm.batch.frame_store import FrameStore
-from rfm.batch.patches import Grid, image_grid, normalise, patchify, patchify_images, video_grid
+from rfm.batch.clips import Row, clips_of
+from rfm.batch.pictures.colour_jitter import SEED_COLUMN, ColourJitter
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.pictures.patches import Grid, image_grid, normalise, patchify, patchify_images, video_grid
 from rfm.batch.room import Patches, Room
-from rfm.batch.sequences import IGNORE_INDEX, packed, padded
+from rfm.batch.tokens.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
+from rfm.batch.tokens.sequences import IGNORE_INDEX, packed, padded
 from rfm.errors import DataError
+from rfm.vqa.schema import CLIP_PREFIXES
 
 BLANK = 128
 
@@ -69,7 +70,7 @@ class VQACollator:
         self.blank_share = blank_share
         """Share of rows whose every frame is replaced by mid-grey; which ones is a function of the row alone."""
         self.colour_jitter = colour_jitter
-        """How far colours of rows that have a `jitter_seed` are changed, see `rfm.batch.colour_jitter`."""
+        """How far colours of rows that have a `jitter_seed` are changed, see `rfm.batch.pictures.colour_jitter`."""
         self.bad_rows = bad_rows
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
@@ -134,7 +135,7 @@ class VQACollator:
     def _expected_patches(self, row: Row) -> int:
         """Return how many patches a row should have by its own account; what it is wrong by costs time alone."""
         total = 0
-        for prefix in PREFIXES.get(row.get("sample_type", ""), ()):
+        for prefix in CLIP_PREFIXES.get(row.get("sample_type", ""), ()):
             indices = row.get(f"{prefix}frame_indices") or []
             shape: list[int] = row.get(f"{prefix}frames_shape") or []
             if len(shape) == 4:

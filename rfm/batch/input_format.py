@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rfm.batch.conversation import FORMAT_VERSION
+from rfm.batch.tokens.conversation import FORMAT_VERSION
 from rfm.errors import DataError
 
 FILE_NAME = "rfm_config.json"

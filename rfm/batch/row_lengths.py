@@ -12,7 +12,6 @@ their file read, once a file.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from rfm.batch.clips import PREFIXES, clips_of
-from rfm.batch.conversation import VIDEO_NAMES, ConversationEncoder, Video
-from rfm.batch.frame_store import FrameStore
+from rfm.batch.clips import clips_of
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import VIDEO_NAMES, ConversationEncoder, Video
 from rfm.errors import DataError
+from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +47,14 @@ class RowLengths(NamedTuple):
 def row_lengths(rows: Any, encoder: ConversationEncoder, frames: FrameStore) -> RowLengths:
     """Return the lengths of all rows; raises `DataError` where one names no frames."""
     measure = _Measure(encoder, frames)
-    names = [*_columns(), *(f"{prefix}frames_shape" for prefix in _prefixes())]
+    names = [*_columns(), *(f"{prefix}frames_shape" for prefix in PREFIXES)]
     table = rows.select_columns([name for name in names if name in rows.column_names]).with_format("arrow")
     blocks = [measure.block(table[at : at + BLOCK], at) for at in range(0, len(rows), BLOCK)]
     return RowLengths(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
 
 
-def _prefixes() -> Iterator[str]:
-    yield from dict.fromkeys(prefix for prefixes in PREFIXES.values() for prefix in prefixes)
-
-
 def _columns() -> list[str]:
-    clips = (f"{prefix}{name}" for prefix in _prefixes() for name in ("npz_path", "frame_indices"))
+    clips = (f"{prefix}{name}" for prefix in PREFIXES for name in ("npz_path", "frame_indices"))
     return ["sample_type", "prompt", "answer", *clips]
 
 
@@ -71,7 +67,7 @@ class _Measure:
 
     def block(self, table: pa.Table, first: int) -> RowLengths:
         kinds = _codes(table["sample_type"])
-        shapes = [self._shapes(table, prefix) for prefix in _prefixes()]
+        shapes = [self._shapes(table, prefix) for prefix in PREFIXES]
         key = np.column_stack([kinds[1], *shapes])
         combinations, first_row, which = np.unique(key, axis=0, return_index=True, return_inverse=True)
         videos = [
@@ -124,8 +120,8 @@ class _Measure:
         self, kind: str, shapes: Int64[np.ndarray, "prefixes 3"], table: pa.Table, row: int, number: int
     ) -> tuple[int, int]:
         """Return the tokens of a conversation without prompt and answer, and how many of them are visual."""
-        at = dict(zip(_prefixes(), shapes.tolist(), strict=True))
-        clips = [at[prefix] for prefix in PREFIXES.get(kind, ())]
+        at = dict(zip(PREFIXES, shapes.tolist(), strict=True))
+        clips = [at[prefix] for prefix in CLIP_PREFIXES.get(kind, ())]
         if not clips or any(count == 0 for count, _, _ in clips):
             clips_of(table.slice(row, 1).to_pylist()[0], number)  # says what is wrong
             raise DataError(f"row {number} must name frames, but does not; regenerate the dataset with `rfm generate`")

@@ -20,7 +20,7 @@ from rfm.evaluation.metrics.sets import set_metrics
 from rfm.evaluation.rivals.baselines import Baseline
 from rfm.evaluation.rivals.controls import BLANK, FLOOR, SWAPPED, controlled
 from rfm.evaluation.rivals.floor import non_visual_floor
-from rfm.inference.engine import Engine
+from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 
 Predicted = Mapping[str, Float64[np.ndarray, " n"]]

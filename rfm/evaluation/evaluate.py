@@ -32,14 +32,14 @@ from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.controls import usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
 from rfm.export.training_record import read_record
-from rfm.inference.engine import Engine
+from rfm.files.staging import exclusive
+from rfm.inference.engines.engine import Engine
+from rfm.inference.engines.openai import OpenAIEngine
+from rfm.inference.engines.vllm import VLLMEngine
 from rfm.inference.journal import Journal
-from rfm.inference.openai_engine import OpenAIEngine
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.inference.ranks import ALONE, Ranks, own_gpu, processes
-from rfm.inference.vllm_engine import VLLMEngine
-from rfm.trajectories.staging import exclusive
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 logger = logging.getLogger(__name__)

@@ -20,18 +20,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from rfm.audit.episodes import Episodes, try_load_episodes
-from rfm.batch.clips import PREFIXES
+from rfm.audit.reading.episodes import Episodes, try_load_episodes
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import normalise_task
 from rfm.vqa.answers import valid_answers
 from rfm.vqa.dataset import frames_root, load_dataset
+from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 
 logger = logging.getLogger(__name__)
 
 _PLAIN = ("sample_type", "answer", "task", "data_source", "data_gen_strategy")
 _OF_CLIP = ("npz_path", "trajectory_id", "quality_label", "end_progress")
-_PREFIXES = ("", "first_", "second_", "reference_")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
     discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
     reasons = (_fault(columns, row, discrete) for row in range(len(dataset)))
     faults = {row: reason for row, reason in enumerate(reasons) if reason is not None}
-    paths = {path for prefix in _PREFIXES for path in columns[f"{prefix}npz_path"] if path}
+    paths = {path for prefix in PREFIXES for path in columns[f"{prefix}npz_path"] if path}
     episodes, why_not = try_load_episodes(root, tuple(sorted(paths)), config)
     if episodes is None:
         logger.warning("tasks are told apart by their texts, since the trajectories can't be read: %s", why_not)
@@ -94,12 +93,12 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
 
 
 def _columns(dataset: Any) -> dict[str, list[Any]]:
-    names = [*_PLAIN, "target_progress", *(f"{prefix}{name}" for prefix in _PREFIXES for name in _OF_CLIP)]
+    names = [*_PLAIN, "target_progress", *(f"{prefix}{name}" for prefix in PREFIXES for name in _OF_CLIP)]
     held = [name for name in dataset.column_names if name in names or name.endswith("frame_indices")]
     table: pa.Table = dataset.select_columns(held).with_format("arrow")[:]
     nulls = [None] * len(dataset)
     columns = {name: table[name].to_pylist() if name in held else list(nulls) for name in names}
-    for prefix in _PREFIXES:
+    for prefix in PREFIXES:
         indices = f"{prefix}frame_indices"
         is_list = indices in held and pa.types.is_list(table[indices].type)
         columns[f"{prefix}frames"] = pc.list_value_length(table[indices]).to_pylist() if is_list else list(nulls)
@@ -109,8 +108,8 @@ def _columns(dataset: Any) -> dict[str, list[Any]]:
 def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | None:
     """Return why a row's truth can't be used, None where it can."""
     kind, answer = columns["sample_type"][row], columns["answer"][row]
-    if kind not in PREFIXES:
-        return f"`sample_type` must be one of {', '.join(sorted(PREFIXES))}, but is {kind!r} (row {row})"
+    if kind not in CLIP_PREFIXES:
+        return f"`sample_type` must be one of {', '.join(sorted(CLIP_PREFIXES))}, but is {kind!r} (row {row})"
     valid = valid_answers(kind, discrete=discrete)
     if not _is_number(answer) or not valid[0] <= float(answer) <= valid[-1]:
         return f"`answer` must be a number from {valid[0]} to {valid[-1]} for {kind}, but is {answer!r} (row {row})"

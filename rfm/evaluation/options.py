@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rfm.errors import ConfigError
-from rfm.inference.decoding import METHODS, Decoding
+from rfm.inference.answering.decoding import METHODS, Decoding
 
 CONTROLS = (
     "blank",

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from rfm.batch.clips import Row
 from rfm.batch.collator import Batch, VQACollator
-from rfm.batch.sequences import IGNORE_INDEX
+from rfm.batch.tokens.sequences import IGNORE_INDEX
 
 Logits = list[Float[torch.Tensor, "n vocabulary"]]
 

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rfm.batch.conversation import FRAMES_PER_SECOND
+from rfm.batch.tokens.conversation import FRAMES_PER_SECOND
+from rfm.files.staging import staged_file
 from rfm.frames.mp4 import write_mp4
 from rfm.frames.npz import JPEG_QUALITY
-from rfm.trajectories.staging import staged_file
 
 FRAMES, CLIPS = "frames", "clips"
 _SUFFIX = {"jpeg": "jpg", "png": "png"}

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rfm.batch.clips import Row
-from rfm.batch.conversation import VIDEO_NAMES
+from rfm.batch.tokens.conversation import VIDEO_NAMES
 from rfm.errors import DataError
 from rfm.vqa.answers import write_answer
 

@@ -20,20 +20,20 @@ from typing import Any, NamedTuple
 import torch
 
 from rfm.batch.collator import Batch, VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
 from rfm.export.agreement import Agreement, Logits, answer_logits, compare, encode_rows
 from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import MERGE_REPORT, read_evaluation, write_card
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import copy_record, read_record
+from rfm.files.staging import staged_folder
 from rfm.model.device import resolve_device
 from rfm.model.load import ADAPTER_FILE, LoadedModel, base_of, load_model
 from rfm.model.quantization import nf4, trained_quantized
 from rfm.model.saving import written_whole
-from rfm.trajectories.staging import staged_folder
 from rfm.vqa.dataset import frames_root, load_dataset
 
 logger = logging.getLogger(__name__)

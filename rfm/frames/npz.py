@@ -24,6 +24,7 @@ import simplejpeg
 from jaxtyping import Int, Int64, UInt8
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import staged_file
 from rfm.frames.npz_layout import Layout, layout
 from rfm.trajectories.npz_header import (
     NpzMember,
@@ -32,7 +33,6 @@ from rfm.trajectories.npz_header import (
     npz_member_shape,
     reading,
 )
-from rfm.trajectories.staging import staged_file
 
 __all__ = ["FORMS", "npz_frames_shape", "npz_member_shape", "read_npz_frames", "write_npz"]
 

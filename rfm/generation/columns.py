@@ -14,44 +14,11 @@ import pyarrow.compute as pc
 
 from rfm.sampling.block import FIRST, REFERENCE, SECOND, Block, Drawer, Slot
 from rfm.vqa.prompts import prompt
+from rfm.vqa.schema import SCHEMA, clip_fields
 
 _HOLE = "\0"
 """Where the task stands while a question's text before and after it is found."""
-_INDICES, _TARGETS = pa.list_(pa.int32()), pa.list_(pa.float32())
 _QUALITY = pa.array(["failure", "suboptimal", "successful"])
-CLIP_PREFIXES = {
-    "preference": ("first_", "second_"),
-    "progress": ("",),
-    "similarity": ("reference_", "first_", "second_"),
-}
-"""The clips of a row by sample type, as prefixes of the columns `npz_path`, `frame_indices`, `frames_shape`, …"""
-
-
-def _clip_fields(prefix: str) -> list[pa.Field]:
-    return [
-        pa.field(f"{prefix}npz_path", pa.string()),
-        pa.field(f"{prefix}frame_indices", _INDICES),
-        pa.field(f"{prefix}frames_shape", _INDICES),
-        pa.field(f"{prefix}trajectory_id", pa.string()),
-        pa.field(f"{prefix}quality_label", pa.string()),
-        pa.field(f"{prefix}end_progress", pa.float32()),
-    ]
-
-
-SCHEMA = pa.schema(
-    [
-        pa.field("sample_type", pa.string()),
-        pa.field("prompt", pa.string()),
-        pa.field("answer", pa.string()),
-        pa.field("task", pa.string()),
-        pa.field("data_source", pa.string()),
-        pa.field("data_gen_strategy", pa.string()),
-        pa.field("resample_attempts", pa.int32()),
-        pa.field("chosen_is_first", pa.bool_()),
-        pa.field("target_progress", _TARGETS),
-        *(field for prefix in ("", "first_", "second_", "reference_") for field in _clip_fields(prefix)),
-    ]
-)
 
 
 def record_batch(drawer: Drawer, block: Block, *, discrete: bool) -> pa.RecordBatch:
@@ -95,7 +62,7 @@ def _prompts(drawer: Drawer, block: Block, discrete: bool) -> pa.Array:
 
 def _clip_columns(drawer: Drawer, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:
     if not used.any():
-        return {field.name: pa.nulls(len(used), field.type) for field in _clip_fields(prefix)}
+        return {field.name: pa.nulls(len(used), field.type) for field in clip_fields(prefix)}
     catalog, valid = drawer.catalog, _bits(used)
     trajectory = slot.trajectory[used]
     rows = _masked(np.where(used, slot.trajectory, 0), valid)

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from rfm.configs.experiment_configs import ExperimentConfig
-from rfm.generation.columns import SCHEMA, record_batch
+from rfm.generation.columns import record_batch
 from rfm.processes import die_with_parent
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
+from rfm.vqa.schema import SCHEMA
 
 CHUNK = 8192
 """Rows drawn and hashed at a time; part of the format, since the content hash is taken over chunks."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rfm.configs.experiment_configs import ExperimentConfig
@@ -12,7 +9,7 @@ from rfm.errors import ConfigError
 from rfm.ingest.bundled import bundled_root
 from rfm.splits.file import read_split, select_side
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
-from rfm.trajectories.record import dataset_folder
+from rfm.trajectories.hashes import source_hashes
 
 
 class Sources(NamedTuple):
@@ -46,17 +43,3 @@ def open_sources(config: ExperimentConfig, partition: str) -> Sources:
     if split is None:
         return Sources(catalog, hashes, None)
     return Sources(select_side(catalog, split, partition, hashes), hashes, split.record(partition))
-
-
-def source_hashes(root: Path, keys: Sequence[str]) -> dict[str, str]:
-    """Return the sha256 over the Arrow files of each trajectory dataset."""
-    return {key: _hash(root / dataset_folder(key)) for key in keys}
-
-
-def _hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted((folder / "processed_dataset").glob("*.arrow")):
-        with file.open("rb") as stream:
-            while piece := stream.read(1 << 22):
-                digest.update(piece)
-    return digest.hexdigest()

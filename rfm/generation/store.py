@@ -20,9 +20,9 @@ import datasets
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.generation.columns import SCHEMA
-from rfm.trajectories.staging import exclusive
+from rfm.files.staging import exclusive
 from rfm.vqa.dataset import CONFIG_FILE
+from rfm.vqa.schema import SCHEMA
 
 PARTS_OF = "parts-of-"
 """How folders of runs with --shard begin, see `rfm.generation.parts`."""

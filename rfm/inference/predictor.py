@@ -1,4 +1,4 @@
-"""A checkpoint that answers rows, by any method of `rfm.inference.decoding`.
+"""A checkpoint that answers rows, by any method of `rfm.inference.answering.decoding`.
 
 In: a checkpoint (its processor, frame size and mode come from its `rfm_config.json`) and rows. Out: one `Prediction`
 a row, in the rows' order: the raw text of the generated part, or the reason why the row's frames could not be read.
@@ -20,19 +20,19 @@ import torch
 
 from rfm.batch.clips import Row
 from rfm.batch.collator import Batch, VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
-from rfm.inference.answer_tree import answer_tree
-from rfm.inference.decoding import GREEDY, Decoding, summarise
-from rfm.inference.distribution import Distribution
-from rfm.inference.engine import Engine
+from rfm.inference.answering.answer_tree import answer_tree
+from rfm.inference.answering.decoding import GREEDY, Decoding, summarise
+from rfm.inference.answering.distribution import Distribution
+from rfm.inference.answering.generation import generate
+from rfm.inference.answering.scored import answer_distribution
+from rfm.inference.engines.engine import Engine
 from rfm.inference.fingerprint import model_fingerprint
-from rfm.inference.generation import generate
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest, videos_swapped
-from rfm.inference.scored import answer_distribution
 from rfm.model.device import resolve_device
 from rfm.model.load import LoadedModel, load_model
 from rfm.vqa.answers import write_answer

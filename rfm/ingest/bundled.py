@@ -14,8 +14,9 @@ from pathlib import Path
 
 import rfm
 from rfm.errors import ConfigError, DataError
+from rfm.files.cache import cache_folder
+from rfm.files.staging import exclusive
 from rfm.ingest.sources.videos import ingest_videos
-from rfm.trajectories.staging import exclusive
 
 NAME = "metaworld_mini"
 FILLING = "RFM_FILLING_CACHE"
@@ -42,14 +43,6 @@ def bundled_root() -> Path:
     if not root.is_dir():
         _fill(videos, root)
     return root
-
-
-def cache_folder() -> Path:
-    """`$RFM_CACHE`, else `$XDG_CACHE_HOME/rfm`, else `~/.cache/rfm`."""
-    if chosen := os.environ.get("RFM_CACHE"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rfm"
 
 
 def _fill(videos: Path, root: Path) -> None:

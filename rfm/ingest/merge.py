@@ -17,10 +17,10 @@ from pathlib import Path
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import exclusive, remove_leftovers, staged_file
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file
 from rfm.trajectories.record import Trajectory
-from rfm.trajectories.staging import exclusive, remove_leftovers, staged_file
 from rfm.trajectories.store import PROCESSED, SCHEMA, read_columns, write_processed_dataset
 
 logger = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from rfm.errors import DataError
+from rfm.files.staging import exclusive
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.pipeline import IngestSummary, ingest
-from rfm.ingest.remote import is_remote, localised
-from rfm.ingest.upload import RemoteOutput
+from rfm.ingest.remote.fetch import is_remote, localised
+from rfm.ingest.remote.upload import RemoteOutput
 from rfm.trajectories.record import dataset_folder
-from rfm.trajectories.staging import exclusive
 
 logger = logging.getLogger(__name__)
 

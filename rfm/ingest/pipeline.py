@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import exclusive, remove_leftovers, staged_file
 from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.cutoffs import suggest_cutoffs
@@ -30,7 +31,6 @@ from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.vacancy import UNFINISHED, check_ours, check_vacant
 from rfm.trajectories.record import Trajectory, dataset_folder
-from rfm.trajectories.staging import exclusive, remove_leftovers, staged_file
 from rfm.trajectories.store import PROCESSED, write_processed_dataset
 
 logger = logging.getLogger(__name__)

@@ -19,12 +19,12 @@ from datasets import Dataset, load_from_disk
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import exclusive, staged_folder
 from rfm.frames.near_duplicates import near_duplicates
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 from rfm.trajectories.catalog import resolve_root
 from rfm.trajectories.record import canonical_quality, dataset_folder, is_relative_frames_path
-from rfm.trajectories.staging import exclusive, staged_folder
 from rfm.trajectories.store import PROCESSED, read_columns
 
 logger = logging.getLogger(__name__)

@@ -17,12 +17,12 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
 from rfm.batch.input_format import InputFormat, read_json
-from rfm.batch.patches import VisionSpec
+from rfm.batch.pictures.patches import VisionSpec
 from rfm.errors import DataError
 from rfm.model import tiny
-from rfm.model.attention import use_equal_segments
-from rfm.model.patch_embedding import use_matrix_product
-from rfm.model.pixels import accept_uint8
+from rfm.model.kernels.attention import use_equal_segments
+from rfm.model.kernels.patch_embedding import use_matrix_product
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.preprocessing import family_of, read_processor_files, read_spec
 from rfm.model.quantization import is_quantized, nf4, trained_quantized
 

@@ -13,9 +13,8 @@ from typing import Any
 from transformers.utils import cached_file
 
 from rfm.batch.input_format import read_json
-from rfm.batch.patches import Family, VisionSpec
+from rfm.batch.pictures.patches import Family, VisionSpec
 from rfm.errors import ConfigError
-from rfm.model.chat_template import unnest
 
 FAMILIES: dict[str, Family] = {"qwen3_vl": "qwen3_vl", "qwen3_vl_moe": "qwen3_vl", "qwen2_5_vl": "qwen2_5_vl"}
 
@@ -36,6 +35,11 @@ DEFAULTS: dict[Family, dict[str, Any]] = {
     "qwen2_5_vl": {"mean": CLIP_MEAN, "std": CLIP_STD, "video": 28 * 28 * 768, "image": 28 * 28 * 1280},
 }
 """Of the stock processor classes: what holds where a file does not say."""
+
+
+_RELEASED_VIDEO, _UNNESTED_VIDEO = "<|vision_start|><|video_pad|><|vision_end|>", "<|video_pad|>"
+"""A video in templates. From 5.10 on the stock processor puts `<|vision_start|>` and `<|vision_end|>` around each
+temporal patch itself, and the released template's outer pair would nest them."""
 
 
 def family_of(config: Any) -> Family:
@@ -98,3 +102,8 @@ def _text(name: str, file_name: str) -> str | None:
 def _file(name: str, file_name: str) -> Path | None:
     path = cached_file(name, file_name, _raise_exceptions_for_missing_entries=False)
     return None if path is None else Path(path)
+
+
+def unnest(template: str) -> str:
+    """Return a Qwen3-VL template that writes videos without the outer pair of vision tags."""
+    return template.replace(_RELEASED_VIDEO, _UNNESTED_VIDEO)

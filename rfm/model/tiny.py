@@ -19,9 +19,8 @@ from typing import Any
 import torch
 from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from rfm.batch.patches import VisionSpec
-from rfm.model.chat_template import CHAT_TEMPLATE
-from rfm.model.tiny_tokenizer import build_tokenizer
+from rfm.batch.pictures.patches import VisionSpec
+from rfm.model.tiny_tokenizer import CHAT_TEMPLATE, build_tokenizer
 
 FRAME_SIZE = 32
 """Side in pixels that frames are resized to where no size was asked for."""

@@ -77,3 +77,19 @@ def _qwen_tokenizer(vocabulary: dict[str, int], merges: list[list[str]]) -> Any:
     )
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL_TOKENS])
     return tokenizer
+
+
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message.role + '\\n' -}}"
+    "{%- if message.content is string -%}{{- message.content -}}"
+    "{%- else -%}{%- for content in message.content -%}"
+    "{%- if content.type == 'image' or 'image' in content -%}{{- '<|vision_start|><|image_pad|><|vision_end|>' -}}"
+    "{%- elif content.type == 'video' or 'video' in content -%}{{- '<|video_pad|>' -}}"
+    "{%- elif 'text' in content -%}{{- content.text -}}"
+    "{%- endif -%}{%- endfor -%}{%- endif -%}"
+    "{{- '<|im_end|>\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
+)
+"""Qwen3-VL's for turns of text, images and videos, without tools; a video is unnested, see `preprocessing.unnest`."""

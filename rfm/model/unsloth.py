@@ -22,8 +22,8 @@ from transformers import AutoConfig
 from rfm.errors import ConfigError
 from rfm.model import tiny
 from rfm.model.freeze import freeze_vision_tower, projector_names
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.load import LoadedModel, load_tokenizer
-from rfm.model.pixels import accept_uint8
 from rfm.model.preprocessing import family_of, read_processor_files, read_spec
 from rfm.model.unsloth_import import check_unsloth, import_unsloth
 

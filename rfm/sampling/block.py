@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
 from rfm.configs.experiment_configs import DataConfig
-from rfm.sampling.clips import Clips
+from rfm.sampling.clips.table import Clips
 from rfm.sampling.material import PairDraw, ScoreDraw
 from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas

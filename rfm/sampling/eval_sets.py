@@ -25,14 +25,13 @@ from jaxtyping import Bool, Int64
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
-from rfm.sampling.clips import Clips, evenly
+from rfm.sampling.clips.table import Clips, evenly
 from rfm.sampling.material import PairDraw, ScoreDraw
-from rfm.sampling.pools import Steps
+from rfm.sampling.pairs.quality import EveryQualityPair
+from rfm.sampling.pools import Steps, Usable
 from rfm.sampling.progress import SUCCESSFUL, Progress
-from rfm.sampling.quality_pairs import EveryQualityPair
 from rfm.sampling.quotas import Quotas
 from rfm.sampling.random import RowRandom, permute
-from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 VIDEOS_PER_TASK = 10

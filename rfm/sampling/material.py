@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from rfm.sampling.clips import Clips
-from rfm.sampling.pools import Groups, Pool
+from rfm.sampling.clips.table import Clips
+from rfm.sampling.pools import Groups, Pool, Usable
 from rfm.sampling.progress import Progress
 from rfm.sampling.random import RowRandom
-from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 

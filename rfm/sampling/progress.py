@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from rfm.errors import ConfigError
-from rfm.sampling.clips import Clips
+from rfm.sampling.clips.table import Clips
 from rfm.trajectories.catalog import Catalog
 
 GRID = 64

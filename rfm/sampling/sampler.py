@@ -19,13 +19,13 @@ from jaxtyping import Int64, UInt64
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
-from rfm.sampling.frame_drops import drop_frames
+from rfm.sampling.clips.frame_drops import drop_frames
 from rfm.sampling.material import Material, PairDraw, Unsupported
+from rfm.sampling.pools import Usable
 from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
 from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, SHARES
-from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from rfm.errors import DataError
-from rfm.sampling.clips import evenly
+from rfm.sampling.clips.table import evenly
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import QUALITY_LABELS, UNKNOWN_QUALITY
 from rfm.vqa.answers import parse_answer

@@ -28,10 +28,10 @@ from jaxtyping import Float64, Int64
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import staged_file, staged_folder
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
-from rfm.trajectories.staging import staged_file, staged_folder
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from jaxtyping import Int, Int64
 
 from rfm.errors import ConfigError
 from rfm.frames.near_duplicates import MOST_BITS, near_duplicates
-from rfm.generation.sources import source_hashes
 from rfm.splits.deal import UNITS, Strata, assign, join, parse_shares
 from rfm.splits.file import FORMAT, Split, assignment_hash
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.extra_columns import ExtraColumns, extra_columns
+from rfm.trajectories.hashes import source_hashes
 from rfm.trajectories.record import QUALITY_LABELS, UNKNOWN_QUALITY
 
 NEAR_DUPLICATES = ("together", "report", "ignore")

@@ -25,9 +25,9 @@ import pyarrow.compute as pc
 from jaxtyping import Bool
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import staged_file
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.extra_columns import extra_columns
-from rfm.trajectories.staging import staged_file
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ import torch
 
 from rfm.batch.clips import Row
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
-from rfm.batch.sequences import IGNORE_INDEX
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
+from rfm.batch.tokens.sequences import IGNORE_INDEX
 from rfm.errors import ConfigError, DataError
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.model import tiny

@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from jaxtyping import UInt64
 from numpy import ndarray
 
-from rfm.batch.clips import PREFIXES, clips_of
+from rfm.batch.clips import clips_of
 from rfm.vqa.dataset import REQUIRED, frames_root, load_dataset
 from rfm.vqa.provenance import trajectory_hashes
+from rfm.vqa.schema import PREFIXES
 
-CLIP_PREFIXES = tuple(dict.fromkeys(prefix for prefixes in PREFIXES.values() for prefix in prefixes))
 CLIP_COLUMNS = ("npz_path", "frame_indices", "frames_shape")
-COLUMNS = (*REQUIRED, *(f"{prefix}{name}" for prefix in CLIP_PREFIXES for name in CLIP_COLUMNS), "end_progress")
+COLUMNS = (*REQUIRED, *(f"{prefix}{name}" for prefix in PREFIXES for name in CLIP_COLUMNS), "end_progress")
 
 
 class TrainingSet(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch.nn.functional import cross_entropy
 
-from rfm.batch.sequences import IGNORE_INDEX
+from rfm.batch.tokens.sequences import IGNORE_INDEX
 
 
 def answer_loss(

@@ -20,12 +20,12 @@ from transformers import set_seed
 
 from rfm.batch.bad_rows import SKIP, BadRows
 from rfm.batch.collator import VQACollator
-from rfm.batch.colour_jitter import with_jitter_seeds
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
 from rfm.batch.packing import PackedBatches
+from rfm.batch.pictures.colour_jitter import with_jitter_seeds
+from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.row_lengths import RowLengths, row_lengths
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError, DataError
 from rfm.export.hub import check_hub, push_folder
@@ -35,18 +35,18 @@ from rfm.model.load import LoadedModel
 from rfm.model.saving import written_whole
 from rfm.training import processes
 from rfm.training.arguments import training_arguments
-from rfm.training.bad_row_report import ReportBadRows
-from rfm.training.batch_facts import CountingCollator, with_row_numbers
 from rfm.training.budget.dry_run import dry_run
 from rfm.training.budget.out_of_memory import explain, is_out_of_memory
 from rfm.training.checkpoints import output_dir
 from rfm.training.checkpoints.continuation import check_continuation, settled
 from rfm.training.checkpoints.parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
-from rfm.training.evaluation import HeldOut, check_metric
+from rfm.training.monitoring.bad_rows import ReportBadRows
+from rfm.training.monitoring.batch_facts import CountingCollator, with_row_numbers
+from rfm.training.monitoring.evaluation import HeldOut, check_metric
+from rfm.training.monitoring.tracker import check_tracker, name_run
 from rfm.training.optimizers.choice import optimizer_arguments
 from rfm.training.options import LATEST, TrainOptions
-from rfm.training.tracker import check_tracker, name_run
 from rfm.training.trainable import input_format, load_trainable, weights_dtype
 from rfm.training.trainer import VQATrainer
 from rfm.vqa.provenance import load_hashes

@@ -16,14 +16,14 @@ from rfm.batch.input_format import InputFormat
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.model import tiny
-from rfm.model.attention import use_packed_segments
-from rfm.model.compilation import compile_layers
 from rfm.model.freeze import (
     check_trainable,
     freeze_vision_tower,
     log_parameter_groups,
     run_frozen_tower_without_graph,
 )
+from rfm.model.kernels.attention import use_packed_segments
+from rfm.model.kernels.compilation import compile_layers
 from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
 from rfm.model.lora import add_lora
 from rfm.model.quantization import check_quantized, nf4

@@ -4,7 +4,7 @@
   and the rows that gave it are named (callbacks see neither rows nor the losses of micro-batches).
 - A checkpoint is completed (tokenizer, `rfm_config.json`) and sealed before older ones are deleted, so that at any
   moment one whole checkpoint exists (the Trainer deletes first and calls `on_save` last).
-- Evaluation reads exact answers off the pass that gives the loss (`rfm.training.evaluation`), from padded batches
+- Evaluation reads exact answers off the pass that gives the loss (`monitoring.evaluation`), from padded batches
   whatever training does.
 - Each log entry says what the step cost: rows and tokens a second over all processes, the share of the time spent
   waiting for data, and memory.
@@ -28,12 +28,12 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from rfm.batch.packing import PackedBatches
 from rfm.model.saving import written_whole
-from rfm.training import guards
-from rfm.training.batch_facts import KEY, BatchFacts
 from rfm.training.checkpoints import seal
-from rfm.training.evaluation import HeldOut, judge
-from rfm.training.guards import MicroBatch
 from rfm.training.loss import answer_loss
+from rfm.training.monitoring import guards
+from rfm.training.monitoring.batch_facts import KEY, BatchFacts
+from rfm.training.monitoring.evaluation import HeldOut, judge
+from rfm.training.monitoring.guards import MicroBatch
 from rfm.training.options import LATEST
 from rfm.training.packed_batches import packed_loader
 

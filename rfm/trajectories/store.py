@@ -19,9 +19,9 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.files.staging import staged_file, staged_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.record import Trajectory
-from rfm.trajectories.staging import staged_file, staged_folder
 
 PROCESSED = "processed_dataset"
 """The folder of the saved dataset within a dataset folder."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 from datasets import Dataset, load_from_disk
 
 from rfm.errors import DataError
-from rfm.generation.columns import SCHEMA
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.catalog import ROOT_VARIABLE
+from rfm.vqa.schema import SCHEMA
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """The questions, written in one place.
 
 The wording of the preference and progress prompts follows the specification; the video itself stands before the prompt
-in the user's turn (`rfm.batch.conversation`). `PROMPT_VERSION` goes into every dataset so that a model is never asked
-in other words than it was trained on without anyone noticing.
+in the user's turn (`rfm.batch.tokens.conversation`). `PROMPT_VERSION` goes into every dataset so that a model is never
+asked in other words than it was trained on without anyone noticing.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ import pytest
 from datasets import Dataset
 
 from rfm.audit.balance import ALL, Share, decile_shares, first_shares, imbalance, ratio_errors
-from rfm.audit.questions import read_questions
+from rfm.audit.reading.questions import read_questions
 from rfm.audit.rules.contract import Settings
 from rfm.errors import DataError
 

@@ -1,7 +1,7 @@
 import numpy as np
 from datasets import Dataset
 
-from rfm.audit.questions import read_questions
+from rfm.audit.reading.questions import read_questions
 from rfm.audit.repeats import one_answer_a_question, question_hashes, repeated, row_hashes
 
 ROW = {

@@ -3,7 +3,7 @@ import pytest
 from datasets import Dataset
 
 from rfm.audit import shortcuts
-from rfm.audit.questions import Questions, read_questions
+from rfm.audit.reading.questions import Questions, read_questions
 from rfm.audit.shortcuts import Told, measure_shortcut
 
 ROWS = 1200

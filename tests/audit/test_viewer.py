@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sampling.oracle import viewer_features
 
-from rfm.audit.questions import Words
-from rfm.audit.ragged import read_ragged
+from rfm.audit.reading.questions import Words
+from rfm.audit.reading.ragged import read_ragged
 from rfm.audit.viewer import MOST_WORDS, motion, words
 
 

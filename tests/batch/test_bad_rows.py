@@ -9,12 +9,12 @@ from vqa_fakes import preference_row, progress_row, row, write_frames
 
 from rfm.batch.bad_rows import NUMBER_COLUMN, SKIP, STOP, BadRows, left_out, summary
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import write_npz
-from rfm.model.pixels import accept_uint8
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.tiny import build_tiny, tiny_spec
 
 FILM = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)

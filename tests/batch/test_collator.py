@@ -7,12 +7,12 @@ from vqa_fakes import preference_row, progress_row, row, similarity_row, write_f
 
 from rfm.batch.clips import clips_of
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
-from rfm.model.attention import use_equal_segments
-from rfm.model.pixels import accept_uint8
+from rfm.model.kernels.attention import use_equal_segments
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.tiny import build_tiny, tiny_spec
 
 SPEC = tiny_spec()

@@ -12,9 +12,9 @@ from stock_cases import SPECS
 from vqa_fakes import row
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.frames.npz import write_npz
 from rfm.model.tiny_tokenizer import CONTROL_TOKENS
 from rfm.vqa.prompts import prompt

@@ -4,10 +4,10 @@ from torch.utils.data import DataLoader
 from vqa_fakes import preference_row, progress_row, similarity_row, write_frames
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.room import Room
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.model.tiny import tiny_spec
 from rfm.model.tiny_tokenizer import build_tokenizer
 

@@ -5,10 +5,10 @@ from tiny_qwen2_5 import SPEC as QWEN2_5
 from vqa_fakes import FEATURES, preference_row, progress_row, row, similarity_row, write_frames
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.row_lengths import row_lengths
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import DataError
 from rfm.model.tiny import tiny_spec
 from rfm.model.tiny_tokenizer import build_tokenizer

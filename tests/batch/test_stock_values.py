@@ -10,11 +10,11 @@ from stock_cases import BUDGETS, CASES, COUNTS, FPS, LARGEST, PROMPT, SIZES, SPE
 from vqa_fakes import row
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import FRAMES_PER_SECOND, ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
-from rfm.batch.patches import normalise, target_size
-from rfm.batch.positions import video_blocks
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.pictures.patches import normalise, target_size
+from rfm.batch.tokens.conversation import FRAMES_PER_SECOND, ConversationEncoder
+from rfm.batch.tokens.positions import video_blocks
 from rfm.frames.npz import write_npz
 
 STOCK = Path(__file__).parent / "stock"
@@ -77,7 +77,7 @@ def test_target_sizes_equal_the_stock_ones(family):
     for place in np.ndindex(*expected.shape[:3]):
         (height, width), count, (least, most) = SIZES[place[0]], COUNTS[place[1]], BUDGETS[place[2]]
         got = target_size(count, height, width, spec, min_pixels=least, max_pixels=most)
-        if min(height, width) >= spec.side:  # where not, the stock enlarges the other side too, see rfm.batch.patches
+        if min(height, width) >= spec.side:  # where not, the stock enlarges the other side too
             assert got == tuple(expected[place]), (SIZES[place[0]], count, BUDGETS[place[2]])
         assert np.prod(got) * (count if family == "qwen3_vl" else 1) <= LARGEST * 1.1
 

@@ -14,7 +14,7 @@ from train_step_flops import RowSize, row_flops
 from train_step_run import measure, qwen3_vl_4b
 from transformers import Qwen3VLForConditionalGeneration
 
-from rfm.model.attention import use_packed_segments
+from rfm.model.kernels.attention import use_packed_segments
 from rfm.model.load import load_model
 from rfm.model.lora import add_lora
 from rfm.model.tiny_tokenizer import build_tokenizer

@@ -9,8 +9,8 @@ from datasets import load_dataset as load_files
 from vqa_fakes import fake_dataset
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.export.options import RowsOptions
 from rfm.export.rows import export_rows
 from rfm.model.load import load_model

@@ -4,9 +4,10 @@ import pytest
 from catalogs import make_catalog, random_catalog
 
 from rfm.configs.experiment_configs import DataConfig
-from rfm.generation.columns import CLIP_PREFIXES, SCHEMA, record_batch
+from rfm.generation.columns import record_batch
 from rfm.sampling.sampler import Sampler
 from rfm.vqa.prompts import prompt
+from rfm.vqa.schema import CLIP_PREFIXES, SCHEMA
 
 SPECIFIED = {
     "sample_type": pa.string(),

@@ -12,10 +12,10 @@ from worlds import make_world
 
 from rfm.errors import ConfigError
 from rfm.generation import generate as module
-from rfm.generation.columns import SCHEMA
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.trajectories.catalog import load_catalog
 from rfm.vqa.provenance import trajectory_hashes
+from rfm.vqa.schema import SCHEMA
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

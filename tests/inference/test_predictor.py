@@ -9,9 +9,9 @@ from vqa_fakes import fake_dataset, row
 from rfm.batch.collator import VQACollator
 from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError
-from rfm.inference.decoding import Decoding
+from rfm.inference.answering.decoding import Decoding
+from rfm.inference.answering.generation import RowNoise
 from rfm.inference.fingerprint import model_fingerprint
-from rfm.inference.generation import RowNoise
 from rfm.inference.predictor import Predictor, resolve_device
 from rfm.inference.rows import videos_swapped
 from rfm.model.load import load_model

@@ -7,14 +7,14 @@ from pretended_gpu import pretended_gpu
 from tiny_batches import fake_rows, tiny_collator
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.input_format import InputFormat
-from rfm.model import attention
-from rfm.model.attention import attend, use_equal_segments, use_packed_segments
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
+from rfm.model.kernels import attention
+from rfm.model.kernels.attention import attend, use_equal_segments, use_packed_segments
+from rfm.model.kernels.patch_embedding import use_matrix_product
+from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.load import load_model
-from rfm.model.patch_embedding import use_matrix_product
-from rfm.model.pixels import accept_uint8
 from rfm.training.optimizers.adamw import MasterAdamW, can_fuse
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: kernels that a CPU has not")
@@ -95,7 +95,7 @@ def test_the_fused_optimizer_takes_the_same_steps(eight_bit):
 
 @needs_gpu
 def test_layers_compile_and_learn(tmp_path):
-    from rfm.model.compilation import compile_layers
+    from rfm.model.kernels.compilation import compile_layers
 
     loaded = load_model("tiny", seed=1, device="cuda")
     batch = tiny_collator(tmp_path, loaded.tokenizer)(fake_rows(tmp_path, 4))

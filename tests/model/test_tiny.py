@@ -64,7 +64,8 @@ def test_processor_files_name_the_stock_classes():
 def test_both_templates_write_the_same_text():
     from qwen_stock import QWEN3_TEMPLATE, render
 
-    from rfm.model.chat_template import CHAT_TEMPLATE, unnest
+    from rfm.model.preprocessing import unnest
+    from rfm.model.tiny_tokenizer import CHAT_TEMPLATE
 
     content = [
         {"type": "text", "text": "Video 1:"},

@@ -1,7 +1,7 @@
 import numpy as np
 from catalogs import make_catalog
 
-from rfm.sampling.usable import Usable
+from rfm.sampling.pools import Usable
 
 
 def test_an_episode_too_short_to_show_still_bars_its_instruction():

@@ -9,8 +9,9 @@ from checkpoints import random_checkpoint
 from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
 
-from rfm.batch import collator, sequences
-from rfm.batch.conversation import ConversationEncoder
+from rfm.batch import collator
+from rfm.batch.tokens import sequences
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
 from rfm.training.check import CheckOptions, check_collator
 

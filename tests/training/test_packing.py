@@ -14,7 +14,7 @@ from vqa_fakes import write_dataset
 
 from rfm.batch.packing import PackedBatches
 from rfm.errors import ConfigError
-from rfm.model.attention import use_packed_segments
+from rfm.model.kernels.attention import use_packed_segments
 from rfm.model.load import load_model
 from rfm.training.loss import answer_loss
 from rfm.training.options import TrainOptions

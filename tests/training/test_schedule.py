@@ -9,9 +9,9 @@ from vqa_fakes import fake_dataset
 
 from rfm.cli import run_command
 from rfm.errors import MissingExtraError
+from rfm.training.monitoring.tracker import check_tracker
 from rfm.training.options import SCHEDULERS
 from rfm.training.run import train
-from rfm.training.tracker import check_tracker
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +65,12 @@ def test_defaults_that_are_true_are_switched_off_on_the_command_line(dataset, tm
 
 def test_a_tracker_that_is_not_installed(dataset, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.setattr("rfm.training.tracker.find_spec", lambda name: None)
+    monkeypatch.setattr("rfm.training.monitoring.tracker.find_spec", lambda name: None)
     options = tiny_run(dataset, tmp_path / "out", report_to="wandb")
     with pytest.raises(
         MissingExtraError, match=r"`report_to` wandb needs wandb, which is not installed; pip install 'rfm"
     ):
         train(options)
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr("rfm.training.tracker.find_spec", lambda name: types.SimpleNamespace(name=name))
+    monkeypatch.setattr("rfm.training.monitoring.tracker.find_spec", lambda name: types.SimpleNamespace(name=name))
     check_tracker(options)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from datasets import disable_progress_bars
 
-from rfm.audit.questions import read_questions
+from rfm.audit.reading.questions import read_questions
 from rfm.errors import DataError
 from rfm.vqa.dataset import load_dataset
 

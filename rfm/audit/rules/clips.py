@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool
 
-from rfm.audit.questions import PREFIXES
 from rfm.audit.rules.contract import Evidence, Finding, Shown
+from rfm.vqa.schema import PREFIXES
 
 
 def clip_findings(evidence: Evidence) -> list[Finding]:

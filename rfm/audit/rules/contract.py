@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from rfm.audit.episodes import UNKNOWN, Episodes
-from rfm.audit.questions import Clip, Questions
+from rfm.audit.reading.episodes import UNKNOWN, Episodes
+from rfm.audit.reading.questions import Clip, Questions
 from rfm.errors import DataError
 
 EXAMPLES = 5

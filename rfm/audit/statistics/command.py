@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rfm.audit.questions import read_questions
+from rfm.audit.reading.questions import read_questions
 from rfm.audit.statistics.counts import gather
 from rfm.audit.statistics.plot import plot_statistics
 from rfm.audit.statistics.tables import print_statistics

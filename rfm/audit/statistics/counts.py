@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rfm.audit.questions import SAMPLE_TYPES, Questions, Words
+from rfm.audit.reading.questions import SAMPLE_TYPES, Questions, Words
 
 Counts = dict[str, int]
 

@@ -17,7 +17,7 @@ from rfm.evaluation.exam import Exam
 from rfm.evaluation.judge import BREAKDOWNS, Sheet
 from rfm.evaluation.metrics.accuracy import Numbers, progress_metrics
 from rfm.evaluation.metrics.calibration import at_temperature, calibration_metrics, fit_temperature
-from rfm.inference.distribution import Distribution
+from rfm.inference.answering.distribution import Distribution
 from rfm.inference.prediction import Prediction
 from rfm.vqa.answers import valid_answers
 

@@ -17,16 +17,16 @@ import torch
 
 from rfm.batch.clips import ClipReference, Row
 from rfm.batch.collator import BLANK, EncodedRow, VQACollator
-from rfm.batch.conversation import Video
-from rfm.batch.frame_store import FrameStore
-from rfm.batch.patches import patchify_images
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.pictures.patches import patchify_images
+from rfm.batch.tokens.conversation import Video
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.rivals.gvl import FrameQuestion
 from rfm.frames.reader import read_frames
-from rfm.inference.chat_engine import TOP, ChatEngine, Completion, Part, Refusal, Request, image_part
-from rfm.inference.decoding import GREEDY
-from rfm.inference.engine import Engine
-from rfm.inference.generation import generate
+from rfm.inference.answering.decoding import GREEDY
+from rfm.inference.answering.generation import generate
+from rfm.inference.engines.chat import TOP, ChatEngine, Completion, Part, Refusal, Request, image_part
+from rfm.inference.engines.engine import Engine
 from rfm.inference.predictor import Predictor
 
 TRUE, FALSE = "True", "False"

@@ -24,7 +24,7 @@ from jaxtyping import Float64, UInt8
 from rfm.batch.clips import ClipReference, Row, clips_of
 from rfm.errors import DataError
 from rfm.frames.reader import read_frames
-from rfm.inference.engine import Engine
+from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.vqa.answers import valid_answers, write_answer
 

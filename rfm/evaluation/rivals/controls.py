@@ -24,10 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rfm.batch.clips import PREFIXES, Row
+from rfm.batch.clips import Row
 from rfm.errors import DataError
 from rfm.evaluation.exam import Exam
 from rfm.inference.rows import row_digest
+from rfm.vqa.schema import CLIP_PREFIXES
 
 SEED = 0
 FLOOR, SWAPPED, BLANK, OTHER_INSTRUCTION = "floor", "swapped", "blank", "other_instruction"
@@ -143,7 +144,7 @@ def another_order(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _reordered(row: Row, order: Callable[[int], np.ndarray]) -> dict[str, Any]:
     out = dict(row)
-    for prefix in PREFIXES[row["sample_type"]]:
+    for prefix in CLIP_PREFIXES[row["sample_type"]]:
         name = f"{prefix}frame_indices"
         indices = row.get(name)
         if indices:
@@ -154,6 +155,6 @@ def _reordered(row: Row, order: Callable[[int], np.ndarray]) -> dict[str, Any]:
 def _other_instructions(exam: Exam, row: Row) -> list[str]:
     """Return the words of tasks that are neither the one asked about nor one that a clip shown is known under."""
     held = {exam.task_name(row["task"])}
-    for prefix in PREFIXES[row["sample_type"]]:
+    for prefix in CLIP_PREFIXES[row["sample_type"]]:
         held |= exam.tasks_of_path.get(row.get(f"{prefix}npz_path") or "", frozenset())
     return [text for text, task in exam.instructions if task not in held]

@@ -7,10 +7,10 @@ so its distance from a model is not paired.
 
 from __future__ import annotations
 
-from rfm.audit.episodes import try_load_episodes
-from rfm.audit.questions import read_questions
+from rfm.audit.reading.episodes import try_load_episodes
+from rfm.audit.reading.questions import read_questions
+from rfm.audit.reading.subject import Subject
 from rfm.audit.shortcuts import PAIR_CLIPS, measure_shortcut
-from rfm.audit.subject import Subject
 from rfm.evaluation.exam import Exam
 from rfm.evaluation.metrics.accuracy import Numbers
 

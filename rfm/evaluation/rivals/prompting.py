@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float64
 
-from rfm.batch.clips import PREFIXES, Row, clips_of
+from rfm.batch.clips import Row, clips_of
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.exam import Exam
 from rfm.evaluation.judge import Sheet
@@ -27,10 +27,11 @@ from rfm.evaluation.metrics.bootstrap import interval
 from rfm.evaluation.metrics.levels import level_of
 from rfm.evaluation.rivals.asking import Asker, Verdict, asker_of
 from rfm.evaluation.rivals.gvl import FrameQuestion, clip_task, frame_question, percentages
-from rfm.inference.engine import Engine
+from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest
 from rfm.vqa.answers import write_answer
+from rfm.vqa.schema import CLIP_PREFIXES
 
 GVL, TOPREWARD = "gvl", "topreward"
 STATEMENT = (
@@ -155,7 +156,7 @@ def _clip_rows(row: Row) -> list[Row] | DataError:
         clips_of(row)
     except DataError as error:
         return error
-    return [_clip_row(row, prefix) for prefix in PREFIXES[row["sample_type"]]]
+    return [_clip_row(row, prefix) for prefix in CLIP_PREFIXES[row["sample_type"]]]
 
 
 def _clip_row(row: Row, prefix: str) -> Row:

@@ -26,7 +26,7 @@ from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.episode import Episode, FrameSource, IngestOptions
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, rejected, video_of
-from rfm.ingest.remote import localised
+from rfm.ingest.remote.fetch import localised
 from rfm.trajectories.arrow_files import BROKEN_TABLE, saved_files
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality

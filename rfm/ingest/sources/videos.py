@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.manifest import ManifestRow, find_manifest, read_manifest
+from rfm.ingest.options import PipelineOptions, run_ingest
 from rfm.ingest.pipeline import IngestSummary, ingest
 from rfm.ingest.reading import VideoFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestVideosOptions(PipelineOptions):
+    """Turn a folder of videos with a manifest into trajectory datasets, one for each data_source."""
+
+    folder: str = field(metadata={"help": "Folder of mp4, webm, mov or gif files", "positional": True, "remote": True})
+    manifest: str | None = field(
+        default=None,
+        metadata={
+            "help": "CSV or JSONL with at least `path` and `task`; default: manifest.* in the folder",
+            "remote": True,
+        },
+    )
+
+
+def ingest_videos_command(options: IngestVideosOptions) -> int:
+    """Run `rfm ingest videos`; status 1 if a video was rejected."""
+    return run_ingest(_listed_videos, options)
+
+
+def _listed_videos(options: IngestVideosOptions) -> Iterator[Episode]:
+    return video_episodes(Path(options.folder), None if options.manifest is None else Path(options.manifest))
 
 
 def ingest_videos(

@@ -20,14 +20,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from rfm.sampling.clips import Clips, evenly
-from rfm.sampling.ends import draw_end
-from rfm.sampling.episode_pairs import EpisodePairs
+from rfm.sampling.clips.ends import draw_end
+from rfm.sampling.clips.shapes import original_rewind_pairs, rewind_pairs, straight_pairs
+from rfm.sampling.clips.table import Clips, evenly
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
-from rfm.sampling.opposite_pairs import OppositePairs
-from rfm.sampling.quality_pairs import QualityPairs
+from rfm.sampling.pairs.episode import EpisodePairs
+from rfm.sampling.pairs.opposite import OppositePairs
+from rfm.sampling.pairs.quality import QualityPairs
 from rfm.sampling.random import RowRandom
-from rfm.sampling.shapes import original_rewind_pairs, rewind_pairs, straight_pairs
 
 
 def rewind(material: Material) -> PairStrategy:

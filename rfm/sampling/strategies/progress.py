@@ -6,8 +6,8 @@
     rewind                      a clip that goes past its end and back to it
     reverse_progress+rewind     a clip that goes back past its end and forward to it (`data.strategies_per_sample=2`)
 
-Ends are spread evenly over progress, and how many frames are shown is drawn (`rfm.sampling.counts`). Episodes that are
-neither successful nor recorded serve `forward_progress` by clips to their end if they have a partial success.
+Ends are spread evenly over progress, and how many frames are shown is drawn (`clips.counts`). Episodes that are neither
+successful nor recorded serve `forward_progress` by clips to their end if they have a partial success.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from rfm.sampling.clips import Clips, bounce, evenly
-from rfm.sampling.counts import fitting, most_shown
-from rfm.sampling.ends import draw_end
-from rfm.sampling.episode_pairs import choose
+from rfm.sampling.clips.counts import fitting, most_shown
+from rfm.sampling.clips.ends import draw_end
+from rfm.sampling.clips.shapes import shown_counts
+from rfm.sampling.clips.table import Clips, bounce, evenly
 from rfm.sampling.material import Material, ScoreDraw, ScoreStrategy, Unsupported
+from rfm.sampling.pairs.episode import choose
 from rfm.sampling.pools import Pool
 from rfm.sampling.random import RowRandom
-from rfm.sampling.shapes import shown_counts
 
 _Laying = Callable[[Material, RowRandom, np.ndarray], Clips]
 

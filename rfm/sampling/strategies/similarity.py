@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from rfm.sampling.clips import Clips, evenly
+from rfm.sampling.clips.table import Clips, evenly
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pools import Groups, Order
 from rfm.sampling.progress import SUCCESSFUL

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
 from rfm.batch.packing import PackedBatches
+from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.row_lengths import RowLengths, row_lengths
-from rfm.batch.sequences import IGNORE_INDEX
+from rfm.batch.tokens.conversation import ConversationEncoder
+from rfm.batch.tokens.sequences import IGNORE_INDEX
 from rfm.model import tiny
 from rfm.model.freeze import check_trainable, log_parameter_groups
 from rfm.model.load import load_model, load_tokenizer, model_config

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 
 from rfm.errors import RfmError
-from rfm.training.batch_facts import BatchFacts
 from rfm.training.budget.memory import BatchSize, Memory
 from rfm.training.budget.outline import estimate_run
+from rfm.training.monitoring.batch_facts import BatchFacts
 from rfm.training.options import TrainOptions
 
 CPU_MESSAGE = "DefaultCPUAllocator"

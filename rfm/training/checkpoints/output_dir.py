@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.staging import exclusive
 from rfm.model.load import BASE_FOLDER
 from rfm.training.checkpoints import seal
 from rfm.training.options import LATEST, TrainOptions
-from rfm.trajectories.staging import exclusive
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from datasets import Dataset
 from PIL import Image
 from worlds import make_world
 
-from rfm.audit.questions import read_questions
+from rfm.audit.reading.questions import read_questions
 from rfm.audit.statistics.command import StatisticsOptions, statistics
 from rfm.audit.statistics.counts import binned, gather
 from rfm.audit.statistics.tables import most_frequent

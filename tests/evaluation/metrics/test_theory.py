@@ -12,7 +12,7 @@ from rfm.evaluation import evaluate as module
 from rfm.evaluation.metrics.levels import level_of
 from rfm.evaluation.rivals.controls import CONTROLS
 from rfm.generation.generate import GenerateOptions, generate
-from rfm.inference.engine import Engine
+from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.ingest.bundled import bundled_root
 from rfm.vqa.answers import valid_answers, write_answer

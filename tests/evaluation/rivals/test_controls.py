@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import make_world
 
-from rfm.audit.episodes import Episodes
+from rfm.audit.reading.episodes import Episodes
 from rfm.errors import DataError
 from rfm.evaluation.exam import Exam, _columns, _tasks, open_exam
 from rfm.evaluation.options import CONTROLS as NAMES

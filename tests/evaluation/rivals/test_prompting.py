@@ -11,7 +11,7 @@ from rfm.evaluation.rivals.asking import LocalAsker, ServerAsker, Verdict, asker
 from rfm.evaluation.rivals.baselines import Baseline
 from rfm.evaluation.rivals.gvl import percentages
 from rfm.evaluation.rivals.prompting import Prompted, question_about
-from rfm.inference.chat_engine import ChatEngine
+from rfm.inference.engines.chat import ChatEngine
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
 

@@ -11,6 +11,7 @@ import pytest
 from robot_datasets import SHARED
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.cache import cache_folder
 from rfm.frames.reader import read_frames
 from rfm.ingest import bundled, pipeline
 from rfm.ingest.sources.videos import ingest_videos
@@ -294,7 +295,7 @@ def test_two_processes_fill_one_cache(repository: Path) -> None:
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0]
-    assert [path.name for path in bundled.cache_folder().iterdir()] == [bundled.bundled_root().name]
+    assert [path.name for path in cache_folder().iterdir()] == [bundled.bundled_root().name]
 
 
 def _killed_while_filling(videos: int) -> None:
@@ -315,7 +316,7 @@ def test_a_killed_fill_is_not_taken_for_complete(repository: Path) -> None:
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    (partial,) = bundled.cache_folder().iterdir()
+    (partial,) = cache_folder().iterdir()
     assert partial.name.endswith(".unfinished")
     assert len(load_catalog(bundled.bundled_root(), ["one", "two"])) == 6
     assert not partial.exists()

@@ -8,8 +8,8 @@ from tiny_qwen2_5 import build_tiny_qwen2_5
 from vqa_fakes import fake_dataset
 
 from rfm.batch.collator import VQACollator
-from rfm.batch.conversation import ConversationEncoder
-from rfm.batch.frame_store import FrameStore
+from rfm.batch.pictures.frame_store import FrameStore
+from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import DataError
 from rfm.model.load import load_model
 from rfm.training.budget.memory import BatchSize, Memory, kept_bytes

@@ -1,0 +1,226 @@
+"""The trajectories that clips show, and how much progress their frames make, computed anew from their records.
+
+Nothing here knows how questions are drawn: a label is judged by its row and its trajectory alone. Matching goes by the
+frame file; where several trajectories share one, by the row's trajectory id.
+
+Shape legend: n rows, t trajectories.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rfm.audit.reading.questions import Clip, Questions, Words
+from rfm.errors import ConfigError, DataError
+from rfm.trajectories.catalog import Catalog, available_keys, load_catalog
+from rfm.trajectories.record import QUALITY_LABELS, normalise_task
+
+logger = logging.getLogger(__name__)
+
+SUCCESSFUL = QUALITY_LABELS.index("successful")
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """The catalog of the trajectories that a dataset's rows may show, with the settings that labels depend on."""
+
+    catalog: Catalog
+    pred_type: str = "absolute_wrt_total_frames"
+    cutoffs: Mapping[str, float] | None = field(default_factory=dict)
+    """Share of an episode's time at which its task is done, by source; None: not known."""
+
+    @cached_property
+    def frames(self) -> Int64[np.ndarray, " t"]:
+        """Frames of each trajectory."""
+        return self.catalog.num_frames.astype(np.int64)
+
+    @cached_property
+    def has_record(self) -> Bool[np.ndarray, " t"]:
+        """Trajectories with recorded progress."""
+        return np.diff(self.catalog.progress_offsets) > 0
+
+    @cached_property
+    def by_time(self) -> Bool[np.ndarray, " t"]:
+        """Successful trajectories without a record: time is their progress."""
+        return ~self.has_record & (self.catalog.quality == SUCCESSFUL)
+
+    @cached_property
+    def outcome(self) -> Float64[np.ndarray, " t"]:
+        """Partial success at the end, 1 for successful trajectories, NaN where unknown."""
+        partial = self.catalog.partial_success.astype(np.float64)
+        return np.where(self.catalog.quality == SUCCESSFUL, 1.0, partial)
+
+    def match(self, questions: Questions, clip: Clip) -> Int64[np.ndarray, " n"]:
+        """Return the trajectory of each row's clip; UNKNOWN where none or several could be meant."""
+        by_path, shared = self.by_path(questions.paths)
+        found = np.append(by_path, UNKNOWN)[clip.path]
+        unclear = np.append(shared, False)[clip.path]
+        if clip.trajectory_id is None or not unclear.any():
+            return np.where(unclear, UNKNOWN, found)
+        return np.where(unclear, self._by_id(clip.trajectory_id), found)
+
+    def by_path(self, paths: tuple[str, ...]) -> tuple[Int64[np.ndarray, " p"], Bool[np.ndarray, " p"]]:
+        """Return the trajectory of each frame file, and whether several share it."""
+        place: dict[str, int] = {}
+        shared = set()
+        for at, path in enumerate(self.catalog.frames_path.to_pylist()):
+            if place.setdefault(path, at) != at:
+                shared.add(path)
+        relative = [path.removeprefix(f"{self.catalog.root}/") for path in paths]
+        found = np.array([place.get(path, UNKNOWN) for path in relative], np.int64)
+        return found, np.array([path in shared for path in relative], bool)
+
+    def progress(
+        self,
+        trajectory: Int64[np.ndarray, " n"],
+        frame: Int64[np.ndarray, " n"],
+        lowest: Int64[np.ndarray, " n"] | None = None,
+    ) -> Float64[np.ndarray, " n"]:
+        """Return the progress in [0, 1] of a frame of each trajectory; NaN where nothing tells it.
+
+        `lowest` is the lowest frame of the clip, from which `absolute_first_frame` counts time; without it time is
+        counted from the start of the episode, as clips that are compared with each other need it.
+        """
+        known = (trajectory >= 0) & (frame >= 0)
+        at = np.where(known, trajectory, 0)
+        known &= frame < self.frames[at]
+        inside = np.where(known, frame, 0)
+        timed = self.by_time[at] & (self.cutoffs is not None)
+        value = np.where(timed, self._time(at, inside, lowest), np.nan)
+        recorded = known & self.has_record[at]
+        value[recorded] = self.catalog.progress_values[self.catalog.progress_offsets[at[recorded]] + inside[recorded]]
+        by_outcome = ~self.has_record[at] & ~self.by_time[at] & (inside == self.frames[at] - 1)
+        value = np.where(by_outcome, self.outcome[at], value)
+        return np.where(known, value, np.nan)
+
+    def timed(self, trajectory: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Return which trajectories have their progress from time, but with a cut-off that is not known."""
+        return (trajectory >= 0) & self.by_time[trajectory] & (self.cutoffs is None)
+
+    @cached_property
+    def wordings(self) -> tuple[dict[str, int], set[tuple[int, int]]]:
+        """The normalised instructions by code, and the pairs (wording, task) that occur."""
+        normal = [normalise_task(text) for text in self.catalog.texts.to_pylist()]
+        code = {text: at for at, text in enumerate(dict.fromkeys(normal))}
+        of_text = np.array([code[text] for text in normal], np.int64)
+        pairs = np.unique(np.stack([of_text[self.catalog.text_code], self.catalog.task_code]), axis=1)
+        return code, set(zip(*pairs.tolist(), strict=True))
+
+    def instruction(self, task: Words) -> Int64[np.ndarray, " n"]:
+        """Return the wording of each row's instruction; UNKNOWN where no trajectory has it."""
+        code, _ = self.wordings
+        found = np.array([code.get(normalise_task(text), UNKNOWN) for text in task.distinct], np.int64)
+        return task.map(found, UNKNOWN)
+
+    def is_instruction_of(
+        self, wording: Int64[np.ndarray, " n"], trajectory: Int64[np.ndarray, " n"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Return whether each wording is one of the trajectory's task; False where either is UNKNOWN."""
+        _, pairs = self.wordings
+        tasks = len(self.catalog.tasks)
+        valid = np.array([wording * tasks + task for wording, task in pairs], np.int64)
+        key = wording * tasks + self.catalog.task_code[trajectory]
+        return (wording >= 0) & (trajectory >= 0) & np.isin(key, valid)
+
+    def is_instruction_in_group(
+        self, wording: Int64[np.ndarray, " n"], trajectory: Int64[np.ndarray, " n"]
+    ) -> Bool[np.ndarray, " n"]:
+        """Return whether each wording is one of a task in the trajectory's preference group."""
+        group = self.catalog.preference_group[trajectory].astype(np.int64)
+        key = wording * self._groups + group
+        return (wording >= 0) & (trajectory >= 0) & (group >= 0) & np.isin(key, self._wordings_of_groups)
+
+    @property
+    def _groups(self) -> int:
+        return int(self.catalog.preference_group.max(initial=-1)) + 1
+
+    @cached_property
+    def _wordings_of_groups(self) -> Int64[np.ndarray, " k"]:
+        """Every (wording, preference group) of one task, as one number each."""
+        wordings: dict[int, list[int]] = {}
+        for wording, task in self.wordings[1]:
+            wordings.setdefault(task, []).append(wording)
+        grouped = self.catalog.preference_group >= 0
+        held = np.unique(np.stack([self.catalog.task_code[grouped], self.catalog.preference_group[grouped]]), axis=1)
+        return np.array(
+            [wording * self._groups + group for task, group in held.T.tolist() for wording in wordings[task]], np.int64
+        )
+
+    def _time(self, at: np.ndarray, frame: np.ndarray, lowest: np.ndarray | None) -> Float64[np.ndarray, " n"]:
+        shares = np.array([(self.cutoffs or {}).get(str(name), 1.0) for name in self.catalog.sources.to_pylist()])
+        length = self.frames[at] * shares[self.catalog.source_code[at]]
+        if lowest is None or self.pred_type != "absolute_first_frame":
+            return np.minimum((frame + 1) / length, 1.0)
+        return np.minimum((frame - lowest) / np.maximum(length - lowest - 1, 1.0), 1.0)
+
+    def _by_id(self, ids: Words) -> Int64[np.ndarray, " n"]:
+        place = {name: at for at, name in enumerate(self.catalog.ids.to_pylist())}
+        return ids.map(np.array([place.get(name, UNKNOWN) for name in ids.distinct], np.int64), UNKNOWN)
+
+
+def data_settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data settings in a `generation_config.json`, {} where it has none."""
+    whole = config.get("config")
+    data = whole.get("data") if isinstance(whole, Mapping) else None
+    return data if isinstance(data, Mapping) else {}
+
+
+def load_episodes(root: Path, paths: tuple[str, ...], config: Mapping[str, Any]) -> Episodes:
+    """Load the trajectories of the datasets that `paths` lie in; of all below `root` if some path names none of them.
+
+    `config` is the dataset's `generation_config.json`, {} where there is none.
+
+    Raises:
+        ConfigError: there is no trajectory dataset below `root`.
+        DataError: one can't be read.
+
+    """
+    keys = available_keys(root)
+    if not keys:
+        raise ConfigError(f"`datasets_root` must hold trajectory datasets, but {root} has none")
+    named = {path.partition("/")[0] for path in paths}
+    catalog = load_catalog(root, sorted(named) if named <= set(keys) else keys)
+    data = data_settings(config)
+    pred_type = str(data.get("progress_pred_type", Episodes.pred_type))
+    recorded = config.get("success_cutoffs")
+    cutoffs = _cutoffs(data.get("dataset_success_cutoff_file"), recorded if isinstance(recorded, Mapping) else None)
+    return Episodes(catalog, pred_type, cutoffs)
+
+
+def _cutoffs(path: str | None, recorded: Mapping[str, float] | None) -> Mapping[str, float] | None:
+    """Return the cut-offs by source: of the file that the dataset was made with, else those that its record holds.
+
+    None if the file can't be read any more and nothing was recorded.
+    """
+    if path is None or (recorded is not None and not Path(path).is_file()):
+        return recorded or {}
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as lines:
+            rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
+        shares = {row[0].strip(): float(row[1]) for row in rows}
+    except (OSError, ValueError, IndexError) as error:
+        logger.warning("progress by time is not checked: its cut-offs in %s can't be read (%s)", path, error)
+        return None
+    return {name: share / 100 if share > 1 else share for name, share in shares.items()}
+
+
+def try_load_episodes(
+    root: Path | None, paths: tuple[str, ...], config: Mapping[str, Any]
+) -> tuple[Episodes | None, str]:
+    """Return the episodes, or None and why they are not there."""
+    if root is None:
+        return None, "the datasets root is not known"
+    try:
+        return load_episodes(root, paths, config), ""
+    except (ConfigError, DataError) as error:
+        return None, str(error)

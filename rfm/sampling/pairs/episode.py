@@ -1,0 +1,203 @@
+"""Pairs of clips of one episode: from the same start to two ends that differ in progress.
+
+For every trajectory it is known before drawing which pairs of shapes can be laid from which start so that both ends are
+within reach of both shapes and differ by the gap; a draw picks one of those, then the two ends, so nothing is retried.
+Which shape goes to which end is left to the caller's coin. Set-up and memory (9 bytes) are for a kind of curve: all
+episodes of one length whose progress is time, and each with a record of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int16, Int64
+
+from rfm.sampling.clips.shapes import ShapePair, padded, shown_counts
+from rfm.sampling.clips.table import Clips, shaped
+from rfm.sampling.pairs.spread import Spread
+from rfm.sampling.progress import Curves, Progress
+from rfm.sampling.random import RowRandom
+
+STARTS = (0.0, 0.125, 0.25, 0.375)
+"""Where the common start may lie, as a share of the episode from the side the clips leave."""
+_BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The (shape pair, start) combinations for one number of shown frames, and what they reach in an episode.
+
+    Windows hold for each of the catalog's lengths (row) and combination the run of grid frames that can be the end of
+    either clip.
+    """
+
+    pairs: list[ShapePair]
+    first: Int16[np.ndarray, "l c"]
+    past: Int16[np.ndarray, "l c"]
+    table: Float64[np.ndarray, "p 2 K"]
+    """The shapes of each pair."""
+
+    @staticmethod
+    def build(
+        pairs: list[ShapePair], width: int, lengths: Int64[np.ndarray, " l"], progress: Progress, *, backwards: bool
+    ) -> _Cells:
+        resolution = np.repeat([pair.resolution for pair in pairs], len(STARTS))
+        reach = np.repeat([pair.reach for pair in pairs], len(STARTS))
+        share = np.tile(STARTS, len(pairs))
+        first, past = (np.empty((len(lengths), len(share)), np.int16) for _ in range(2))
+        for row in range(0, len(lengths), _BLOCK):
+            rows = slice(row, row + _BLOCK)
+            n, grid = lengths[rows], progress.grid(lengths[rows])
+            for cell in range(len(share)):
+                start = _start(share[cell], n)
+                low = start + resolution[cell]
+                high = start + np.floor((n - 1 - start) / reach[cell] + 1e-9)
+                if backwards:
+                    low, high = n - 1 - high, n - 1 - low
+                first[rows, cell] = (grid < low[:, None]).sum(axis=1)
+                past[rows, cell] = (grid <= high[:, None]).sum(axis=1)
+        table = np.array([[padded(shape, width) for shape in (pair.first, pair.second)] for pair in pairs])
+        return _Cells(pairs, first, past, table)
+
+
+class EpisodePairs:
+    """Draws two clips of one episode that share their start; `backwards` clips leave from the late side.
+
+    Without `shapes_by_coin` the first shape of a pair always goes to the clip that gets further.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        eligible: Bool[np.ndarray, " n"],
+        *,
+        shapes: Callable[[int], list[ShapePair]],
+        max_frames: int,
+        gap: float,
+        backwards: bool,
+        shapes_by_coin: bool = True,
+    ):
+        self._progress = progress
+        self._gap = gap - 1e-6
+        self._backwards = backwards
+        self._by_coin = shapes_by_coin
+        self._width = max_frames
+        frames = progress.catalog.num_frames[progress.kinds.members].astype(np.int64)
+        lengths, self._length = np.unique(frames, return_inverse=True)
+        """Each kind's row of the cells' windows."""
+        self._tiers = [
+            _Cells.build(shapes(k), max_frames, lengths, progress, backwards=backwards)
+            for k in shown_counts(max_frames)
+        ]
+        self._tier = np.full(len(frames), -1, np.int8)
+        self._cells = np.zeros(len(frames), np.uint64)
+        kinds = np.flatnonzero(progress.known[progress.kinds.members])
+        for low in range(0, len(kinds), _BLOCK):
+            self._survey(kinds[low : low + _BLOCK])
+        self.supported: Bool[np.ndarray, " n"] = eligible & (self._tier >= 0)[progress.kinds.of]
+        """The trajectories of which at least one pair can be drawn."""
+
+    def draw(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> tuple[Clips, Clips]:
+        """Return (further, less far) clips of each trajectory: the first ends at more progress."""
+        clips = [np.empty((len(trajectory), self._width), np.int32) for _ in range(2)]
+        count = np.empty(len(trajectory), np.int64)
+        kind = self._progress.kinds.of[trajectory]
+        for tier, cells in enumerate(self._tiers):
+            rows = np.flatnonzero(self._tier[kind] == tier)
+            if len(rows):
+                pair = self._draw_tier(cells, random.take(rows), trajectory[rows], kind[rows])
+                for out, drawn in zip(clips, pair, strict=True):
+                    out[rows] = drawn.indices
+                count[rows] = pair[0].count
+        return Clips(trajectory, clips[0], count), Clips(trajectory, clips[1], count)
+
+    def _survey(self, kind: Int64[np.ndarray, " m"]) -> None:
+        """Note for each kind of curve the largest number of shown frames that works, and its cells as bits."""
+        spread = Spread(self._curves(self._progress.kinds.members[kind])[0].progress)
+        rows = np.arange(len(kind))
+        for tier, cells in enumerate(self._tiers):
+            first, past = cells.first[self._length[kind[rows]]], cells.past[self._length[kind[rows]]]
+            bits = np.zeros(len(rows), np.uint64)
+            for cell in range(first.shape[1]):
+                wide = spread.of(rows, first[:, cell], past[:, cell]) >= self._gap
+                bits |= wide.astype(np.uint64) << np.uint64(cell)
+            self._cells[kind[rows]] = bits
+            self._tier[kind[rows[bits > 0]]] = tier
+            rows = rows[bits == 0]
+
+    def _curves(self, trajectory: np.ndarray) -> tuple[Curves, Int64[np.ndarray, " m"]]:
+        """Return curves over the distance from the side that the clips leave, and the episodes' lengths."""
+        n = self._progress.catalog.num_frames[trajectory].astype(np.int64)
+        curves = self._progress.curves(trajectory)
+        if self._backwards:
+            curves = Curves(n[:, None] - 1 - curves.frames, curves.progress)
+        return curves, n
+
+    def _draw_tier(
+        self, cells: _Cells, random: RowRandom, trajectory: np.ndarray, kind: np.ndarray
+    ) -> tuple[Clips, Clips]:
+        shifts = np.arange(cells.first.shape[1], dtype=np.uint64)
+        allowed = (self._cells[kind][:, None] >> shifts) & np.uint64(1) == 1
+        cell = choose(allowed, random.uniform("pair/cell"))
+        curves, n = self._curves(trajectory)
+        at, columns = (self._length[kind], cell), np.arange(curves.frames.shape[1])
+        inside = (columns >= cells.first[at][:, None]) & (columns < cells.past[at][:, None])
+        more, less = self._draw_ends(random, curves, inside)
+        coin = random.coin("pair/shapes") & self._by_coin
+        return self._lay(cells, cell, coin, trajectory, n, more, less)
+
+    def _draw_ends(self, random: RowRandom, curves: Curves, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return two ends as distances from the side left; the first has more progress, by the gap at least."""
+        progress, rows = curves.progress, np.arange(len(inside))
+        low, high = _extremes(progress, inside)
+        reachable = (progress >= (low + self._gap)[:, None]) | (progress <= (high - self._gap)[:, None])
+        one = choose(inside & reachable, random.uniform("pair/one end"))
+        apart = np.abs(progress - progress[rows, one][:, None]) >= self._gap
+        other = choose(inside & apart, random.uniform("pair/other end"))
+        swap = progress[rows, one] < progress[rows, other]
+        more, less = np.where(swap, other, one), np.where(swap, one, other)
+        return curves.frames[rows, more], curves.frames[rows, less]
+
+    def _lay(
+        self,
+        cells: _Cells,
+        cell: np.ndarray,
+        coin: np.ndarray,
+        trajectory: np.ndarray,
+        n: np.ndarray,
+        more: np.ndarray,
+        less: np.ndarray,
+    ) -> tuple[Clips, Clips]:
+        """Give the two shapes of the pair to the two ends by the coin and lay the clips."""
+        start = _start(np.asarray(STARTS)[cell % len(STARTS)], n)
+        if self._backwards:
+            start, more, less = n - 1 - start, n - 1 - more, n - 1 - less
+        pair = cells.table[cell // len(STARTS)]
+        rows, side = np.arange(len(cell)), coin.astype(np.int64)
+        count = np.full(len(cell), cells.pairs[0].count)
+        return (
+            shaped(trajectory, start, more, pair[rows, side], count),
+            shaped(trajectory, start, less, pair[rows, 1 - side], count),
+        )
+
+
+def choose(allowed: Bool[np.ndarray, "m c"], ticket: Float64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+    """Return a column of each row, uniformly among those allowed; at least one must be."""
+    rows, width = allowed.shape
+    places = np.flatnonzero(allowed)
+    past = np.searchsorted(places, np.arange(1, rows + 1) * width)
+    count = np.diff(past, prepend=0)
+    wanted = np.minimum((ticket * count).astype(np.int64), count - 1)
+    return np.asarray(places[past - count + wanted] - np.arange(rows) * width)
+
+
+def _start(share: np.ndarray | float, n: np.ndarray) -> Int64[np.ndarray, " m"]:
+    return np.floor(share * (n - 1) + 0.5).astype(np.int64)
+
+
+def _extremes(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    low = np.where(inside, values, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(inside, values, -np.inf).max(axis=1, initial=-np.inf)
+    return low, high

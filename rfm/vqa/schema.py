@@ -1,0 +1,43 @@
+"""What a row of a VQA dataset is: every column in every row, unused ones null."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_INDICES, _TARGETS = pa.list_(pa.int32()), pa.list_(pa.float32())
+CLIP_PREFIXES: dict[str, tuple[str, ...]] = {
+    "preference": ("first_", "second_"),
+    "progress": ("",),
+    "similarity": ("reference_", "first_", "second_"),
+}
+"""The clips of a row by sample type, in the order they are shown: prefixes of `npz_path`, `frame_indices`, …"""
+PREFIXES = ("", "first_", "second_", "reference_")
+"""All of them, in the order of the columns."""
+
+
+def clip_fields(prefix: str) -> list[pa.Field]:
+    """Return the columns that describe one clip of a row."""
+    return [
+        pa.field(f"{prefix}npz_path", pa.string()),
+        pa.field(f"{prefix}frame_indices", _INDICES),
+        pa.field(f"{prefix}frames_shape", _INDICES),
+        pa.field(f"{prefix}trajectory_id", pa.string()),
+        pa.field(f"{prefix}quality_label", pa.string()),
+        pa.field(f"{prefix}end_progress", pa.float32()),
+    ]
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sample_type", pa.string()),
+        pa.field("prompt", pa.string()),
+        pa.field("answer", pa.string()),
+        pa.field("task", pa.string()),
+        pa.field("data_source", pa.string()),
+        pa.field("data_gen_strategy", pa.string()),
+        pa.field("resample_attempts", pa.int32()),
+        pa.field("chosen_is_first", pa.bool_()),
+        pa.field("target_progress", _TARGETS),
+        *(field for prefix in PREFIXES for field in clip_fields(prefix)),
+    ]
+)

@@ -1,0 +1,118 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from catalogs import make_catalog, random_catalog
+from datasets import Dataset
+from sampling.oracle import progress_at
+from worlds import make_world
+
+from rfm.audit.reading.episodes import UNKNOWN, Episodes, data_settings, load_episodes, try_load_episodes
+from rfm.audit.reading.questions import Words, read_questions
+
+
+def test_progress_is_the_oracles():
+    catalog = random_catalog(3, 60)
+    episodes = Episodes(catalog)
+    at = np.repeat(np.arange(60), 90)
+    frame = np.tile(np.arange(90), 60)
+    expected = [
+        progress_at(catalog, row, one) if one < catalog.num_frames[row] else None
+        for row, one in zip(at.tolist(), frame.tolist(), strict=True)
+    ]
+    known = np.array([np.nan if value is None else value for value in expected], float)
+    assert episodes.progress(at, frame) == pytest.approx(known, nan_ok=True)
+
+
+def test_what_is_not_known_has_no_progress():
+    episodes = Episodes(make_catalog(frames=[10]))
+    assert np.isnan(episodes.progress(np.array([UNKNOWN, 0, 0]), np.array([3, -1, 10]))).all()
+
+
+@pytest.mark.parametrize(
+    ("pred_type", "share", "lowest", "expected"),
+    [
+        ("absolute_wrt_total_frames", 1.0, 4, 8 / 20),
+        ("relative_first_frame", 1.0, 4, 8 / 20),
+        ("absolute_first_frame", 1.0, 4, 3 / 15),
+        ("absolute_first_frame", 0.6, 4, 3 / 7),
+        ("absolute_wrt_total_frames", 0.6, 4, 8 / 12),
+        ("absolute_wrt_total_frames", 0.3, 4, 1.0),
+    ],
+)
+def test_time_counts_as_the_dataset_says(pred_type, share, lowest, expected):
+    episodes = Episodes(make_catalog(frames=[20]), pred_type, {"source0": share})
+    assert episodes.progress(np.array([0]), np.array([7]), np.array([lowest])) == pytest.approx([expected])
+
+
+def test_without_the_cut_offs_time_says_nothing():
+    catalog = make_catalog(frames=[4, 4], quality=[2, 1], progress=[[], [0.1, 0.2, 0.3, 0.4]])
+    episodes = Episodes(catalog, cutoffs=None)
+    assert episodes.progress(np.array([0, 1]), np.array([1, 1])) == pytest.approx([np.nan, 0.2], nan_ok=True)
+    assert episodes.timed(np.array([0, 1, UNKNOWN])).tolist() == [True, False, False]
+
+
+def clip_rows(path: list[str], **columns):
+    rows = {"sample_type": ["progress"] * len(path), "prompt": [""] * len(path), "answer": ["0"] * len(path)}
+    return read_questions(Dataset.from_dict({**rows, "npz_path": path, "frame_indices": [[0]] * len(path), **columns}))
+
+
+def test_clips_are_matched_by_file_and_a_shared_file_by_id():
+    catalog = make_catalog(frames=[9, 9, 9])
+    catalog = dataclasses.replace(catalog, root=Path("/root"), frames_path=pa.array(["a.npz", "b.npz", "b.npz"]))
+    episodes = Episodes(catalog)
+    paths = ["b.npz", "/root/a.npz", "c.npz"]
+    unclear = clip_rows(paths)
+    assert episodes.match(unclear, unclear.clips[""]).tolist() == [UNKNOWN, 0, UNKNOWN]
+    told = clip_rows(paths, trajectory_id=["t2", "t2", "t2"])
+    assert episodes.match(told, told.clips[""]).tolist() == [2, 0, UNKNOWN]
+
+
+def test_instructions_are_compared_by_their_wording_and_belong_to_tasks():
+    episodes = Episodes(make_catalog(frames=[9, 9], tasks=[0, 1]))
+    told = Words(("Do task 0.", "do task 1", "dance"), np.array([0, 1, 2, -1], np.int32))
+    wording = episodes.instruction(told)
+    assert wording.tolist() == [0, 1, UNKNOWN, UNKNOWN]
+    assert episodes.is_instruction_of(wording, np.array([0, 0, 0, 0])).tolist() == [True, False, False, False]
+    assert not episodes.is_instruction_of(wording, np.full(4, UNKNOWN)).any()
+
+
+def test_the_instructions_of_a_preference_group():
+    episodes = Episodes(make_catalog(frames=[9] * 5, tasks=[0, 1, 2, 3, 2], groups=[0, 0, 1, 1, -1]))
+    told = episodes.instruction(Words(tuple(f"do task {at}" for at in range(4)), np.arange(4, dtype=np.int32)))
+    found = [episodes.is_instruction_in_group(told, np.full(4, at)).tolist() for at in (0, 3, 4, UNKNOWN)]
+    assert found == [[True, True, False, False], [False, False, True, True], [False] * 4, [False] * 4]
+
+
+def test_the_datasets_that_paths_lie_in_are_loaded_or_all(tmp_path):
+    for key in ("one", "two"):
+        make_world(tmp_path, key, episodes=2)
+    assert load_episodes(tmp_path, ("one/frames/x.npz",), {}).catalog.keys == ("one",)
+    assert load_episodes(tmp_path, ("elsewhere/x.npz",), {}).catalog.keys == ("one", "two")
+
+
+def test_why_there_are_no_episodes_is_said(tmp_path):
+    assert try_load_episodes(None, (), {}) == (None, "the datasets root is not known")
+    episodes, why_not = try_load_episodes(tmp_path, ("a.npz",), {})
+    assert episodes is None
+    assert why_not == f"`datasets_root` must hold trajectory datasets, but {tmp_path} has none"
+
+
+@pytest.mark.parametrize("text", ["toy_train;0.5", "toy_train,half"])
+def test_cut_offs_that_cannot_be_read_are_not_guessed(tmp_path, caplog, text):
+    make_world(tmp_path, "one", episodes=2)
+    (tmp_path / "cutoffs.csv").write_text(text)
+    config = {"config": {"data": {"dataset_success_cutoff_file": str(tmp_path / "cutoffs.csv")}}}
+    assert load_episodes(tmp_path, ("one/x.npz",), config).cutoffs is None
+    assert "progress by time is not checked: its cut-offs in" in caplog.text
+    recorded = config | {"success_cutoffs": {"one": 0.5}}
+    assert load_episodes(tmp_path, ("one/x.npz",), recorded).cutoffs is None, "the file is there, and damaged"
+    (tmp_path / "cutoffs.csv").unlink()
+    assert load_episodes(tmp_path, ("one/x.npz",), recorded).cutoffs == {"one": 0.5}
+
+
+@pytest.mark.parametrize("config", [{}, {"config": "config"}, {"config": {"data": None}}], ids=str)
+def test_configurations_of_other_forms_have_no_settings(config):
+    assert data_settings(config) == {}

@@ -1,0 +1,340 @@
+import base64
+import io
+import json
+import math
+import re
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from PIL import Image
+from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, Qwen3VLProcessor
+from transformers.cli.serve import Serve
+from vqa_fakes import fake_dataset, preference_row, progress_row, row, similarity_row, write_frames
+
+from rfm.batch.input_format import InputFormat
+from rfm.cli import run_command
+from rfm.errors import ConfigError, MissingExtraError, RfmError
+from rfm.inference.answering.decoding import Decoding
+from rfm.inference.engines.chat import answer_probabilities
+from rfm.inference.engines.openai import OpenAIEngine
+from rfm.inference.journal import Journal
+from rfm.inference.predictor import Predictor
+from rfm.model.load import load_model
+from rfm.training.dataset import open_training_set
+
+
+class ImagesOnly(Qwen3VLProcessor):
+    """The stock processor without its video part, which can't be built without torchvision."""
+
+    def check_argument_for_proper_class(self, *_):
+        return None
+
+
+def images_only(folder):
+    template = (folder / "chat_template.jinja").read_text()
+    parts = AutoImageProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    return ImagesOnly(*parts, video_processor=None, chat_template=template)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return fake_dataset(tmp_path_factory.mktemp("data"), 7, episodes=3)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "final"
+    loaded = load_model("tiny", seed=5)
+    with torch.no_grad():  # wide weights make random answers differ from row to row
+        for parameter in loaded.model.parameters():
+            parameter.mul_(4 if parameter.ndim > 1 else 1)
+    loaded.model.save_pretrained(str(folder))
+    loaded.save_processor(folder, InputFormat(32, 32, use_multi_image=True))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def transformers_server(checkpoint):
+    """`transformers serve` on loopback, all of it but the video processor."""
+    processor, port = images_only(checkpoint), free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AutoProcessor, "from_pretrained", lambda *_, **__: processor)
+        server = Serve(force_model=str(checkpoint), device="cpu", host="127.0.0.1", port=port, non_blocking=True)
+        yield f"http://127.0.0.1:{port}/v1"
+        server.kill_server()
+
+
+def test_the_server_of_transformers_gives_the_checkpoints_own_answers(transformers_server, checkpoint, dataset):
+    data = open_training_set(dataset)
+    engine = OpenAIEngine(transformers_server, str(checkpoint), data.root)
+    said = engine.predict(data.rows, 4, 8, progress=False)
+    own = Predictor.from_checkpoint(checkpoint, "cpu", datasets_root=data.root).predict(data.rows, 4, 8, progress=False)
+    written = [re.sub(r"<\|\w+\|>", "", one.text) for one in said]  # the server spells control tokens out
+    assert written == [one.text for one in own]
+    assert len({one.text for one in said}) > 1
+    blank = engine.predict(data.rows, 4, 8, blank_frames=True, progress=False)
+    assert [one.text for one in blank] != [one.text for one in said]
+
+
+def test_a_server_without_log_probabilities_can_not_score(transformers_server, checkpoint, dataset):
+    data = open_training_set(dataset)
+    rows = data.rows.filter(lambda one: one["sample_type"] == "preference")
+    engine = OpenAIEngine(transformers_server, str(checkpoint), data.root, Decoding("scored"))
+    with pytest.raises(ConfigError, match="scored needs log-probabilities, but the server gave none; take --decoding"):
+        engine.predict(rows, 1, 4, progress=False)
+
+
+@pytest.fixture
+def evaluate(checkpoint, dataset, tmp_path):
+    """Run `rfm evaluate` on the checkpoint; returns its status and what it wrote."""
+
+    def run(*flags):
+        output = tmp_path / "results.json"
+        paths = ("--model_path", checkpoint, "--dataset_path", dataset, "--output_path", output)
+        words = [*map(str, paths), "--batch_size", "4", "--max_new_tokens", "8", "--save_predictions", *flags]
+        status = run_command(("evaluate",), words, "rfm evaluate")
+        return status, json.loads(output.read_text()) if output.is_file() else None
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("flags", "rows", "requests"), [((), 7, 7), (("--prompting", "gvl", "--max_samples", "2"), 2, 3)]
+)
+def test_the_whole_command_with_the_server_of_transformers(
+    transformers_server, evaluate, flags, rows, requests, tmp_path
+):
+    """A stock model behind a server, asked as the dataset asks (zero-shot) and by GVL: as the checkpoint itself."""
+    cache = tmp_path / "cache"
+    served = ("--engine", "openai", "--base_url", transformers_server, "--request_cache", str(cache), *flags)
+    status, over_http = evaluate(*served)
+    _, at_home = evaluate("--device", "cpu", *flags)
+    assert status == 0
+    assert over_http["unreadable"]["count"] == 0
+    assert over_http["preference"]["count"] + over_http["progress"]["count"] == rows
+    # the server spells control tokens out and drops a leading space
+    written = [re.sub(r"<\|\w+\|>", "", one["completion"]).split() for one in over_http["predictions"]]
+    assert written == [one["completion"].split() for one in at_home["predictions"]]
+    assert written[0] != written[1]
+    for part in ("decoding", "preference", "progress"):
+        assert over_http[part] == at_home[part]
+    assert over_http.get("frame_alignment") == at_home.get("frame_alignment")
+    assert over_http["decoding"].get("prompting") == ("gvl" if flags else None)
+    assert len(Journal(cache)) == requests, "GVL asks about each clip of a pair"
+    assert evaluate(*served)[1] == over_http
+    assert len(Journal(cache)) == requests
+
+
+def test_topreward_says_what_this_server_lacks(transformers_server, evaluate, capsys):
+    flags = ("--engine", "openai", "--base_url", transformers_server, "--prompting", "topreward")
+    assert evaluate(*flags) == (1, None)
+    said = " ".join(capsys.readouterr().err.split("error: ")[1].split())
+    assert said == (
+        "`prompting` topreward needs log-probabilities, but the server gave none; take --prompting gvl, another "
+        "server, or --engine hf"
+    )
+
+
+@contextmanager
+def serving(reply):
+    """A server that answers the n-th request with `reply(n, body)`: a text, or a response."""
+    app, seen = FastAPI(), []
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: Request):
+        seen.append(await request.json())
+        made = reply(len(seen), seen[-1])
+        return made if isinstance(made, JSONResponse) else completion(made)
+
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=free_port(), log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.config.port}/v1", seen
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def completion(text, logprobs=None):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+    choice["logprobs"] = logprobs and {"content": logprobs}
+    return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+
+
+def position(token, **top):
+    entries = [{"token": word, "logprob": math.log(share), "bytes": None} for word, share in top.items()]
+    return {"token": token, "logprob": 0.0, "bytes": None, "top_logprobs": entries}
+
+
+@pytest.fixture
+def rows(tmp_path):
+    paths, rng = write_frames(tmp_path, 2), np.random.default_rng(0)
+    return [preference_row(paths, rng), progress_row(paths, rng), similarity_row(paths, rng)]
+
+
+def test_a_busy_or_failing_server_is_asked_again(rows, tmp_path):
+    pauses = {
+        1: JSONResponse({"error": "busy"}, 429, {"retry-after-ms": "20"}),
+        2: JSONResponse({"error": "broken"}, 500, {"retry-after-ms": "20"}),
+    }
+    with serving(lambda n, body: pauses.get(n, "ANS: 1")) as (url, seen):
+        said = OpenAIEngine(url, "m", tmp_path).predict(rows[:1], progress=False)
+    assert said[0].text == "ANS: 1"
+    assert len(seen) == 3
+
+
+def test_a_server_that_stays_broken_ends_the_run_and_says_what_to_do(rows, tmp_path):
+    with serving(lambda n, body: JSONResponse({"error": "no"}, 503, {"retry-after-ms": "5"})) as (url, seen):
+        engine = OpenAIEngine(url, "m", tmp_path, tries=3)
+        with pytest.raises(RfmError) as caught:
+            engine.predict(rows[:1], progress=False)
+    assert len(seen) == 3
+    assert str(caught.value).startswith(f"`base_url` {url} gave no answer for model 'm': Error code: 503")
+    assert "check address, model and OPENAI_API_KEY, then run the same command again: what was answered is kept" in str(
+        caught.value
+    )
+
+
+def test_what_was_answered_is_never_asked_again(rows, tmp_path):
+    def dies_at_the_third(n, body):
+        return "ANS: 2" if n < 3 else JSONResponse({"error": "no"}, 401)
+
+    cache = tmp_path / "cache"
+    with serving(dies_at_the_third) as (url, seen):
+        with pytest.raises(RfmError):
+            OpenAIEngine(url, "m", tmp_path, cache=Journal(cache)).predict(rows, progress=False)
+        assert len(seen) == 3
+        seen.clear()
+        said = OpenAIEngine(url, "m", tmp_path, cache=Journal(cache)).predict(rows, progress=False)
+        assert [one.text for one in said] == ["ANS: 2"] * 3
+        assert len(seen) == 1
+        OpenAIEngine(url, "other", tmp_path, cache=Journal(cache)).predict(rows[:1], progress=False)
+        assert len(seen) == 2
+
+
+def test_requests_run_at_once_and_no_more_than_the_batch_size(tmp_path):
+    paths, rng = write_frames(tmp_path, 2), np.random.default_rng(0)
+    many = [progress_row(paths, rng) for _ in range(6)]
+    barrier, app, most = threading.Barrier(3, timeout=10), FastAPI(), []
+    under_way, lock = [0], threading.Lock()
+
+    @app.post("/v1/chat/completions")
+    def complete(body: dict):  # runs in a thread of its own
+        with lock:
+            under_way[0] += 1
+            most.append(under_way[0])
+        barrier.wait()  # three requests must be under way, or this breaks
+        with lock:
+            under_way[0] -= 1
+        return completion("ANS: 50")
+
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=free_port(), log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    url = f"http://127.0.0.1:{server.config.port}/v1"
+    said = OpenAIEngine(url, "m", tmp_path).predict(many, 3, progress=False)
+    server.should_exit = True
+    thread.join()
+    assert [one.text for one in said] == ["ANS: 50"] * 6
+    assert max(most) == 3
+
+
+def test_the_request_shows_each_frame_behind_its_videos_name(rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    with serving(lambda n, body: "ANS: 1") as (url, seen):
+        OpenAIEngine(url, "m", tmp_path).predict(rows[2:], max_new_tokens=9, progress=False)
+        OpenAIEngine(url, "m", tmp_path, as_video=True).predict(rows[2:], max_new_tokens=9, progress=False)
+    images, video = (body["messages"][0]["content"] for body in seen)
+    kinds = [part.get("text") or part["type"] for part in images]
+    four = ["image_url"] * 4
+    assert kinds == ["Reference video:", *four, "Video 1:", *four, "Video 2:", *four, rows[2]["prompt"]]
+    assert (seen[0]["model"], seen[0]["max_tokens"], seen[0]["temperature"]) == ("m", 9, 0.0)
+    shown = Image.open(io.BytesIO(base64.b64decode(images[1]["image_url"]["url"].partition(",")[2])))
+    stored = np.load(tmp_path / rows[2]["reference_npz_path"])["frames"][rows[2]["reference_frame_indices"][0]]
+    assert np.array_equal(np.asarray(shown), stored)
+    assert [part.get("text") or part["type"] for part in video][:3] == ["Reference video:", "video_url", "Video 1:"]
+    url = video[1]["video_url"]["url"]
+    assert url.startswith("data:video/jpeg;base64,")
+    assert url.count(",") == 4  # the header's, and three between four frames
+
+
+def test_repeats_have_seeds_of_their_own(rows, tmp_path):
+    with serving(lambda n, body: f"ANS: {1 + body['seed'] % 2}") as (url, seen):
+        engine = OpenAIEngine(url, "m", tmp_path, Decoding("sample", num_repeats=5, temperature=0.7))
+        said = engine.predict(rows[:1], progress=False)
+    assert len({body["seed"] for body in seen}) == 5
+    assert {body["temperature"] for body in seen} == {0.7}
+    assert len(said[0].samples) == 5
+    assert said[0].text == max(sorted(set(said[0].samples)), key=said[0].samples.count)
+
+
+def test_scores_are_read_behind_the_prefix_in_both_orders(rows, tmp_path):
+    def reply(n, body):
+        first = ("1", {"1": 0.6, "2": 0.2, "x": 0.1}) if n == 1 else ("1", {"1": 0.45, "2": 0.45})
+        tokens = [position("ANS"), position(":"), position(" "), position(first[0], **first[1])]
+        return JSONResponse(completion("ANS: 1", tokens))
+
+    with serving(reply) as (url, seen):
+        engine = OpenAIEngine(url, "m", tmp_path, Decoding("scored", both_orders=True))
+        said = engine.predict(rows[:1], progress=False)[0]
+    assert said.text == "ANS: 1"
+    assert said.probabilities == pytest.approx(((0.75 + 0.5) / 2, (0.25 + 0.5) / 2))
+    assert said.leftover == pytest.approx((0.2 + 0.1) / 2)
+    assert {(body["logprobs"], body["top_logprobs"]) for body in seen} == {(True, 20)}
+
+
+def test_where_there_is_no_answer_there_are_no_probabilities():
+    def tokens(*words):
+        return [[word, [["1", -0.1]]] for word in words]
+
+    assert answer_probabilities(tokens("I", " see"), (1, 2)) is None
+    assert answer_probabilities(tokens("ANS:", " 1"), (1, 2)) == pytest.approx([math.exp(-0.1), 0])
+    assert answer_probabilities(tokens("well, ANS", ":", " ", "1"), (1, 2)) == pytest.approx([math.exp(-0.1), 0])
+    assert answer_probabilities([["ANS:", []], [" none", [[" none", 0.0]]]], (1, 2)) is None
+
+
+def test_a_refused_or_unreadable_row_says_why(rows, tmp_path):
+    lost = row("progress", "5", "how far?", clip=("gone.npz", [0, 1]))
+    with serving(lambda n, body: JSONResponse({"error": {"message": "too long"}}, 400)) as (url, _):
+        refused, unreadable = OpenAIEngine(url, "m", tmp_path).predict([rows[1], lost], 2, progress=False)
+    assert refused.unreadable.startswith("the request was refused: Error code: 400")
+    assert "too long" in refused.unreadable
+    assert "gone.npz" in unreadable.unreadable
+
+
+def test_what_a_server_can_not_do_is_said(rows, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError) as caught:
+        OpenAIEngine("http://127.0.0.1:1/v1", "m", tmp_path, Decoding("beam"))
+    assert str(caught.value) == (
+        "`decoding` must be one of greedy, sample, scored with this engine, but is beam; --engine hf has it"
+    )
+    with pytest.raises(ConfigError, match="scored must go with preference or similarity rows here"):
+        OpenAIEngine("http://127.0.0.1:1/v1", "m", tmp_path, Decoding("scored")).predict(rows[1:2], progress=False)
+    monkeypatch.setitem(__import__("sys").modules, "openai", None)
+    with pytest.raises(MissingExtraError, match=r"needs the package openai, .*: pip install 'rfm-vqa\[openai\]'"):
+        OpenAIEngine("http://127.0.0.1:1/v1", "m", tmp_path)
+
+
+def test_without_a_server_the_address_is_named(rows, tmp_path):
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    with pytest.raises(RfmError, match=f"`base_url` {url} gave no answer for model 'm': Connection error"):
+        OpenAIEngine(url, "m", tmp_path, tries=1).predict(rows[:1], progress=False)
