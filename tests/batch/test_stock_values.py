@@ -8,6 +8,7 @@ import torch
 from qwen_stock import qwen_tokenizer
 from stock_cases import BUDGETS, CASES, COUNTS, FPS, LARGEST, PROMPT, SIZES, SPECS
 from vqa_fakes import row
+from walked_positions import walked_positions
 
 from rfm.batch.collator import VQACollator
 from rfm.batch.input_format import InputFormat
@@ -42,11 +43,20 @@ def ours(case, folder: Path):
     return encoder, collator([row("progress" if "clip" in clips else "preference", "1", PROMPT, **clips)])
 
 
+def positions(case, encoder, expected) -> np.ndarray:
+    """The stock processor's, but behind videos of Qwen2.5-VL, where it no longer counts as released weights know it."""
+    if case.images or case.family == "qwen3_vl":
+        return expected["position_ids"]
+    pads, grids = (encoder.image_pad, encoder.video_pad), expected["grids"].tolist()
+    step = encoder.spec.tokens_per_second * float(expected["second_per_grid"][0])
+    return walked_positions(expected["input_ids"].tolist(), pads, grids, encoder.spec.merge_size, step)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_batches_equal_those_of_the_stock_processor(tmp_path, case):
     expected, (encoder, batch) = stock(case.name), ours(case, tmp_path)
     assert batch["input_ids"][0].tolist() == expected["input_ids"].tolist()
-    assert batch["position_ids"][:, 0].tolist() == expected["position_ids"].tolist()
+    assert np.array_equal(batch["position_ids"][:, 0], positions(case, encoder, expected))
     assert batch["image_grid_thw" if case.images else "video_grid_thw"].tolist() == expected["grids"].tolist()
     patches = batch["pixel_values" if case.images else "pixel_values_videos"]
     pixels, stock_pixels = normalise(patches, encoder.spec), torch.from_numpy(expected["pixels"])

@@ -63,7 +63,7 @@ class Encoded(NamedTuple):
 
     ids: Int64[np.ndarray, "length"]
     positions: Int64[np.ndarray, "3 length"]
-    """Time, height and width, as `get_rope_index` of the stock models counts them."""
+    """Time, height and width, as `rfm.batch.tokens.positions` counts them."""
     answer_tokens: int
 
 

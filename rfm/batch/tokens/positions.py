@@ -1,12 +1,18 @@
 """The three rows of rotary positions (time, height, width) of a sequence with visual blocks.
 
-In: token ids of one sequence, which ids are visual pads, and the blocks of visual tokens in order of appearance.
-Out: int64 (3, length), equal to `get_rope_index` of the stock models.
+In: which tokens of one sequence are visual pads, and the blocks of visual tokens in order of appearance.
+Out: int64 (3, length).
 
 Text counts on in all three rows. A block of (t, h, w) visual tokens starting at position s has s + time steps, s +
-row and s + column, and what follows it continues at s + max(h, w). The stock function walks over tokens in Python
-inside the training step; this one is a few numpy operations in the loader's workers.
+row and s + column, and what follows it continues behind the largest position of the block in any of the three rows.
 Source: Qwen2-VL (arXiv:2409.12191), section 2.1 (M-RoPE); Qwen3-VL gives each temporal patch a block of its own.
+
+That is `get_rope_index` of transformers 4.49 to 5.2 and of vLLM, which released weights were trained with. From 5.3 on
+the stock function lets what follows a video of Qwen2.5-VL continue at s + max(h, w), whatever its times: 16 frames of
+224 x 224 end at s + 14 in time, and the text behind them stands at s + 8 there, at s + 15 here. For images and for
+Qwen3-VL all of them agree. So positions are always given to the models, which would count in the other way by
+themselves. The stock function walks over tokens in Python inside the training step; this one is a few numpy
+operations in the loader's workers.
 """
 
 from __future__ import annotations
@@ -57,7 +63,8 @@ def rope_positions(is_visual: Bool[np.ndarray, "length"], blocks: Sequence[Block
         raise ValueError(f"`blocks` must cover the {len(visual)} visual tokens, but cover {counts.sum()}")
     starts = np.cumsum(counts) - counts
     advance = np.where(is_visual, 0, 1)
-    advance[visual[starts]] = shape[:, 1:].max(axis=1, initial=0)
+    last_time = ((shape[:, 0] - 1) * steps).astype(np.int64)
+    advance[visual[starts]] = np.column_stack([last_time + 1, shape[:, 1:]]).max(axis=1, initial=0)
     positions = np.tile(np.cumsum(advance) - advance, (3, 1))
     block = np.repeat(np.arange(len(blocks)), counts)
     within = np.arange(len(visual)) - starts[block]

@@ -3,7 +3,7 @@
 Padded, B rows of at most L tokens, K = longest answer + 1:
 
     input_ids, attention_mask   int64 (B, L)
-    position_ids                int64 (3, B, L): time, height, width, as `get_rope_index` counts them
+    position_ids                int64 (3, B, L): time, height, width (`rfm.batch.tokens.positions`)
     labels                      int64 (B, K): the answers' tokens, -100 elsewhere
     logits_to_keep              K, as an integer: all answers end at the last column
 
