@@ -32,7 +32,7 @@ from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.controls import usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
 from rfm.export.training_record import read_record
-from rfm.files.staging import exclusive
+from rfm.files.ownership import exclusive
 from rfm.inference.engines.engine import Engine
 from rfm.inference.engines.openai import OpenAIEngine
 from rfm.inference.engines.vllm import VLLMEngine

@@ -30,7 +30,8 @@ from rfm.export.clip_files import write_clip
 from rfm.export.conversations import DATASET_INFO, RECORDS, ROWS_FILES, check_texts
 from rfm.export.dataset_card import dataset_card
 from rfm.export.options import RowsOptions
-from rfm.files.staging import exclusive, remove_leftovers, staged_file
+from rfm.files.ownership import exclusive
+from rfm.files.staging import remove_leftovers, staged_file
 from rfm.frames.reader import read_frames, resize_frames
 from rfm.processes import die_with_parent
 from rfm.vqa.dataset import frames_root, load_dataset

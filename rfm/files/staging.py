@@ -1,76 +1,188 @@
-"""Files and folders that appear whole or not at all, and folders that one process writes at a time.
+"""Files and folders that appear whole or not at all, and stay through a power cut.
 
-Work goes to a sibling whose name starts with a dot and ends in `.tmp`, and is renamed when it is done; whatever a
-killed process leaves behind never carries the final name. Locks are `flock` on the folder itself: the system drops them
-with the process, however it ends.
+Work goes to a sibling, `.NAME.<16 hex digits>.tmp`, and is renamed when it is done: whatever a killed process leaves
+behind never carries the final name. What is staged is flushed to the disk before it is renamed, and the name after it,
+so that a journal may count what it sees. Modes are those that the user's umask gives.
+
+A folder takes the place of another in one step where the system can exchange two names. Where it can't (another
+system, or a folder of an image's own layer under overlayfs), the new one is set down as `.NAME.new`, flushed and
+complete, before the old one is touched, and whoever holds the lock next finishes what was begun.
 """
 
 from __future__ import annotations
 
-import fcntl
+import ctypes
+import errno
 import os
+import re
+import secrets
 import shutil
-import tempfile
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from rfm.errors import ConfigError
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+"""Names of what is staged."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says that has no room left."""
+_NO_EXCHANGE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
-def staged_file(path: Path) -> Iterator[Path]:
-    """A temporary sibling of `path` to write to; becomes `path` at the end, replacing what was there."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    staged = Path(name)
+def staged_file(path: Path, *, mode: int = 0o666, durable: bool = True) -> Iterator[Path]:
+    """A temporary sibling of `path` to write to; becomes `path` at the end, replacing what was there.
+
+    `mode` is what the umask takes from. `durable` is False where a caller checks or flushes many files by itself.
+    """
+    staged = _staged_name(path)
+    os.close(os.open(staged, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode | 0o200))
     try:
-        yield staged
-        staged.chmod(0o644)  # mkstemp makes it private to the user
-        staged.replace(path)
+        with naming(path):
+            yield staged
+            if durable:
+                flush(staged)
+            staged.replace(path)
+            if durable:
+                flush(path.parent)
     finally:
         staged.unlink(missing_ok=True)
 
 
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """A temporary sibling folder to fill; becomes `path` at the end, replacing what was there."""
-    staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    """A temporary sibling folder to fill; becomes `path` at the end, replacing what was there.
+
+    Only for the holder of a lock that `path` lies under: it finishes or removes what killed processes left of `path`.
+    """
+    finish_replacement(path)
+    remove_staged(path)
+    staged = _staged_name(path)
+    staged.mkdir()
     try:
-        yield staged
-        staged.chmod(0o755)
-        _replace_folder(staged, path)
+        with naming(path):
+            yield staged
+            flush_tree(staged)
+            replace_folder(staged, path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left staged in `folder`; only for the holder of its lock."""
-    for leftover in folder.glob(".*.tmp"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
-
-
 @contextmanager
-def exclusive(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the lock of `folder`, which must exist; ConfigError if another process has it and `wait` is False."""
-    handle = os.open(folder, os.O_RDONLY)
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of a full disk name `path`: the system names no file, or the one that was read."""
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            raise ConfigError(f"{folder} must have one writer at a time, but another process is writing it") from error
         yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def flush(path: Path) -> None:
+    """Return when a file's content, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():  # some network file systems flush names by themselves
+            raise
     finally:
         os.close(handle)
 
 
-def _replace_folder(staged: Path, path: Path) -> None:
-    """A folder can't be renamed over a full one: the old one steps aside first; between the two there is none."""
-    aside = staged.with_name(f"{staged.name[:-4]}.old.tmp")
-    with suppress(FileNotFoundError):
-        path.rename(aside)
-    staged.rename(path)
-    shutil.rmtree(aside, ignore_errors=True)
+def flush_tree(folder: Path) -> None:
+    """Flush all files and folders below `folder`, and itself."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            flush(Path(place, name))
+        flush(Path(place))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed processes left staged in `folder`; only for the holder of its lock."""
+    for leftover in folder.iterdir():
+        if LEFTOVER.fullmatch(leftover.name):
+            remove(leftover)
+
+
+def remove_staged(path: Path) -> None:
+    """Delete what killed processes left of staging `path`; only for the holder of its lock."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+    for leftover in path.parent.iterdir():
+        if pattern.fullmatch(leftover.name):
+            remove(leftover)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, a link, or a folder with its content."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def replace_folder(staged: Path, path: Path) -> None:
+    """Give the folder `staged` the place of `path`, which need not exist and lies beside it; flushes the names."""
+    if not path.exists():
+        move_folder(staged, path)
+    elif _exchanged(staged, path):
+        flush(path.parent)
+        old = _staged_name(path)
+        staged.rename(old)
+        shutil.rmtree(old)
+    else:
+        move_folder(staged, new_of(path))
+        finish_replacement(path)
+
+
+def finish_replacement(path: Path) -> None:
+    """Put in place what `replace_folder` had set down when it was killed; only for the holder of the lock."""
+    new = new_of(path)
+    if not new.is_dir():
+        return
+    if path.exists():
+        for description in sorted(path.rglob("*.json")):  # what is left of it, if this is killed, is no dataset
+            description.unlink()
+        shutil.rmtree(path)
+    move_folder(new, path)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Rename a folder, where the system refuses it (overlayfs, another disk) by a copy; flushes the name."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = _staged_name(target)
+        shutil.copytree(source, copy, symlinks=True)
+        flush_tree(copy)
+        copy.rename(target)
+        shutil.rmtree(source)
+    flush(target.parent)
+
+
+def new_of(path: Path) -> Path:
+    """Return where what is to replace a folder waits, where the two can't be exchanged."""
+    return path.with_name(f".{path.name}.new")
+
+
+def _staged_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Exchange two names in one step (renameat2(2)); False where the system can't."""
+    if sys.platform != "linux":
+        return False
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    if (number := ctypes.get_errno()) not in _NO_EXCHANGE:
+        raise OSError(number, os.strerror(number), str(first), None, str(second))
+    return False

@@ -20,7 +20,7 @@ import datasets
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.files.staging import exclusive
+from rfm.files.ownership import exclusive
 from rfm.vqa.dataset import CONFIG_FILE
 from rfm.vqa.schema import SCHEMA
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.staging import exclusive, remove_leftovers, staged_file
+from rfm.files.ownership import exclusive
+from rfm.files.staging import remove_leftovers, staged_file
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file
 from rfm.trajectories.record import Trajectory

@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.staging import exclusive, remove_leftovers, staged_file
+from rfm.files.ownership import exclusive
+from rfm.files.staging import remove_leftovers, staged_file
 from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.cutoffs import suggest_cutoffs

@@ -19,7 +19,8 @@ from datasets import Dataset, load_from_disk
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.staging import exclusive, staged_folder
+from rfm.files.ownership import exclusive
+from rfm.files.staging import staged_folder
 from rfm.frames.near_duplicates import near_duplicates
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.staging import exclusive
+from rfm.files.ownership import exclusive
 from rfm.model.load import BASE_FOLDER
 from rfm.training.checkpoints import seal
 from rfm.training.options import LATEST, TrainOptions

@@ -1,0 +1,268 @@
+"""A folder is ours, is replaced whole or not at all, and has one writer at a time.
+
+`replaced` is for whatever makes a folder from nothing. Work goes to `.NAME.partial` beside it, which is the lock too:
+taken before the first byte is written, dropped by the system with the process, however it ends. A plan in it, a hash of
+all that determines the content, tells an interrupted run of the same command from any other. When all is there the
+folder takes its place in one step; until then what was there before is as it was.
+
+Nothing is deleted but what a command wrote: a folder counts as ours by a file that only we write, and by the names of
+all that is in it. The first one that is foreign is named in a refusal, before anything is changed.
+
+`exclusive` is the lock alone, of a folder that grows in place (a run of training, a cache).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rfm.errors import ConfigError
+from rfm.files.staging import (
+    LEFTOVER,
+    finish_replacement,
+    flush,
+    naming,
+    new_of,
+    remove,
+    remove_leftovers,
+    remove_staged,
+    replace_folder,
+    staged_file,
+)
+
+MADE_FROM = "made_from.json"
+"""The plan of a folder's content, kept in it."""
+_OF_SYSTEMS = (".DS_Store",)
+"""What file browsers leave unasked."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a command makes, and how a folder of it is known."""
+
+    what: str
+    """As in "a VQA dataset"."""
+    option: str
+    """The option that names the folder."""
+    marks: tuple[str, ...]
+    """Files that only we write, relative to the folder: one of them is in every folder of this kind."""
+    names: re.Pattern[str] | None
+    """Fits the path of each file, relative to the folder; None: they are listed under `files` in the mark."""
+
+    def foreign(self, folder: Path) -> Path | None:
+        """Return the first thing in the folder that is none of its files; links are none of ours."""
+        own = self._own(folder)
+        for place, folders, files in os.walk(folder):
+            folders.sort()
+            links = [name for name in folders if Path(place, name).is_symlink()]
+            for name in sorted([*files, *links]):
+                path = Path(place, name)
+                known = own(path.relative_to(folder).as_posix()) and not path.is_symlink()
+                if not (known or LEFTOVER.fullmatch(name) or name in _OF_SYSTEMS):
+                    return path
+        return None
+
+    def is_ours(self, folder: Path) -> bool:
+        """Whether a mark is there."""
+        return any((folder / mark).is_file() for mark in self.marks)
+
+    def _own(self, folder: Path) -> Callable[[str], object]:
+        if self.names is not None:
+            return self.names.fullmatch
+        listed = _read_json(folder / self.marks[0]).get("files", [])
+        return {self.marks[0], *(name for name in listed if isinstance(name, str))}.__contains__
+
+
+@dataclass
+class Workplace:
+    """Where a folder is made."""
+
+    output: Path
+    """Where it is going to be, links followed."""
+    folder: Path
+    """Where it is until then."""
+    complete: bool = False
+    """Whether `output` is there already, whole and made from the same plan: nothing is left to do."""
+    resumed: bool = False
+    """Whether `folder` holds what an interrupted run of the same plan has made."""
+    published: bool = False
+    """Whether `output` is what was made, and `folder` is no more."""
+
+    @contextmanager
+    def anew(self) -> Iterator[Path]:
+        """The folder, empty, for work that is never gone on with: what is not published in the end is deleted."""
+        empty(self.folder)
+        try:
+            yield self.folder
+        finally:
+            if not self.published:
+                empty(self.folder)
+
+    def publish(self) -> None:
+        """Let the folder appear, replacing what was there; its files are flushed already, its names are flushed now."""
+        for place, _, _ in os.walk(self.folder):
+            flush(Path(place))
+        with naming(self.output):
+            if self.output.is_dir():
+                with exclusive(self.output, wait=False):  # after an exchange the old one carries the name of the lock
+                    replace_folder(self.folder, self.output)
+            else:
+                replace_folder(self.folder, self.output)
+        self.published = True
+
+
+@contextmanager
+def replaced(
+    output: Path,
+    kind: Kind,
+    *,
+    overwrite: bool,
+    plan: dict[str, Any] | None = None,
+    whole: Callable[[Path], bool] = Path.is_dir,
+) -> Iterator[Workplace]:
+    """Hold the lock of a folder that is made from nothing, and say where to make it.
+
+    With a plan, `folder` holds what the same plan has left, or nothing but the plan; without one what is there is the
+    caller's to judge. `whole` says whether all of a folder that was made from the same plan is there still.
+
+    Raises:
+        ConfigError: something foreign is there, a folder of ours without `overwrite`, or another writer.
+
+    """
+    target = output.resolve()
+    if target.is_mount():
+        raise ConfigError(f"`{kind.option}` must be a folder of its own, but {output} is a disk; name one in it")
+    partial = partial_of(target)
+    with exclusive(partial, wait=False):
+        work = Workplace(target, partial)
+        try:
+            _finish(target)
+            remove_staged(target)
+            work.complete = not overwrite and plan is not None and made_from(target) == plan and whole(target)
+            if work.complete:
+                empty(partial)  # of a run that was killed after it
+            else:
+                check_replaceable(output, kind, overwrite=overwrite)
+                work.resumed = plan is not None and _gone_on_with(partial, plan)
+            yield work
+        finally:
+            if not work.published:
+                with suppress(OSError):  # full of work to go on with
+                    partial.rmdir()
+
+
+def check_replaceable(output: Path, kind: Kind, *, overwrite: bool) -> None:
+    """Raise ConfigError where something foreign is at `output`, or a folder of ours and `overwrite` is not set."""
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise ConfigError(f"`{kind.option}` must be a folder, but {output} is a file; name another")
+    if not any(output.iterdir()):
+        return
+    if not overwrite and kind.is_ours(output):
+        raise ConfigError(f"`{kind.option}` {output} exists; add --overwrite to replace it, or name another")
+    if foreign := kind.foreign(output):
+        raise ConfigError(
+            f"`{kind.option}` must be free or {kind.what}, but {output} holds {foreign.relative_to(output)}, which is "
+            f"no part of one and is not deleted; name another, or move that away"
+        )
+    if not kind.is_ours(output):
+        raise ConfigError(f"`{kind.option}` must be free or {kind.what}, but {output} is none; name another")
+
+
+def partial_of(output: Path) -> Path:
+    """Return where a folder is while it is made."""
+    return output.with_name(f".{output.name}.partial")
+
+
+def empty(folder: Path) -> None:
+    """Delete all that is in a folder of ours; the folder itself stays, for its lock belongs to it."""
+    for path in folder.iterdir():
+        remove(path)
+
+
+@contextmanager
+def exclusive(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of `folder`, which is made if need be; ConfigError if another process has it and `wait` is False.
+
+    The lock is `flock` on the folder itself. It may be moved or deleted by its holder while another process waits, so
+    what was locked must still be what carries the name.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            _lock(handle, folder, wait=wait)
+            if _carries(folder, handle):
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _finish(target: Path) -> None:
+    """Finish a replacement that was killed; one that is going on has moved its lock along with its folder."""
+    new = new_of(target)
+    try:
+        handle = os.open(new, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        _lock(handle, target, wait=False)
+        if _carries(new, handle):
+            finish_replacement(target)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path, *, wait: bool) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"{folder} must have one writer at a time, but another process is writing it; wait for it to end, or name "
+            "another"
+        ) from error
+
+
+def _carries(folder: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _gone_on_with(partial: Path, plan: dict[str, Any]) -> bool:
+    """Keep what an interrupted run of the same plan has made; clear away anything else."""
+    if made_from(partial) == plan:
+        for place, _, _ in os.walk(partial):
+            remove_leftovers(Path(place))
+        return True
+    empty(partial)
+    with staged_file(partial / MADE_FROM) as staged:
+        staged.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    return False
+
+
+def made_from(folder: Path) -> dict[str, Any]:
+    """Return the plan of a folder's content; an empty one where it has none."""
+    return _read_json(folder / MADE_FROM)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    """Return an object of a file of ours; an empty one where there is none, or what is there is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
