@@ -73,6 +73,7 @@ def _join(sources: list[Path], output: Path, *, copy: bool) -> tuple[list[Trajec
                     f"`id` must differ in all datasets, but `{row['id']}` is in {place[row['id']]} and {folder}"
                 )
             place[row["id"]] = folder
+            row["data_source"] = (row["data_source"] or "").strip() or folder.name  # as the catalog reads it
             try:
                 kept.append(_moved(row, folder.parent, output, len(kept), copy=copy))
             except DataError as error:

@@ -28,10 +28,11 @@ from rfm.files.staging import remove_leftovers, staged_file
 from rfm.frames.npz import npz_frames_shape, write_npz
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.cutoffs import suggest_cutoffs
-from rfm.ingest.episode import Episode, IngestOptions
+from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
+from rfm.ingest.reading import rejected
 from rfm.ingest.vacancy import UNFINISHED, check_ours, check_vacant
-from rfm.trajectories.record import Trajectory, dataset_folder
+from rfm.trajectories.record import Trajectory, dataset_folder, value_faults
 from rfm.trajectories.store import PROCESSED, write_processed_dataset
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def ingest(
     All episodes are listed first, without their frames. Raises ConfigError, before any work, where a dataset is
     complete already and `overwrite` is not set; whatever the adapter raises while it lists comes before any work too.
     """
-    listed = list(episodes)
+    listed = [_checked(episode) for episode in episodes]
     distinct, repeated = _distinct(listed)
     groups = _group(distinct, repeated)
     trajectories: list[Trajectory] = []
@@ -125,6 +126,17 @@ def ingest(
             (output / name / UNFINISHED).unlink()
     keys = tuple(dict.fromkeys(row.data_source for row in trajectories))
     return IngestSummary(output, keys, len(trajectories), sum(row.num_frames for row in trajectories), tuple(rejected))
+
+
+def _checked(episode: Episode) -> Episode:
+    """The episode, or a rejection in its place where its values can't be those of a trajectory."""
+    if isinstance(episode.source, Unusable) or not (faults := list(value_faults(episode))):
+        return episode
+    return rejected(_as_text(episode.id), _as_text(episode.data_source), "; ".join(faults))
+
+
+def _as_text(value: object) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _distinct(episodes: Sequence[Episode]) -> tuple[list[Episode], list[Episode]]:

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import PurePosixPath
+from typing import Any
 
 from rfm.errors import ConfigError, DataError
 
 QUALITY_LABELS = ("failure", "suboptimal", "successful")
 """The quality labels from worst to best; the position is the code."""
 UNKNOWN_QUALITY = -1
+
+REQUIRED_TEXTS = ("id", "task", "data_source")
+_TEXTS = ("quality_label", "task_id", "scene_id", "split", "frames_path", "preference_group_id")
+_FLAGS = ("is_robot", "frames_processed")
+_NUMBERS = ("progress", "lang_vector")
+_HIGHEST_RANK = 2**31 - 1
+_LONGEST_FOLDER = 200
+"""Bytes of a folder's name; systems take 255, and what is written first has a longer one."""
+_LONGEST_SHOWN = 100
 
 _SYNONYMS = {"optimal": "successful", "failed": "failure"}
 _APOSTROPHES = re.compile(r"['`\u2019]")
@@ -48,7 +59,7 @@ class Trajectory:
     preference_rank: int | None = None
 
     def __post_init__(self) -> None:
-        faults = tuple(_faults(self))
+        faults = (*value_faults(self), *_frames_faults(self))
         if faults:
             raise DataError(f"trajectory `{self.id}`: {'; '.join(faults)}")
         object.__setattr__(self, "quality_label", canonical_quality(self.quality_label, f"trajectory `{self.id}`"))
@@ -84,27 +95,93 @@ def normalise_task(text: str) -> str:
 def dataset_folder(key: str) -> str:
     """The folder name of a dataset key: `/` and `:` become `_`."""
     folder = key.replace("/", "_").replace(":", "_").strip()
-    if folder in ("", ".", "..") or "\\" in folder or "\0" in folder:
+    unnameable = "\\" in folder or "\0" in folder or not is_unicode(folder) or len(folder.encode()) > _LONGEST_FOLDER
+    if folder in ("", ".", "..") or unnameable:
         raise ConfigError(f"a dataset key must name a folder under the datasets root, but is `{key}`")
     return folder
 
 
 def is_relative_frames_path(path: str) -> bool:
     """Whether `path` can only lead below the root it is joined to (links aside)."""
-    return bool(path) and not path.startswith("/") and "\\" not in path and ".." not in PurePosixPath(path).parts
+    odd = path.startswith("/") or "\\" in path or "\0" in path
+    return bool(path) and not odd and ".." not in PurePosixPath(path).parts
 
 
-def _faults(row: Trajectory) -> Iterator[str]:
-    for name in ("id", "task", "data_source"):
-        if not getattr(row, name).strip():
+def is_unicode(text: str) -> bool:
+    """Whether files and columns take the text: half a pair of UTF-16 is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def value_faults(row: Any) -> Iterator[str]:
+    """Yield what is wrong with the values of a trajectory, or of an episode that is to become one, its frames aside.
+
+    A value of another kind is a fault too, never converted: "0" is no number, and a list of texts no text.
+    """
+    for name in REQUIRED_TEXTS:
+        if isinstance(value := getattr(row, name), str) and not value.strip():
             yield f"`{name}` must not be empty"
-    if not is_relative_frames_path(row.frames):
+        else:
+            yield from _fault(name, value, _is_text, "text")
+    for names, holds, kind in _RULES:
+        for name in names:
+            if (value := getattr(row, name, None)) is not None:
+                yield from _fault(name, value, holds, kind)
+    for name in _NUMBERS:
+        values = getattr(row, name, None)
+        if values is not None and not (isinstance(values, tuple) and all(map(is_number, values))):
+            yield f"`{name}` must be a list of numbers, but is not"
+    yield from _share_faults(row)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number (of any kind but true and false); NaN is one here."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _fault(name: str, value: Any, holds: Callable[[Any], bool], kind: str) -> Iterator[str]:
+    if not holds(value):
+        yield f"`{name}` must be {kind}, but is {ascii(value)[:_LONGEST_SHOWN]}"
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and is_unicode(value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_rank(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) <= _HIGHEST_RANK
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (_TEXTS, _is_text, "text or null"),
+    (_FLAGS, _is_flag, "true or false"),
+    (("preference_rank",), _is_rank, "a whole number or null"),
+)
+
+
+def _share_faults(row: Any) -> Iterator[str]:
+    partial, progress = row.partial_success, row.progress
+    if partial is not None and not (is_number(partial) and 0.0 <= partial <= 1.0):
+        yield f"`partial_success` must be in [0, 1] or null, but is {ascii(partial)[:_LONGEST_SHOWN]}"
+    for index, value in enumerate(progress if isinstance(progress, tuple) else ()):
+        if is_number(value) and not 0.0 <= value <= 1.0:
+            yield f"`progress[{index}]` must be in [0, 1], but is {value}"
+            return
+
+
+def _frames_faults(row: Trajectory) -> Iterator[str]:
+    if not (_is_text(row.frames) and is_relative_frames_path(row.frames)):
         yield f"`frames` must be a path relative to the datasets root, without `..`, but is `{row.frames}`"
     yield from _shape_faults(row)
-    if row.partial_success is not None and not 0.0 <= row.partial_success <= 1.0:
-        yield f"`partial_success` must be in [0, 1] or null, but is {row.partial_success}"
-    if row.progress is not None:
-        yield from _progress_faults(row.progress, row.num_frames)
+    if row.progress is not None and len(row.progress) != row.num_frames:
+        yield f"`progress` must have one value a frame ({row.num_frames}), but has {len(row.progress)}"
 
 
 def _shape_faults(row: Trajectory) -> Iterator[str]:
@@ -112,12 +189,3 @@ def _shape_faults(row: Trajectory) -> Iterator[str]:
         yield f"`frames_shape` must be (T, H, W, 3), each at least 1, but is {row.frames_shape}"
     elif row.frames_shape[0] != row.num_frames:
         yield f"`num_frames` must equal `frames_shape[0]` ({row.frames_shape[0]}), but is {row.num_frames}"
-
-
-def _progress_faults(progress: tuple[float, ...], num_frames: int) -> Iterator[str]:
-    if len(progress) != num_frames:
-        yield f"`progress` must have one value a frame ({num_frames}), but has {len(progress)}"
-    for index, value in enumerate(progress):
-        if not 0.0 <= value <= 1.0:
-            yield f"`progress[{index}]` must be in [0, 1], but is {value}"
-            return

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,17 @@ def test_what_cannot_be_joined_is_said(parts, tmp_path):
     merge_command(options(parts, tmp_path / "whole"))
     with pytest.raises(ConfigError, match="use --overwrite to replace it"):
         merge_command(options(parts, tmp_path / "whole"))
+
+
+def test_a_dataset_without_data_source_is_its_own_source(parts, tmp_path):
+    from datasets import load_from_disk
+
+    for part, values in zip(parts, ([None, " "], None), strict=True):
+        saved = load_from_disk(str(part / "processed_dataset"))
+        columns = {**saved.remove_columns("data_source").to_dict(), **({"data_source": values} if values else {})}
+        type(saved).from_dict(columns).save_to_disk(str(tmp_path / "bare" / part.name / "processed_dataset"))
+        shutil.copytree(part / "frames", tmp_path / "bare" / part.name / "frames")
+    bare = [tmp_path / "bare" / part.name for part in parts]
+    assert merge_command(options(bare, tmp_path / "joined" / "all")) == 0
+    catalog = load_catalog(tmp_path / "joined", ["all"])
+    assert [catalog.sources[int(code)].as_py() for code in catalog.source_code] == ["left", "left", "right", "right"]

@@ -55,10 +55,41 @@ def test_all_faults_of_a_row_are_reported_together() -> None:
     with pytest.raises(DataError) as caught:
         make(task=" ", partial_success=1.5, progress=(0.0, 2.0, 0.5), frames="/etc/x.npz", num_frames=3)
     assert str(caught.value) == (
-        "trajectory `a`: `task` must not be empty; `frames` must be a path relative to the datasets root, without "
-        "`..`, but is `/etc/x.npz`; `num_frames` must equal `frames_shape[0]` (4), but is 3; `partial_success` must be "
-        "in [0, 1] or null, but is 1.5; `progress[1]` must be in [0, 1], but is 2.0"
+        "trajectory `a`: `task` must not be empty; `partial_success` must be in [0, 1] or null, but is 1.5; "
+        "`progress[1]` must be in [0, 1], but is 2.0; `frames` must be a path relative to the datasets root, without "
+        "`..`, but is `/etc/x.npz`; `num_frames` must equal `frames_shape[0]` (4), but is 3"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("task", ["a", "b"], "`task` must be text, but is ['a', 'b']"),
+        ("task", None, "`task` must be text, but is None"),
+        ("id", "a\ud800", "`id` must be text, but is 'a\\ud800'"),
+        ("data_source", 7, "`data_source` must be text, but is 7"),
+        ("quality_label", True, "`quality_label` must be text or null, but is True"),
+        ("task_id", {"a": 1}, "`task_id` must be text or null, but is {'a': 1}"),
+        ("split", 3, "`split` must be text or null, but is 3"),
+        ("is_robot", "false", "`is_robot` must be true or false, but is 'false'"),
+        ("partial_success", "0.5", "`partial_success` must be in [0, 1] or null, but is '0.5'"),
+        ("partial_success", True, "`partial_success` must be in [0, 1] or null, but is True"),
+        ("preference_rank", float("nan"), "`preference_rank` must be a whole number or null, but is nan"),
+        ("preference_rank", 2**31, "`preference_rank` must be a whole number or null, but is 2147483648"),
+        ("progress", (0.0, "1", 0.5, 1.0), "`progress` must be a list of numbers, but is not"),
+        ("progress", "0123", "`progress` must be a list of numbers, but is not"),
+        ("lang_vector", (None,), "`lang_vector` must be a list of numbers, but is not"),
+        (
+            "frames",
+            "sim/a\0b.npz",
+            "`frames` must be a path relative to the datasets root, without `..`, but is `sim/a",
+        ),
+    ],
+)
+def test_values_of_another_kind_are_never_converted(name: str, value: object, fault: str) -> None:
+    with pytest.raises(DataError) as caught:
+        make(**{name: value})
+    assert fault in str(caught.value)
 
 
 def test_progress_has_one_value_a_frame() -> None:
@@ -86,12 +117,12 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 def test_dataset_folder() -> None:
     assert dataset_folder("org/name:split") == "org_name_split"
-    for key in ("", "..", "a\\b"):
+    for key in ("", "..", "a\\b", "a\0b", "a\ud800", "x" * 201):
         with pytest.raises(ConfigError, match="must name a folder under the datasets root"):
             dataset_folder(key)
 
 
 def test_relative_frames_paths() -> None:
     assert is_relative_frames_path("a/b..c/d.npz")
-    for path in ("", "/a", "../a", "a/../../b", "a\\b"):
+    for path in ("", "/a", "../a", "a/../../b", "a\\b", "a\0b"):
         assert not is_relative_frames_path(path)

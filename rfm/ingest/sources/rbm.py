@@ -202,18 +202,18 @@ def _episode(name: str, row: Mapping[str, Any], base: Path, options: IngestRbmOp
     for column in ("id", "task"):
         if not isinstance(row.get(column), str) or not row[column].strip():
             raise DataError(f"`{column}` of row `{name}` must be set, but is `{row.get(column)}`")
-    partial, rank = row.get("partial_success"), row.get("preference_rank")
-    if partial is not None and not 0.0 <= partial <= 1.0:
-        raise DataError(f"`partial_success` of row `{name}` must be in [0, 1] or null, but is {partial}")
+    if not isinstance(row.get("data_source"), (str, type(None))):
+        raise DataError(f"`data_source` of row `{name}` must be text or null, but is {row['data_source']!r}")
+    rank = row.get("preference_rank")
     return Episode(
         id=name,
         task=row["task"],
         data_source=_data_source(row, options),
         source=_source(row, base, name),
-        quality_label=canonical_quality(row.get("quality_label") or row.get("optimal"), f"row `{name}`"),
-        is_robot=row.get("is_robot") is not False,
-        partial_success=None if partial is None else float(partial),
-        preference_rank=None if rank is None else int(rank),
+        quality_label=_quality(row, name),
+        is_robot=True if row.get("is_robot") is None else row["is_robot"],
+        partial_success=row.get("partial_success"),
+        preference_rank=int(rank) if isinstance(rank, float) and rank.is_integer() else rank,
         task_id=_text(row, "task_id"),
         scene_id=_text(row, "scene_id"),
         split=_text(row, "split"),
@@ -221,12 +221,22 @@ def _episode(name: str, row: Mapping[str, Any], base: Path, options: IngestRbmOp
     )
 
 
+def _quality(row: Mapping[str, Any], name: str) -> str | None:
+    column = "optimal" if row.get("quality_label") in (None, "") else "quality_label"
+    if not isinstance(value := row.get(column), (str, type(None))):
+        raise DataError(f"`{column}` of row `{name}` must be text or null, but is {value!r}")
+    return canonical_quality(value, f"row `{name}`")
+
+
 def _text(row: Mapping[str, Any], column: str) -> str | None:
-    return None if row.get(column) is None else str(row[column])
+    """A text, or a number as one; what is neither is judged with the episode's other values."""
+    value = row.get(column)
+    return str(value) if isinstance(value, int) else value
 
 
 def _data_source(row: Mapping[str, Any], options: IngestRbmOptions) -> str:
-    return options.data_source or str(row.get("data_source") or options.source_name)
+    value = row.get("data_source")
+    return options.data_source or (value if value and isinstance(value, str) else options.source_name)
 
 
 def _source(row: Mapping[str, Any], base: Path, name: str) -> FrameSource:

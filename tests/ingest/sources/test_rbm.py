@@ -190,7 +190,7 @@ def test_faulty_rows_leave_the_others_alone(tmp_path: Path) -> None:
         "6": "must end in .npz or .mp4",
         "7": "must be the path of a video, but is NoneType",
         "0": "`id` must differ",
-        "p": "`partial_success` of row `p` must be in [0, 1] or null, but is 3.0",
+        "p": "`partial_success` must be in [0, 1] or null, but is 3.0",
         "q": "`task` of row `q` must be set, but is ` `",
         "r": "`quality_label` in row `r` must be one of",
         "mw_b_000004": "`id` of row `mw_b_000004` must be set, but is `None`",
@@ -218,3 +218,23 @@ def test_a_missing_shard_leaves_the_others_alone(tmp_path: Path) -> None:
     assert ingest(tmp_path / "in", tmp_path / "out", data_source="mw") == 1
     assert [row["id"] for row in rows(tmp_path / "out", "mw")] == ["1", "3"]
     assert "must exist, but does not" in reasons(tmp_path / "out", "mw")["mw_data-00001-of-00003"]
+
+
+ODD = {
+    "partial_success": (["0.5", "much", None], "`partial_success` must be in [0, 1] or null, but is 'much'", "2"),
+    "preference_rank": ([1.0, float("nan"), None], "`preference_rank` must be a whole number or null, but is nan", "2"),
+    "quality_label": ([True, False, None], "`quality_label` of row `2` must be text or null, but is False", "2"),
+    "is_robot": (["true", "false", None], "`is_robot` must be true or false, but is 'false'", "2"),
+    "task_id": ([["a"], ["b"], None], "`task_id` must be text or null, but is ['b']", "2"),
+    "data_source": ([["a"], ["b"], None], "`data_source` of row `2` must be text or null, but is ['b']", "2"),
+}
+
+
+@pytest.mark.parametrize("column", ODD)
+def test_values_of_another_kind_cost_their_row_alone(tmp_path: Path, column: str) -> None:
+    values, reason, name = ODD[column]
+    published(tmp_path / "in", **{column: values}).to_parquet(tmp_path / "in" / "a.parquet")
+    assert ingest(tmp_path / "in", tmp_path / "out") == 1
+    sources = [folder.name for folder in (tmp_path / "out").iterdir()]
+    assert {**reasons(tmp_path / "out", "in" if column == "data_source" else "mw")}[name] == reason
+    assert "3" in [row["id"] for source in sources for row in rows(tmp_path / "out", source)]
