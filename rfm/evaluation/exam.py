@@ -77,7 +77,7 @@ class Exam:
 def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: int | None = None) -> Exam:
     """Open a dataset; raises `DataError` where it is none, is empty, lacks the basic columns, or has no frames root."""
     dataset, config = load_dataset(dataset_path)
-    root = frames_root(datasets_root, dataset_path, config)
+    root = frames_root(datasets_root, dataset_path, config, dataset)
     if max_samples is not None:
         dataset = dataset.select(range(min(max_samples, len(dataset))))
     columns = _columns(dataset)

@@ -142,7 +142,7 @@ def _batches(loaded: LoadedModel, options: MergeOptions) -> list[Batch]:
             "pass --dataset"
         )
     dataset, config = load_dataset(path)
-    root = frames_root(options.datasets_root, path, config)
+    root = frames_root(options.datasets_root, path, config, dataset)
     collator = VQACollator(
         ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(root, loaded.spec, loaded.form or InputFormat())
     )

@@ -89,7 +89,7 @@ class _Writer:
 def export_rows(options: RowsOptions) -> int:
     """Run `rfm export rows`; status 1 where more rows were rejected than `max_rejected`."""
     dataset, config = load_dataset(options.dataset)
-    root = frames_root(options.datasets_root, options.dataset, config)
+    root = frames_root(options.datasets_root, options.dataset, config, dataset)
     count = min(len(dataset), options.max_samples or len(dataset))
     output = Path(options.output)
     _check_vacant(output, options.overwrite)

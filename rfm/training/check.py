@@ -55,7 +55,9 @@ def check_collator(options: CheckOptions) -> int:
         dataset, config = load_dataset(path)
         rows = [dataset[i] for i in range(min(options.num_samples, len(dataset)))]
         logger.info("1. dataset: %d rows in %s, %d of them looked at", len(dataset), path, len(rows))
-        collator = _collator(options, frames_root(options.datasets_root, path, config), [row["prompt"] for row in rows])
+        collator = _collator(
+            options, frames_root(options.datasets_root, path, config, dataset), [row["prompt"] for row in rows]
+        )
         logger.info(
             "2. collator: %s, %s mode, %s", options.model_name, _mode(collator), _describe(collator.frames.form)
         )

@@ -39,7 +39,9 @@ def open_training_set(path: str | Path, datasets_root: str | None = None) -> Tra
     rows = dataset.select_columns([name for name in COLUMNS if name in dataset.column_names])
     check_rows(rows)
     discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
-    return TrainingSet(rows, frames_root(datasets_root, path, config), trajectory_hashes(dataset), discrete, config)
+    return TrainingSet(
+        rows, frames_root(datasets_root, path, config, dataset), trajectory_hashes(dataset), discrete, config
+    )
 
 
 def check_rows(rows: Any) -> None:

@@ -21,16 +21,16 @@ _WAY_OUT = "copy the file again, or make the dataset again"
 
 
 def saved_files(saved: Path) -> list[Path]:
-    """Return the data files of a saved dataset: those its state names, or all that lie there."""
+    """Return the data files of a saved dataset: those its state names, in the folder itself, or all that lie there."""
     if (saved / "dataset_dict.json").is_file():
         raise DataError(f"{saved} must be one dataset, but holds several splits: save the one you want by itself")
     state = saved / "state.json"
     if state.is_file():
         try:
-            names = [Path(entry["filename"]).name for entry in json.loads(state.read_bytes())["_data_files"]]
+            names = [entry["filename"] for entry in json.loads(state.read_bytes())["_data_files"]]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{state} must list the dataset's files under `_data_files`, but does not") from error
-        files = [saved / name for name in names]
+        files = [saved / _plain_name(name, state) for name in names]
     else:
         files = sorted(saved.glob("*.arrow"))
     if len(set(files)) < len(files):
@@ -40,6 +40,9 @@ def saved_files(saved: Path) -> list[Path]:
 
 def open_table(file: Path) -> pa.Table:
     """Return a memory-mapped table: its pages are read when a column is."""
+    if not file.is_file():
+        fault = "is no file" if file.exists() else "is not there"
+        raise DataError(f"{file} must be a readable arrow stream, but {fault}; {_WAY_OUT}")
     try:
         table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
         str(table.column_names)  # decodes them
@@ -57,3 +60,10 @@ def check_sound(file: Path, table: pa.Table) -> None:
             raise DataError(
                 f"`{name}` in {file} must be a sound arrow column, but is damaged ({error}); {_WAY_OUT}"
             ) from error
+
+
+def _plain_name(name: object, state: Path) -> str:
+    """Return the name of a file beside `state`; what leads elsewhere would be opened there."""
+    if not isinstance(name, str) or name in ("", ".", "..") or any(mark in name for mark in "/\\\0"):
+        raise DataError(f"`filename` in {state} must name a file in that folder, but is {name!r}; {_WAY_OUT}")
+    return name

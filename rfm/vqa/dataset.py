@@ -1,4 +1,8 @@
-"""Open a VQA dataset: its rows, how it was generated, and where its frames are. No torch."""
+"""Open a VQA dataset: its rows, how it was generated, and where its frames are. No torch.
+
+A dataset comes from elsewhere, so only the columns of the format are taken from it, as plain values: what else its
+files hold or declare (pictures that name a URL, say) is neither read nor decoded.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,17 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-from datasets import Dataset, load_from_disk
+from datasets import Dataset
+from datasets.table import MemoryMappedTable, concat_tables
 
 from rfm.errors import DataError
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.catalog import ROOT_VARIABLE
+from rfm.trajectories.store import PROCESSED
 from rfm.vqa.schema import SCHEMA
 
 logger = logging.getLogger(__name__)
@@ -29,7 +35,8 @@ REQUIRED = ("sample_type", "prompt", "answer")
 def load_dataset(path: str | Path, *, checked: bool = False) -> tuple[Dataset, dict[str, Any]]:
     """Return the rows and the generation configuration, {} where there is none.
 
-    All columns are validated first, as `rfm.trajectories.arrow_files` says; `checked`: this run has done so already.
+    The files are opened memory-mapped. Columns of the format are validated first, as `rfm.trajectories.arrow_files`
+    says; `checked`: this run has done so already. Other columns are left out.
 
     Raises:
         DataError: the folder is no dataset, is damaged or empty, or lacks columns that every row must have.
@@ -37,49 +44,97 @@ def load_dataset(path: str | Path, *, checked: bool = False) -> tuple[Dataset, d
     """
     folder = Path(path)
     _check_folder(folder)
-    if not checked and not (folder / "dataset_dict.json").is_file():
-        for file in saved_files(folder):
-            check_sound(file, open_table(file))
+    described = _described_columns(folder / "dataset_info.json")
+    parts = [_known_columns(file, described, checked) for file in saved_files(folder)]
+    if not any(part.num_rows for part in parts):
+        raise _without_rows(folder)
     try:
-        dataset = load_from_disk(str(folder))
-    except IndexError:  # what `datasets` makes of no rows at all
-        raise _without_rows(folder) from None
+        dataset = Dataset(concat_tables(parts), fingerprint=_fingerprint(folder))
     except _UNLOADABLE as error:
         raise DataError(f"`dataset_path` {folder} can't be loaded: {error}; generate it again") from error
-    if not isinstance(dataset, Dataset):
-        raise DataError(
-            f"`dataset_path` must be one dataset, but {folder} holds the splits {sorted(dataset)}; name one"
-        )
-    if any(name not in dataset.column_names for name in REQUIRED):
-        held = ", ".join(dataset.column_names)
-        raise DataError(f"`dataset_path` must have the columns {', '.join(REQUIRED)}, but {folder} has {held}")
-    _check_types(folder, dataset.data.schema)
-    if len(dataset) == 0:
-        raise _without_rows(folder)
     config = _read_config(folder / CONFIG_FILE)
     _warn_of_lost_rows(folder, len(dataset), config)
-    return dataset.with_format(None), config  # whatever form it was saved with
+    return dataset, config
 
 
-def frames_root(option: str | None, dataset_path: str | Path, config: dict[str, Any]) -> Path:
-    """Return the folder of the frame paths: option, environment, the dataset's own record, in this order."""
-    candidates = (
+def _described_columns(file: Path) -> set[str]:
+    """Return the names of the columns by the dataset's own account."""
+    try:
+        return set(json.loads(file.read_bytes())["features"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} must list the columns under `features`, but does not; generate it again") from error
+
+
+def _known_columns(file: Path, described: set[str], checked: bool) -> MemoryMappedTable:
+    """Return the columns of the format in one file, without what its metadata say they are to be decoded to.
+
+    That all columns are those `described` tells a damaged name from a column that is not there.
+    """
+    table = open_table(file)
+    if len(table.column_names) != len(described) or set(table.column_names) != described:
+        raise DataError(
+            f"{file} must have the columns {', '.join(sorted(described))} that dataset_info.json describes, but has "
+            f"{', '.join(table.column_names)}; generate the dataset again"
+        )
+    names = [name for name in table.column_names if name in SCHEMA.names]
+    if any(name not in names for name in REQUIRED):
+        held = ", ".join(table.column_names)
+        raise DataError(f"`dataset_path` must have the columns {', '.join(REQUIRED)}, but {file.parent} has {held}")
+    known = table.select(names)
+    if not checked:
+        check_sound(file, known)
+    _check_types(file.parent, known.schema)
+    return MemoryMappedTable(table, str(file)).select(names).replace_schema_metadata(None)
+
+
+def _fingerprint(folder: Path) -> str | None:
+    """Return the name that the dataset's state gives its contents, None where it gives none."""
+    name = json.loads((folder / "state.json").read_bytes()).get("_fingerprint")
+    return name if isinstance(name, str) else None
+
+
+def frames_root(option: str | None, dataset_path: str | Path, config: dict[str, Any], rows: Dataset) -> Path:
+    """Return the folder of the frame paths: option, environment, the dataset's own record, in this order.
+
+    What the user names is trusted. A root that the dataset names itself serves only rows whose frames lie as in a
+    datasets root: else `/` would open every video of the machine to it.
+    """
+    own = f"`datasets_root` of {Path(dataset_path) / CONFIG_FILE}"
+    named = (
         ("`datasets_root`", option),
         (ROOT_VARIABLE, os.environ.get(ROOT_VARIABLE)),
-        (f"`datasets_root` of {Path(dataset_path) / CONFIG_FILE}", config.get("datasets_root")),
+        (own, config.get("datasets_root")),
     )
-    for name, value in candidates:
+    for name, value in named:
         if value:
             root = Path(value).expanduser()
             if not root.is_dir():
                 raise DataError(
                     f"{name} must be a folder, but is {root}; name the one with the frames by --datasets_root"
                 )
+            if name is own:
+                _check_own_root(root, rows, own)
             return root
     raise DataError(
         f"`datasets_root` must be known, but is not given, {ROOT_VARIABLE} is not set, and {dataset_path} has no "
         "record of it; name the folder with the frames by --datasets_root"
     )
+
+
+def _check_own_root(root: Path, rows: Dataset, name: str) -> None:
+    for column in [column for column in rows.column_names if column.endswith("npz_path")]:
+        for path in rows.data.column(column).unique().to_pylist():
+            if path and not _lies_in_dataset(root, PurePosixPath(path)):
+                raise DataError(
+                    f"{name} must be a datasets root, with frames in <dataset>/frames/, but `{column}` names {path}; "
+                    f"if you trust the rows to read files under {root}, name it by --datasets_root"
+                )
+
+
+def _lies_in_dataset(root: Path, path: PurePosixPath) -> bool:
+    if path.is_absolute() or ".." in path.parts:
+        return not Path(os.path.realpath(root / path)).is_relative_to(os.path.realpath(root))  # refused when it is read
+    return len(path.parts) > 1 and (path.parts[1] == "frames" or (root / path.parts[0] / PROCESSED).is_dir())
 
 
 def _read_config(file: Path) -> dict[str, Any]:
@@ -159,12 +214,12 @@ def _check_folder(folder: Path) -> None:
         raise DataError(f"`dataset_path` must be a folder made by `rfm generate`, but {folder} is none")
     lacking = [name for name in ("dataset_info.json", "state.json") if not (folder / name).is_file()]
     within = sorted(state.parent.name for state in folder.glob("*/state.json"))
-    if lacking and within and not (folder / "dataset_dict.json").is_file():
+    if lacking and within:
         sides = ", ".join(within)
         raise DataError(
             f"`dataset_path` must be one dataset, but {folder} holds {sides}; name {folder / within[0]}, say"
         )
-    if lacking and not (folder / "dataset_dict.json").is_file():
+    if lacking:
         raise DataError(
             f"`dataset_path` must be a dataset saved to disk, but {folder} lacks {' and '.join(lacking)}; "
             "make one with `rfm generate`"

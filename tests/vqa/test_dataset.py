@@ -44,7 +44,9 @@ def test_rows_that_were_cut_off(dataset):
 def test_rows_that_are_gone(dataset):
     (arrow,) = dataset.glob("*.arrow")
     arrow.unlink()
-    with pytest.raises(DataError, match=r"vqa_0/data-.*\.arrow must be a readable arrow stream, but .*No such file"):
+    with pytest.raises(
+        DataError, match=r"vqa_0/data-.*\.arrow must be a readable arrow stream, but is not there; copy"
+    ):
         load_dataset(dataset)
 
 
@@ -140,7 +142,7 @@ def test_columns_of_other_makers_that_hold_the_same(dataset, tmp_path):
     Dataset(table.replace_schema_metadata()).with_format("numpy", columns=["answer"]).save_to_disk(str(tmp_path / "o"))
     rows, _ = load_dataset(tmp_path / "o")
     assert rows[0]["frame_indices"] == [1, 2], "as Python values, whatever form they were saved with"
-    assert rows[0]["difficulty"] == [{"a": 1}]
+    assert "difficulty" not in rows.column_names, "only columns of the format are read"
 
 
 def test_rows_lost_between_two_batches_are_said(tmp_path, caplog):

@@ -80,7 +80,7 @@ def open_subject(path: str, datasets_root: str | None, max_rows: int | None) -> 
     dataset, config = load_dataset(path)
     questions = read_questions(dataset, max_rows)
     try:
-        root = frames_root(datasets_root, path, config)
+        root = frames_root(datasets_root, path, config, dataset)
     except DataError as error:
         if datasets_root is not None:
             raise
