@@ -8,12 +8,12 @@ that are in memory, 1.1 s from the disk that it was measured on, which needs hal
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.files.documents import read_json_object
 
 BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for files and texts that are damaged."""
@@ -27,8 +27,8 @@ def saved_files(saved: Path) -> list[Path]:
     state = saved / "state.json"
     if state.is_file():
         try:
-            names = [entry["filename"] for entry in json.loads(state.read_bytes())["_data_files"]]
-        except (ValueError, KeyError, TypeError) as error:
+            names = [entry["filename"] for entry in read_json_object(state, way_out=_WAY_OUT)["_data_files"]]
+        except (KeyError, TypeError) as error:
             raise DataError(f"{state} must list the dataset's files under `_data_files`, but does not") from error
         files = [saved / _plain_name(name, state) for name in names]
     else:

@@ -18,6 +18,8 @@ from datasets import Dataset
 from datasets.table import MemoryMappedTable, concat_tables
 
 from rfm.errors import DataError
+from rfm.files.documents import read_json_object
+from rfm.files.regular import MissingFileError
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.catalog import ROOT_VARIABLE
 from rfm.trajectories.store import PROCESSED
@@ -26,6 +28,7 @@ from rfm.vqa.schema import SCHEMA
 logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "generation_config.json"
+_AGAIN = "generate the dataset again"
 _OBJECTS = ("config", "config.data", "counts")
 _UNLOADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
 """What `datasets` raises for files and descriptions that are damaged or do not fit together."""
@@ -59,10 +62,10 @@ def load_dataset(path: str | Path, *, checked: bool = False) -> tuple[Dataset, d
 
 def _described_columns(file: Path) -> set[str]:
     """Return the names of the columns by the dataset's own account."""
-    try:
-        return set(json.loads(file.read_bytes())["features"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} must list the columns under `features`, but does not; generate it again") from error
+    features = read_json_object(file, way_out=_AGAIN).get("features")
+    if not isinstance(features, dict):
+        raise DataError(f"{file} must list the columns under `features`, but does not; {_AGAIN}")
+    return set(features)
 
 
 def _known_columns(file: Path, described: set[str], checked: bool) -> MemoryMappedTable:
@@ -74,7 +77,7 @@ def _known_columns(file: Path, described: set[str], checked: bool) -> MemoryMapp
     if len(table.column_names) != len(described) or set(table.column_names) != described:
         raise DataError(
             f"{file} must have the columns {', '.join(sorted(described))} that dataset_info.json describes, but has "
-            f"{', '.join(table.column_names)}; generate the dataset again"
+            f"{', '.join(table.column_names)}; {_AGAIN}"
         )
     names = [name for name in table.column_names if name in SCHEMA.names]
     if any(name not in names for name in REQUIRED):
@@ -89,7 +92,7 @@ def _known_columns(file: Path, described: set[str], checked: bool) -> MemoryMapp
 
 def _fingerprint(folder: Path) -> str | None:
     """Return the name that the dataset's state gives its contents, None where it gives none."""
-    name = json.loads((folder / "state.json").read_bytes()).get("_fingerprint")
+    name = read_json_object(folder / "state.json", way_out=_AGAIN).get("_fingerprint")
     return name if isinstance(name, str) else None
 
 
@@ -139,18 +142,14 @@ def _lies_in_dataset(root: Path, path: PurePosixPath) -> bool:
 
 def _read_config(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except ValueError as error:
-        raise DataError(f"{file} must be JSON, but is not ({error}); generate the dataset again") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{file} must hold an object, but holds a {type(config).__name__}; generate the dataset again")
+        config = read_json_object(file, way_out=_AGAIN)
+    except MissingFileError:
+        config = {}
     settings = config.get("config")
     parts = {**config, "config.data": settings.get("data") if isinstance(settings, dict) else None}
     for name, kind, text in (*((name, dict, "an object") for name in _OBJECTS), ("datasets_root", str, "a text")):
         if not isinstance(parts.get(name), (kind, type(None))):
-            raise DataError(
-                f"`{name}` of {file} must be {text}, but is {json.dumps(parts[name])}; generate the dataset again"
-            )
+            raise DataError(f"`{name}` of {file} must be {text}, but is {json.dumps(parts[name])}; {_AGAIN}")
     return config
 
 

@@ -30,7 +30,9 @@ def test_rows_and_record_come_together(dataset, tmp_path):
 
 def test_a_record_that_is_no_json(dataset):
     (dataset / "generation_config.json").write_text('{"seed": ')
-    with pytest.raises(DataError, match=r"generation_config.json must be JSON, but is not .*; generate the dataset ag"):
+    with pytest.raises(
+        DataError, match=r"generation_config.json must be JSON, but is not: .*; generate the dataset ag"
+    ):
         load_dataset(dataset)
 
 
@@ -52,7 +54,7 @@ def test_rows_that_are_gone(dataset):
 
 def test_a_state_that_is_no_json(dataset):
     (dataset / "state.json").write_text("{")
-    with pytest.raises(DataError, match=r"vqa_0/state.json must list the dataset's files under `_data_files`"):
+    with pytest.raises(DataError, match=r"vqa_0/state.json must be JSON, but is not: .*; copy the file again"):
         load_dataset(dataset)
 
 
@@ -65,7 +67,7 @@ def test_an_unfinished_dataset_is_no_dataset(dataset):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ([1], "must hold an object, but holds a list"),
+        ([1], "must hold a JSON object, but holds a list; generate the dataset again"),
         ({"config": 5}, "`config` of .* must be an object, but is 5"),
         ({"config": {"data": "x"}}, '`config.data` of .* must be an object, but is "x"'),
         ({"counts": 4}, "`counts` of .* must be an object, but is 4"),
