@@ -31,6 +31,7 @@ from rfm.batch.room import Patches, Room
 from rfm.batch.tokens.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
 from rfm.batch.tokens.sequences import IGNORE_INDEX, packed, padded
 from rfm.errors import DataError
+from rfm.vqa.answers import valid_answer
 from rfm.vqa.schema import CLIP_PREFIXES
 
 BLANK = 128
@@ -98,8 +99,9 @@ class VQACollator:
         """Encode one row, with its patches in `room` as far as there is some."""
         parts, grids, videos = [], [], []
         names = VIDEO_NAMES.get(row.get("sample_type", ""), ())
-        prompt, answer = _text(row, "prompt"), _text(row, "answer") if self.with_answers else None
-        for reference, name in zip(clips_of(row), names, strict=True):
+        clips, prompt = clips_of(row), _text(row, "prompt")
+        answer = str(valid_answer(row["sample_type"], row.get("answer"))) if self.with_answers else None
+        for reference, name in zip(clips, names, strict=True):
             clip = self._changed(row, self.frames.clip(reference))
             patches, cut = self._patches(clip, room)
             parts.append(patches)

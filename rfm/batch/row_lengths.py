@@ -23,6 +23,7 @@ from rfm.batch.clips import clips_of
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import VIDEO_NAMES, ConversationEncoder, Video
 from rfm.errors import DataError
+from rfm.vqa.answers import read_answer
 from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class _Measure:
         ]
         skeleton, visual = np.array(videos, np.int64).reshape(-1, 2)[which.reshape(-1)].T
         prompts = self._texts(table["prompt"], lambda text: len(self.encoder.text_ids(text)))
-        answers = self._texts(table["answer"], lambda text: len(self.encoder.answer_ids(text)))
+        answers = self._texts(table["answer"], lambda answer: len(self.encoder.answer_ids(_written(answer))))
         return RowLengths(skeleton + prompts + answers, visual, answers)
 
     def _texts(self, column: pa.ChunkedArray, measure: Any) -> Int64[np.ndarray, " rows"]:
@@ -144,6 +145,12 @@ def _codes(column: pa.ChunkedArray) -> tuple[list[Any], Int64[np.ndarray, " rows
     """Return the distinct values of a column and each row's place among them."""
     encoded = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _written(answer: Any) -> str:
+    """Return an answer as the collator writes it, or as it stands where the collator will refuse it."""
+    number = read_answer(answer)
+    return str(answer if number is None else number)
 
 
 def _lengths(column: Any) -> Int64[np.ndarray, " rows"]:

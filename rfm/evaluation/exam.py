@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 from jaxtyping import Int64
 
 from rfm.audit.reading.episodes import Episodes, try_load_episodes
+from rfm.errors import DataError
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import normalise_task
-from rfm.vqa.answers import valid_answers
+from rfm.vqa.answers import valid_answer
 from rfm.vqa.dataset import frames_root, load_dataset
 from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 
@@ -110,9 +111,10 @@ def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | Non
     kind, answer = columns["sample_type"][row], columns["answer"][row]
     if kind not in CLIP_PREFIXES:
         return f"`sample_type` must be one of {', '.join(sorted(CLIP_PREFIXES))}, but is {kind!r} (row {row})"
-    valid = valid_answers(kind, discrete=discrete)
-    if not _is_number(answer) or not valid[0] <= float(answer) <= valid[-1]:
-        return f"`answer` must be a number from {valid[0]} to {valid[-1]} for {kind}, but is {answer!r} (row {row})"
+    try:
+        valid_answer(kind, answer, discrete=discrete)
+    except DataError as error:
+        return f"{error} (row {row})"
     if kind != "progress":
         return None
     end = columns["end_progress"][row]
@@ -122,13 +124,6 @@ def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | Non
     if any(isinstance(value, float) and math.isnan(value) for value in targets):
         return f"`target_progress` must hold numbers or nulls, but holds NaN (row {row})"
     return None
-
-
-def _is_number(answer: Any) -> bool:
-    try:
-        return math.isfinite(float(answer))
-    except (TypeError, ValueError):
-        return False
 
 
 def _tasks(episodes: Episodes) -> tuple[dict[str, str], dict[str, frozenset[str]]]:

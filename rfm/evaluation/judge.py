@@ -20,7 +20,7 @@ from rfm.evaluation.metrics.accuracy import (
     preference_metrics,
     progress_metrics,
 )
-from rfm.vqa.answers import parse_answer
+from rfm.vqa.answers import parse_answer, read_answer
 
 METRICS: Mapping[str, Callable[..., Numbers]] = {
     "preference": preference_metrics,
@@ -136,7 +136,7 @@ def _sheet(exam: Exam, kind: str, rows: Int64[np.ndarray, " n"]) -> Sheet:
 
 
 def _truth(exam: Exam, kind: str, rows: np.ndarray, discrete: bool) -> Float64[np.ndarray, " n"]:
-    answers = np.array([float(exam.columns["answer"][row]) for row in rows])
+    answers = np.array([read_answer(exam.columns["answer"][row]) for row in rows], np.float64)
     if kind != "progress":
         return answers
     on_scale = (answers - 1) * 25.0 if discrete else answers

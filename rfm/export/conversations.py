@@ -22,7 +22,7 @@ from typing import Any
 from rfm.batch.clips import Row
 from rfm.batch.tokens.conversation import VIDEO_NAMES
 from rfm.errors import DataError
-from rfm.vqa.answers import write_answer
+from rfm.vqa.answers import valid_answer, write_answer
 
 Record = dict[str, Any]
 Files = Sequence[str]
@@ -34,14 +34,17 @@ _MARKS = re.compile(r"<(image|video|audio)>|<\|[a-z_]+\|>")
 
 
 def check_texts(row: Row) -> None:
-    """Raise `DataError` where a text of the row would be read as a control token; ours never does, theirs do."""
-    for name in ("prompt", "answer"):
-        found = _MARKS.search(row[name] or "")
-        if found:
-            raise DataError(
-                f"`{name}` must not contain {found.group()!r}, which other frameworks read as a control token, "
-                f"but is {row[name]!r}"
-            )
+    """Raise `DataError` where the answer is none, or the prompt would be read as a control token.
+
+    Ours never reads it so, theirs do.
+    """
+    _answer(row)
+    found = _MARKS.search(row["prompt"] or "")
+    if found:
+        raise DataError(
+            f"`prompt` must not contain {found.group()!r}, which other frameworks read as a control token, "
+            f"but is {row['prompt']!r}"
+        )
 
 
 def trl_record(row: Row, clips: Sequence[Files], folder: Path) -> Record:
@@ -51,7 +54,7 @@ def trl_record(row: Row, clips: Sequence[Files], folder: Path) -> Record:
         parts += [{"type": "text", "text": name}] if name else []
         parts += [{"type": "image", "text": None}] * len(files)
     parts.append({"type": "text", "text": row["prompt"]})
-    answer = [{"type": "text", "text": write_answer(row["answer"])}]
+    answer = [{"type": "text", "text": _answer(row)}]
     return {
         "images_file_names": [path for files in clips for path in files],
         "prompt": [{"role": "user", "content": parts}],
@@ -75,8 +78,12 @@ def _messages(row: Row) -> list[dict[str, str]]:
     marks = "".join(f"{name}{MARK}" for name in VIDEO_NAMES[row["sample_type"]])
     return [
         {"role": "user", "content": marks + row["prompt"]},
-        {"role": "assistant", "content": write_answer(row["answer"])},
+        {"role": "assistant", "content": _answer(row)},
     ]
+
+
+def _answer(row: Row) -> str:
+    return write_answer(valid_answer(row["sample_type"], row["answer"]))
 
 
 def _video(files: Files) -> str | list[str]:

@@ -25,7 +25,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.model import tiny
 from rfm.model.load import load_model
-from rfm.vqa.answers import write_answer
+from rfm.vqa.answers import valid_answer, write_answer
 from rfm.vqa.dataset import frames_root, load_dataset
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _check_labels(collator: VQACollator, batch: dict[str, Any], rows: list[Row])
     labels = batch["labels"]
     for number, (row, line) in enumerate(zip(rows, labels, strict=True)):
         learned = collator.encoder.decode(line[line != IGNORE_INDEX].tolist())
-        expected = write_answer(row["answer"]) + "<|im_end|>"
+        expected = write_answer(valid_answer(row["sample_type"], row["answer"])) + "<|im_end|>"
         if learned != expected:
             raise DataError(f"row {number}: loss must be on {expected!r}, but is on {learned!r}")
     carrying, shown = int((labels != IGNORE_INDEX).sum()), int(batch["attention_mask"].sum())

@@ -78,7 +78,9 @@ def test_every_kind_of_fault_stops_with_row_and_file_named(tmp_path):
         made(rows[36:39])
     with pytest.raises(DataError, match=r"^row 40: `frame_indices\[0\]` must be >= 0, but is -1"):
         made(rows[39:42])
-    with pytest.raises(DataError, match=r"^row 43: `answer` must be a text, but is None"):
+    with pytest.raises(
+        DataError, match=r"^row 43: `answer` must be a whole number from 0 to 100 for progress, but is None"
+    ):
         made(rows[42:])
     assert not (tmp_path / "out").exists()
 

@@ -167,7 +167,7 @@ def test_other_faults_of_rows_are_named(model_and_tokenizer, tmp_path, paths):
     made = collator(model_and_tokenizer[1], tmp_path)
     with pytest.raises(DataError, match=r"`sample_type` must be one of .* but is 'quiz'"):
         made([row("quiz", "1", "go")])
-    with pytest.raises(DataError, match="`answer` must be a text, but is None"):
+    with pytest.raises(DataError, match="`answer` must be a whole number from 0 to 100 for progress, but is None"):
         made([row("progress", None, "go", clip=(paths[0], [0]))])
     with pytest.raises(ConfigError, match=r"`data.resized_height` must be a positive multiple of 16"):
         collator(model_and_tokenizer[1], tmp_path, size=40)
@@ -184,3 +184,16 @@ def test_a_share_of_rows_is_shown_without_content(model_and_tokenizer, paths, tm
     stock = collator(model_and_tokenizer[1], tmp_path)
     for one, pixels, hidden in zip(rows, shown, blank, strict=True):
         assert torch.equal(pixels, stock([one])["pixel_values_videos"]) != hidden
+
+
+@pytest.mark.parametrize("answer", ["nan", "0x1e", "3_0", "9" * 5000, "30 ", "101", "٣٠"])
+def test_no_row_is_trained_on_whose_answer_is_none(model_and_tokenizer, tmp_path, paths, answer):
+    made = collator(model_and_tokenizer[1], tmp_path)
+    with pytest.raises(DataError, match="`answer` must be a whole number from 0 to 100 for progress, but is '"):
+        made([row("progress", answer, "go", clip=(paths[0], [0, 1]))])
+
+
+def test_an_answer_in_a_column_of_numbers_is_written_as_the_number(model_and_tokenizer, tmp_path, paths):
+    made = collator(model_and_tokenizer[1], tmp_path)
+    batches = [made([row("progress", answer, "go", clip=(paths[0], [0, 1]))]) for answer in ("30", 30, 30.0)]
+    assert all(torch.equal(batch["input_ids"], batches[0]["input_ids"]) for batch in batches)

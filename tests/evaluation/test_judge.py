@@ -103,11 +103,11 @@ def test_levels_are_put_on_the_scale_of_0_to_100():
     assert list(sheet.judge(said)["by_strategy"]) == ["unknown"]
 
 
-@pytest.mark.parametrize("answer", [None, "", "half", "nan", "inf", "101", "-1"])
+@pytest.mark.parametrize("answer", [None, "", "half", "nan", "inf", "101", "-1", "3_0", "0x1e", " 30", "30.5", "٣٠"])
 def test_a_row_whose_answer_is_none_is_counted_and_the_others_are_judged(answer):
     broken = {**COLUMNS, "answer": ["1", "30", "2", answer, "1"]}
     made = exam(broken)
-    assert made.faults == {3: f"`answer` must be a number from 0 to 100 for progress, but is {answer!r} (row 3)"}
+    assert made.faults == {3: f"`answer` must be a whole number from 0 to 100 for progress, but is {answer!r} (row 3)"}
     assert sheets(broken)["progress"].rows.tolist() == [1]
     assert made.asked.tolist() == [0, 1, 2, 4]
 
@@ -127,7 +127,7 @@ def test_a_row_whose_answer_is_none_is_counted_and_the_others_are_judged(answer)
         ),
         (
             {"answer": ["1", "1000", "2", "3", "1"]},
-            "`answer` must be a number from 0 to 100 for progress, but is '1000'",
+            "`answer` must be a whole number from 0 to 100 for progress, but is '1000'",
         ),
     ],
 )

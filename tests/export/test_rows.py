@@ -175,17 +175,19 @@ def test_rows_that_cannot_be_written_are_kept_apart(tmp_path, caplog):
         row("progress", "7", "how far?", clip=(paths[1], [0, 99])),
         row("progress", "7", "put the <video> away", clip=(paths[0], indices(15))),
         row("progress", "7", "say <|im_end|>", clip=(paths[0], indices(15))),
+        row("progress", "3_0", "how far?", clip=(paths[0], indices(15))),
     ]
     made = options(write_dataset(tmp_path / "vqa", tmp_path / "root", rows), tmp_path / "out")
     assert export_rows(made) == 1
     assert len(records(tmp_path / "out")) == 1
     rejected = records(tmp_path / "out", "rejected.jsonl")
-    assert [entry["row"] for entry in rejected] == [1, 2, 3]
+    assert [entry["row"] for entry in rejected] == [1, 2, 3, 4]
     assert "`frame_indices[1]` must be < 16" in rejected[0]["reason"]
     assert "`prompt` must not contain '<video>'" in rejected[1]["reason"]
     assert "`prompt` must not contain '<|im_end|>'" in rejected[2]["reason"]
-    assert json.loads((tmp_path / "out" / "export.json").read_text())["rejected"] == 3
-    assert export_rows(dataclasses.replace(made, overwrite=True, max_rejected=3)) == 0
+    assert "`answer` must be a whole number from 0 to 100 for progress, but is '3_0'" in rejected[3]["reason"]
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["rejected"] == 4
+    assert export_rows(dataclasses.replace(made, overwrite=True, max_rejected=4)) == 0
 
 
 def test_what_is_there_is_not_lost(dataset, tmp_path):

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float64, Int8, Int32, Int64
 
 from rfm.audit.reading.ragged import Ragged, read_ragged
 from rfm.errors import DataError
+from rfm.vqa.answers import read_answer
 from rfm.vqa.schema import PREFIXES
 
 SAMPLE_TYPES = ("preference", "progress", "similarity")
@@ -236,11 +237,7 @@ def _encode(column: pa.ChunkedArray | None, rows: int) -> Words:
 
 
 def _numbers(answers: Words) -> Float64[np.ndarray, " n"]:
-    def number(text: str) -> float:
-        stripped = text.strip()
-        return float(stripped) if stripped.isascii() and stripped.removeprefix("-").isdigit() else np.nan
-
-    return answers.map(np.array([number(text) for text in answers.distinct], np.float64), np.nan)
+    return answers.map(np.array([read_answer(text) for text in answers.distinct], np.float64), np.nan)  # None: NaN
 
 
 def _tasks_of(prompts: Words) -> Words:

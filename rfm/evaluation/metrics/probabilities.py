@@ -19,7 +19,7 @@ from rfm.evaluation.metrics.accuracy import Numbers, progress_metrics
 from rfm.evaluation.metrics.calibration import at_temperature, calibration_metrics, fit_temperature
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.prediction import Prediction
-from rfm.vqa.answers import valid_answers
+from rfm.vqa.answers import read_answer, valid_answers
 
 LACKING = "needs probabilities, which the model gave to none or not all of the rows: ask with --decoding scored"
 _THRESHOLDS = np.arange(10.0, 101.0, 10.0)
@@ -87,4 +87,4 @@ def _calibration(
 def _right(exam: Exam, sheet: Sheet) -> Int64[np.ndarray, " n"]:
     """Return the index of each row's right answer among the valid ones."""
     first = valid_answers(sheet.kind, discrete=sheet.discrete)[0]
-    return np.array([round(float(exam.columns["answer"][row])) - first for row in sheet.rows], np.int64)
+    return np.array([read_answer(exam.columns["answer"][row]) for row in sheet.rows], np.int64) - first

@@ -28,6 +28,7 @@ from rfm.batch.clips import Row
 from rfm.errors import DataError
 from rfm.evaluation.exam import Exam
 from rfm.inference.rows import row_digest
+from rfm.vqa.answers import valid_answer
 from rfm.vqa.schema import CLIP_PREFIXES
 
 SEED = 0
@@ -74,7 +75,7 @@ def _swapped(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
         if name.startswith("first_"):
             other = "second_" + name.removeprefix("first_")
             out[name], out[other] = row.get(other), row[name]
-    out["answer"] = str(3 - int(float(row["answer"])))
+    out["answer"] = str(3 - valid_answer(row["sample_type"], row["answer"]))
     if row.get("chosen_is_first") is not None:
         out["chosen_is_first"] = not row["chosen_is_first"]
     return out

@@ -20,12 +20,13 @@ from jaxtyping import Float, Float64, Int64
 
 from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.batch.tokens.sequences import IGNORE_INDEX
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.inference.answering.answer_tree import AnswerTree, answer_tree
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.answering.scored import branch_log_probabilities
 from rfm.training.dataset import TrainingSet
 from rfm.training.monitoring.batch_facts import BatchFacts, with_row_numbers
+from rfm.vqa.answers import valid_answer
 from rfm.vqa.schema import CLIP_PREFIXES
 
 KINDS = tuple(CLIP_PREFIXES)
@@ -48,7 +49,7 @@ class HeldOut:
         self.rows = with_row_numbers(data.rows.select(order))
         self.kinds: Int64[np.ndarray, " n"] = kinds[order]
         self.discrete = data.discrete
-        self.truth = _truth(self.rows, self.kinds, data.discrete)
+        self.truth = _truth(data.rows, kinds, data.discrete)[order]
         self.trees = {KINDS[kind]: answer_tree(encoder, KINDS[kind], discrete=data.discrete) for kind in set(kinds)}
 
     @property
@@ -128,9 +129,17 @@ def _rows(scores: Distribution, own: np.ndarray) -> Distribution:
     return Distribution(scores.answers, scores.probabilities[own], scores.leftover[own])
 
 
+def _answer(kind: int, answer: Any, row: int, discrete: bool) -> int:
+    try:
+        return valid_answer(KINDS[kind], answer, discrete=discrete)
+    except DataError as error:
+        raise DataError(f"{error} (row {row} of `eval_dataset_path`); `rfm audit` finds all such rows") from error
+
+
 def _truth(rows: Any, kinds: Int64[np.ndarray, " n"], discrete: bool) -> Float64[np.ndarray, " n"]:
     """Return 1 or 2, or for progress 100 p: as recorded, else as the answer says."""
-    truth = np.array([float(answer) for answer in rows["answer"]])
+    answers = zip(kinds.tolist(), rows["answer"], strict=True)
+    truth = np.array([_answer(*asked, row, discrete) for row, asked in enumerate(answers)], np.float64)
     progress = kinds == PROGRESS
     if discrete:
         truth[progress] = (truth[progress] - 1) * 25.0

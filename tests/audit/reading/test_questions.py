@@ -9,7 +9,7 @@ from rfm.errors import DataError
 ROWS = {
     "sample_type": ["preference", "progress", "progress"],
     "prompt": ["Which? Task: push", "How far?\n\nTask: open it", "How far?"],
-    "answer": ["2", " 40", "forty"],
+    "answer": ["2", "40", "forty"],
 }
 
 

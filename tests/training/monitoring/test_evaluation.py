@@ -13,7 +13,7 @@ from vqa_fakes import FEATURES, fake_dataset, preference_row, progress_row, simi
 
 from rfm.batch.collator import VQACollator
 from rfm.batch.tokens.conversation import ConversationEncoder
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.inference.answering.answer_tree import answer_tree
 from rfm.inference.answering.scored import answer_distribution
 from rfm.inference.predictor import Predictor
@@ -58,6 +58,20 @@ def scored_by_hand(final, dataset):
         "progress_mae": np.abs(error).mean(),
         "progress_rmse": np.sqrt(np.square(error).mean()),
     }
+
+
+@pytest.mark.parametrize("answer", ["nan", "3_0", "٣٠", "0x1e"])
+def test_a_held_out_answer_that_is_none_stops_the_run_before_its_first_step(dataset, tmp_path, answer):
+    rng, paths = np.random.default_rng(0), write_frames(tmp_path / "root", 2)
+    rows = [progress_row(paths, rng), preference_row(paths, rng), {**progress_row(paths, rng), "answer": answer}]
+    held_out = write_dataset(tmp_path / "held_out", tmp_path / "root", rows)
+    options = tiny_run(held_out, tmp_path / "run", eval_dataset_path=str(held_out))
+    with pytest.raises(DataError) as caught:
+        train(options)
+    assert str(caught.value) == (
+        f"`answer` must be a whole number from 0 to 100 for progress, but is {answer!r} (row 2 of "
+        "`eval_dataset_path`); `rfm audit` finds all such rows"
+    )
 
 
 @pytest.mark.parametrize("changes", [{}, {"lora_rank": 4}, {"gradient_checkpointing": True}], ids=str)
