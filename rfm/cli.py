@@ -44,8 +44,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "TFRecord shards of RLDS datasets (Open X-Embodiment)",
     ),
     ("ingest", "hdf5"): Command(
-        "rfm.ingest.sources.hdf5:IngestHdf5Options",
-        "rfm.ingest.sources.hdf5:ingest_hdf5_command",
+        "rfm.ingest.hdf5.episodes:IngestHdf5Options",
+        "rfm.ingest.hdf5.episodes:ingest_hdf5_command",
         "HDF5 demonstrations (robomimic, LIBERO)",
     ),
     ("ingest", "rbm"): Command(

@@ -225,6 +225,7 @@ def write_demos(
         if layout == "libero":
             data.attrs["problem_info"] = json.dumps({"problem_name": "x", "language_instruction": text})
             data.attrs["bddl_file_name"] = "x.bddl"
+            data.attrs["macros_image_convention"] = "opengl"
         for index, frames in enumerate(episodes):
             demo = data.create_group(f"demo_{index}")
             demo.attrs["num_samples"] = len(frames)

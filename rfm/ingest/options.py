@@ -13,6 +13,7 @@ from rfm.errors import DataError
 from rfm.files.ownership import exclusive
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.executors import EXECUTORS
+from rfm.ingest.orientation import ORIENTATIONS, put_right
 from rfm.ingest.pipeline import IngestSummary, ingest
 from rfm.ingest.remote.fetch import is_remote, localised
 from rfm.ingest.remote.upload import RemoteOutput
@@ -40,6 +41,13 @@ class PipelineOptions:
     executor: str = field(
         default="local",
         metadata={"help": "Processes of this machine, or a Ray cluster (extra `ray`)", "choices": tuple(EXECUTORS)},
+    )
+    orientation: str | None = field(
+        default=None,
+        metadata={
+            "help": "How the pictures are stored, to be put right; default: as the source says",
+            "choices": ORIENTATIONS,
+        },
     )
     overwrite: bool = field(default=False, metadata={"help": "Replace datasets that exist"})
 
@@ -82,7 +90,7 @@ def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) 
     Remote paths among the options are copied here first; a remote output is made here and uploaded.
     """
     chosen = options.pipeline()
-    episodes = list(adapter(localised(options)))
+    episodes = [_put_right(episode, options.orientation) for episode in adapter(localised(options))]
     if not episodes:
         raise DataError(f"{getattr(options, 'path', options.output)} must hold episodes, but holds none")
     if is_remote(options.output) and not options.output.startswith("file://"):
@@ -91,6 +99,11 @@ def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) 
         summary = ingest(episodes, Path(options.output.removeprefix("file://")), chosen)
     logger.info("%s", summary)
     return 1 if summary.rejected else 0
+
+
+def _put_right(episode: Episode, orientation: str | None) -> Episode:
+    """The user's word on how pictures are stored, for all sources alike."""
+    return replace(episode, source=put_right(episode.source, orientation))
 
 
 def _ingest_to(output: RemoteOutput, episodes: Sequence[Episode], options: IngestOptions) -> IngestSummary:

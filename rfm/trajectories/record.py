@@ -65,9 +65,9 @@ class Trajectory:
         object.__setattr__(self, "quality_label", canonical_quality(self.quality_label, f"trajectory `{self.id}`"))
 
 
-def canonical_quality(value: str | None, place: str) -> str | None:
+def canonical_quality(value: object, place: str) -> str | None:
     """The label that `value` means, None where it is empty; `place` names the row in the error."""
-    text = (value or "").strip().lower()
+    text = "" if value is None else str(value).strip().lower()
     if not text:
         return None
     label = _SYNONYMS.get(text, text)

@@ -7,7 +7,7 @@ file at a time; pictures are read when an episode's turn comes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
 
-from rfm.errors import ConfigError, DataError
+from rfm.errors import DataError
 from rfm.ingest.episode import Episode, FrameSource
-from rfm.ingest.labels import LabelOptions, LabelRule
+from rfm.ingest.labels import LabelOptions
 from rfm.ingest.lerobot.dataset import Camera, Entry, LeRobotDataset, read_dataset, read_table
 from rfm.ingest.lerobot.frames import ParquetPictures, VideoStretch
 from rfm.ingest.options import run_ingest
 from rfm.ingest.reading import confined, opened_parquet, rejected
+from rfm.ingest.rules import Rules
 
 SUCCESS = "next.success"
 """The one column that means success wherever it is recorded."""
@@ -62,7 +63,7 @@ def lerobot_episodes(options: IngestLeRobotOptions) -> Iterator[Episode]:
             yield rejected(reader.name(entry), options.source_name, error)
     if dataset.total_episodes > len(listed):
         yield rejected(f"{options.source_name}_missing", options.source_name, _missing(dataset, listed))
-    reader.rule.finish()
+    reader.rules.finish()
 
 
 class _Rows(NamedTuple):
@@ -73,23 +74,40 @@ class _Rows(NamedTuple):
     length: dict[int, int]
     timestamps: Float64[np.ndarray, "n"]
     tasks: Sequence[int | None]
-    labels: Sequence[Any] | None
+    named: dict[str, Sequence[Any]]
+    """The columns that the user named."""
+
+
+class _Columns:
+    """What an episode records, a row a frame or in its entry."""
+
+    def __init__(self, dataset: LeRobotDataset, entry: Entry, named: Mapping[str, Sequence[Any]]):
+        self._dataset, self._entry, self._named = dataset, entry, named
+
+    def columns(self) -> Collection[str]:
+        return [*self._dataset.features, *self._entry.columns]
+
+    def values(self, column: str) -> Sequence[Any] | None:
+        if column in self._named:
+            return self._named[column]
+        return _flat([self._entry.columns[column]]) if column in self._entry.columns else None
 
 
 class _Reader:
     """Makes episodes of entries; keeps the small columns of the file read last, which the next one likely shares."""
 
     def __init__(self, dataset: LeRobotDataset, camera: Camera, options: IngestLeRobotOptions):
-        self.rule = LabelRule(options)
+        self.rules = Rules(options, SUCCESS if SUCCESS in dataset.features else None)
         self._dataset, self._camera, self._options = dataset, camera, options
-        default = SUCCESS if SUCCESS in dataset.features else None
-        self._column = options.label_column or (default if self.rule.needs_column() else None)
         self._last: tuple[str, _Rows | DataError] | None = None
 
     def name(self, entry: Entry) -> str:
         return f"{self._options.source_name}_{entry.index:06d}"
 
     def episode(self, entry: Entry) -> Episode:
+        names = (self.name(entry), str(entry.index))
+        for name in names:
+            self.rules.meet(name)
         if entry.length < 1:
             raise DataError(f"`length` of episode {entry.index} must be at least 1, but is {entry.length}")
         rows = self._rows(entry)
@@ -101,12 +119,11 @@ class _Reader:
                 f"`length` of episode {entry.index} must be the number of its frames ({count}), but is {entry.length}"
             )
         stretch = slice(first, first + count)
-        label = self.rule.label(
-            (self.name(entry), str(entry.index)), self._values(entry, rows, stretch), self._column or ""
-        )
+        columns = _Columns(self._dataset, entry, {name: values[stretch] for name, values in rows.named.items()})
+        task, label = self.rules.apply(names, f"episode {entry.index}", columns)
         return Episode(
-            id=self.name(entry),
-            task=self._options.task or self._task(entry, rows.tasks[stretch]),
+            id=names[0],
+            task=task or self._task(entry, rows.tasks[stretch]),
             data_source=self._options.source_name,
             source=self._source(entry, first, rows.timestamps[stretch]),
             quality_label=label.quality,
@@ -127,8 +144,9 @@ class _Reader:
     def _read_rows(self, data_path: str) -> _Rows:
         path = confined(self._dataset.root, data_path, "`data_path`")
         names = ["episode_index", "timestamp", "task_index"]
-        labelled = self._column in self._dataset.features
-        table = _small_columns(path, [*names, self._column] if labelled and self._column else names)
+        features = self._dataset.features
+        own = [name for name in self.rules.named if name in features]
+        table = _small_columns(path, list(dict.fromkeys([*names, *own])))
         episodes = table["episode_index"].to_numpy()
         starts = np.flatnonzero(np.diff(episodes, prepend=episodes[0] - 1)) if len(episodes) else np.empty(0, int)
         if len(np.unique(episodes[starts])) != len(starts):
@@ -140,18 +158,8 @@ class _Reader:
             length=dict(zip(names_of_runs, counts.tolist(), strict=True)),
             timestamps=table["timestamp"].to_numpy().astype(np.float64),
             tasks=table["task_index"].to_pylist(),
-            labels=_flat(table[self._column].to_pylist()) if labelled and self._column else None,
+            named={name: _flat(table[name].to_pylist()) for name in own},
         )
-
-    def _values(self, entry: Entry, rows: _Rows, stretch: slice) -> Sequence[Any] | None:
-        if self._column is None or not self.rule.needs_column():
-            return None
-        if rows.labels is not None:
-            return rows.labels[stretch]
-        if self._column not in entry.columns:
-            columns = ", ".join([*self._dataset.features, *entry.columns])
-            raise ConfigError(f"--label_column must name one of {columns}, but is `{self._column}`")
-        return _flat([entry.columns[self._column]])
 
     def _task(self, entry: Entry, indices: Sequence[int | None]) -> str:
         tasks = self._dataset.tasks

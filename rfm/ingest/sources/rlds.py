@@ -11,7 +11,7 @@ Shards are mapped into memory; listing episodes reads their texts alone. Data ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,15 @@ from typing import Any
 from rfm.errors import ConfigError, DataError
 from rfm.frames.pictures import SIGNATURES, decode_picture
 from rfm.frames.video import Video, evenly_spaced
+from rfm.ingest.cameras import CameraChoice, is_colour_name
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.ingest.labels import LabelOptions, LabelRule
+from rfm.ingest.finding import Found, find_files
+from rfm.ingest.labels import LabelOptions
 from rfm.ingest.options import run_ingest
-from rfm.ingest.reading import confined, file_identity, rejected, video_of
+from rfm.ingest.reading import file_identity, rejected, video_of
+from rfm.ingest.rules import Rules, Told
 from rfm.ingest.sources.tfrecord import Feature, Record, check_data, features, opened, records
+from rfm.ingest.texts import as_text, recorded_text
 
 LANGUAGE = (
     "steps/language_instruction",
@@ -43,6 +47,7 @@ LANGUAGE = (
 """Where instructions are found, in this order; the first that is not empty."""
 
 _CAMERAS = "steps/observation/"
+_METADATA = "episode_metadata/"
 _SHARD = re.compile(r"(?P<base>.+\.tfrecord)-(?P<number>\d{5,})-of-(?P<count>\d{5,})$")
 _SPLIT = re.compile(r"-(?P<split>[A-Za-z]+)\.tfrecord")
 _MOST_LISTED = 10
@@ -54,9 +59,6 @@ class IngestRldsOptions(LabelOptions):
 
     camera: str | None = field(
         default=None, metadata={"help": "Observation with pictures; needed where there are several"}
-    )
-    language_key: str | None = field(
-        default=None, metadata={"help": "Feature with the instruction; default: the first known one that is not empty"}
     )
 
 
@@ -87,6 +89,18 @@ class RecordPictures:
             )
             return video_of(frames, indices, len(pictures), 0.0, self.place)
 
+    def check_steps(self) -> None:
+        """DataError where a step has no picture: frames are as many as steps."""
+        with opened(self.path) as data:
+            content = data[self.record.offset : self.record.offset + self.record.length]
+            pictures = _pictures(features(content, self.place), self.camera, self.place)
+            empty = [at for at, picture in enumerate(pictures) if not len(picture)]
+            if empty:
+                raise DataError(
+                    f"`{self.camera}` of {self.place} must have a picture at each of {len(pictures)} steps, but lacks "
+                    f"{len(empty)}, first at step {empty[0]}"
+                )
+
     def identity(self) -> str:
         """The file, and the record and camera in it."""
         return f"{file_identity(self.path)} {self.record} {self.camera}"
@@ -96,74 +110,108 @@ def rlds_episodes(options: IngestRldsOptions) -> Iterator[Episode]:
     """The episodes of all shards, in the order of their names; faulty ones with their reason."""
     shards = find_shards(Path(options.path))
     lister = _Lister(options)
-    for path in shards:
-        yield from lister.shard(path)
-    missing = missing_shards(shards)
+    listed = [entry for shard in shards for entry in lister.shard(shard)]
+    wanted = None if options.camera is None else options.camera.removeprefix(_CAMERAS)
+    choice = CameraChoice(wanted, [entry.cameras for entry in listed if entry.cameras])
+    lister.rules.finish()
+    for entry in listed:
+        yield lister.episode(entry, choice)
+    missing = missing_shards([shard.path for shard in shards])
     if missing:
         more = ", …" if len(missing) > _MOST_LISTED else ""
         reason = f"all shards must be there, but {len(missing)} are not: {', '.join(missing[:_MOST_LISTED])}{more}"
         yield rejected(f"{options.source_name}_missing", options.source_name, reason)
-    lister.rule.finish()
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A record as listed, before its camera is known; what was found wrong with it is its `fault`."""
+
+    id: str
+    path: Path
+    place: str
+    record: Record | None = None
+    cameras: Sequence[str] = ()
+    told: Told | None = None
+    task: str = ""
+    fault: str = ""
+
+
+class _Recorded:
+    """What an episode records beside its pictures."""
+
+    def __init__(self, lists: Mapping[str, Feature]):
+        self._lists = lists
+
+    def columns(self) -> Collection[str]:
+        return sorted(self._lists)
+
+    def values(self, column: str) -> Sequence[Any] | None:
+        return self._lists[column].values() if column in self._lists else None
 
 
 class _Lister:
-    """Makes episodes of records; the first readable one decides which camera it is."""
-
     def __init__(self, options: IngestRldsOptions):
-        self.rule = LabelRule(options)
+        self.rules = Rules(options)
         self._options = options
-        self._camera: str | None = None
 
-    def shard(self, path: Path) -> Iterator[Episode]:
-        stem = f"{self._options.source_name}_{_stem(path)}"
-        root = Path(self._options.path)
+    def shard(self, shard: Found) -> Iterator[_Entry]:
+        stem = f"{self._options.source_name}_{shard.name}"
         try:
-            if root.is_dir():
-                confined(root, str(path.relative_to(root)), "a shard")
-            with opened(path) as data:
-                for number, record in enumerate(records(data, path)):
+            if shard.fault:
+                raise DataError(shard.fault)
+            with opened(shard.path) as data:
+                for number, record in enumerate(records(data, shard.path)):
                     content = data[record.offset : record.offset + record.length]
-                    name, place = f"{stem}_{number:06d}", f"record {number} of {path}"
-                    try:
-                        yield self._episode(name, content, record, path, place)
-                    except DataError as error:
-                        yield rejected(name, self._options.source_name, error)
+                    yield self._entry(f"{stem}_{number:06d}", content, record, shard, number)
         except DataError as error:
-            yield rejected(f"{stem}_rest", self._options.source_name, f"{error}; what follows is lost")
+            self.rules.meet(shard.name, below=True)
+            yield _Entry(f"{stem}_rest", shard.path, "", fault=f"{error}; what follows is lost")
 
-    def _episode(self, name: str, content: memoryview, record: Record, path: Path, place: str) -> Episode:
-        lists = features(content, place)
-        self._camera = self._camera or choose_camera(lists, self._options.camera)
-        if not _pictures(lists, self._camera, place):
-            raise DataError(f"{place} must have at least one step, but has none")
-        label = self.rule.label((name,), self._values(lists), self._options.label_column or "")
-        split = _SPLIT.search(path.name)
-        return Episode(
-            id=name,
-            task=self._options.task or instruction(lists, self._options.language_key, place),
-            data_source=self._options.source_name,
-            source=RecordPictures(path, record, self._camera, place),
-            quality_label=label.quality,
-            partial_success=label.partial_success,
-            split=None if split is None else split["split"],
-        )
+    def episode(self, entry: _Entry, choice: CameraChoice) -> Episode:
+        """The episode, if each of its steps has a picture of the camera; or its rejection."""
+        try:
+            if entry.record is None or entry.told is None:
+                raise DataError(entry.fault)
+            camera = _CAMERAS + choice.of(entry.cameras, entry.place)
+            source = RecordPictures(entry.path, entry.record, camera, entry.place)
+            source.check_steps()
+            split = _SPLIT.search(entry.path.name)
+            return Episode(
+                id=entry.id,
+                task=recorded_text([entry.task], entry.place),
+                data_source=self._options.source_name,
+                source=source,
+                quality_label=entry.told.label.quality,
+                partial_success=entry.told.label.partial_success,
+                split=None if split is None else split["split"],
+            )
+        except DataError as error:
+            return rejected(entry.id, self._options.source_name, error)
 
-    def _values(self, lists: Mapping[str, Feature]) -> Sequence[Any] | None:
-        column = self._options.label_column
-        if column is None:
-            return None
-        if column not in lists:
-            raise ConfigError(f"--label_column must name one of {', '.join(sorted(lists))}, but is `{column}`")
-        return lists[column].values()
+    def _entry(self, name: str, content: memoryview, record: Record, shard: Found, number: int) -> _Entry:
+        place = f"record {number} of {shard.path}"
+        names = [f"{shard.name}/{number:06d}", name]
+        for one in names:
+            self.rules.meet(one)
+        try:
+            lists = features(content, place)
+            if not any(feature.data for key, feature in lists.items() if key.startswith(_CAMERAS)):
+                raise DataError(f"{place} must have at least one step with pictures under {_CAMERAS}, but has none")
+            told = self.rules.apply([*names, *_metadata(lists)], place, _Recorded(lists))
+            task = told.task or next((text for text in _texts(lists, place) if text), "")
+            return _Entry(name, shard.path, place, record, cameras(lists), told, task)
+        except DataError as error:
+            return _Entry(name, shard.path, place, fault=str(error))
 
 
-def find_shards(path: Path) -> list[Path]:
+def find_shards(path: Path) -> list[Found]:
     """The file, or all TFRecord files below the folder."""
     if path.is_file():
-        return [path]
+        return [Found(path, _stem(path.name))]
     if not path.is_dir():
         raise ConfigError(f"PATH must be a TFRecord file or a folder of them, but {path} is not there")
-    found = sorted(file for file in path.rglob("*") if ".tfrecord" in file.name and file.is_file())
+    found = find_files(path, lambda name: ".tfrecord" in name.lower(), _stem)
     if not found:
         raise ConfigError(f"{path} must hold TFRecord files (*.tfrecord*), but has none")
     return found
@@ -183,47 +231,40 @@ def missing_shards(shards: Sequence[Path]) -> list[str]:
     ]
 
 
-def choose_camera(lists: Mapping[str, Feature], name: str | None) -> str:
-    """The feature with the pictures of camera `name`, or of the only one; ConfigError lists them all."""
-    cameras = [key for key, feature in lists.items() if key.startswith(_CAMERAS) and _holds_pictures(feature)]
-    shown = ", ".join(sorted(key.removeprefix(_CAMERAS) for key in cameras))
-    if not cameras:
-        raise DataError(f"an episode must have encoded pictures under {_CAMERAS}, but has {', '.join(sorted(lists))}")
-    if name is None and len(cameras) == 1:
-        return cameras[0]
-    if name is None:
-        raise ConfigError(f"--camera must name one of {shown}, but is not given")
-    key = name if name in cameras else f"{_CAMERAS}{name}"
-    if key not in cameras:
-        raise ConfigError(f"--camera must name one of {shown}, but is `{name}`")
-    return key
+def cameras(lists: Mapping[str, Feature]) -> list[str]:
+    """The observations that hold pictures in colour, without the beginning that all have in common."""
+    names = [name for name in lists if name.startswith(_CAMERAS) and is_colour_name(name)]
+    return sorted(name.removeprefix(_CAMERAS) for name in names if _holds_pictures(lists[name]))
 
 
-def instruction(lists: Mapping[str, Feature], key: str | None, place: str) -> str:
-    """The first instruction that is not empty; DataError where there is none."""
-    if key is not None and key not in lists:
-        raise ConfigError(f"--language_key must name one of {', '.join(sorted(lists))}, but is `{key}`")
-    for name in LANGUAGE if key is None else (key,):
+def _texts(lists: Mapping[str, Feature], place: str) -> Iterator[str]:
+    """The instruction under each of the known names, as the first step has it."""
+    for name in LANGUAGE:
         if name in lists:
-            text = _text(lists[name]).strip()
-            if text:
-                return text
-    raise DataError(f"{place} must have an instruction, but has none: give --language_key or --task")
+            yield _text(lists[name], f"`{name}` of {place}")
 
 
-def _text(feature: Feature) -> str:
-    """Text of the first step; Language-Table records it as the numbers of its characters."""
+def _text(feature: Feature, name: str) -> str:
+    """Language-Table records texts as the numbers of their characters."""
     if feature.kind == "bytes":
         strings = feature.strings()
-        return bytes(strings[0]).decode("utf-8", "replace") if strings else ""
-    codes = [int(value) for value in feature.numbers()]
+        return as_text(bytes(strings[0]), name) if strings else ""
+    if feature.kind != "integers":
+        return ""
+    codes = [int(code) for code in feature.numbers()]
     codes = codes[: codes.index(0)] if 0 in codes else codes
-    return bytes(code for code in codes if 0 < code < 256).decode("utf-8", "replace")
+    return as_text(bytes(code for code in codes if 0 < code < 256), name)
+
+
+def _metadata(lists: Mapping[str, Feature]) -> list[str]:
+    """The texts of `episode_metadata`, by which the user's lists may call an episode: paths of recordings."""
+    found = [feature.strings() for name, feature in lists.items() if name.startswith(_METADATA)]
+    return [bytes(texts[0]).decode("utf-8", "replace") for texts in found if len(texts) == 1]
 
 
 def _holds_pictures(feature: Feature) -> bool:
     strings = feature.strings() if feature.kind == "bytes" else []
-    return bool(strings) and any(bytes(strings[0][:8]).startswith(signature) for signature in SIGNATURES)
+    return any(bytes(text[:8]).startswith(SIGNATURES) for text in strings)
 
 
 def _pictures(lists: Mapping[str, Feature], camera: str, place: str) -> list[memoryview]:
@@ -232,10 +273,10 @@ def _pictures(lists: Mapping[str, Feature], camera: str, place: str) -> list[mem
     return lists[camera].strings()
 
 
-def _stem(path: Path) -> str:
+def _stem(name: str) -> str:
     """The name of a shard without what all have in common: `train_00003` of `bridge-train.tfrecord-00003-of-01024`."""
-    match = _SHARD.match(path.name)
+    match = _SHARD.match(name)
     if match is None:
-        return path.name.partition(".tfrecord")[0]
-    split = _SPLIT.search(path.name)
+        return name.partition(".tfrecord")[0]
+    split = _SPLIT.search(name)
     return f"{'' if split is None else split['split'] + '_'}{match['number']}"

@@ -23,6 +23,8 @@ _LENGTH, _CHECKSUM = 8, 4
 _MASK = 0xA282EAD8
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
+_COMPRESSED = (b"\x1f\x8b\x08", b"\x78\x01", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd")
+"""How files of gzip, zlib and zstd begin."""
 _KINDS = {_BYTES_LIST: "bytes", _FLOAT_LIST: "floats", _INT64_LIST: "integers"}
 
 
@@ -84,6 +86,11 @@ def records(data: memoryview, path: Path) -> Iterator[Record]:
             raise DataError(f"record {number} of {path} must have a length, but the file ends at byte {len(data)}")
         length, checksum = struct.unpack("<QI", header)
         if checksum != masked_checksum(header[:_LENGTH]):
+            if number == 0 and header.startswith(_COMPRESSED):
+                raise DataError(
+                    f"{path} must hold records as they are, but is compressed: unpack it into another folder, one of "
+                    f"gzip by `gzip -dc {path.name} > FOLDER/{path.name}`, and name that"
+                )
             raise DataError(f"the length of record {number} of {path} (byte {at}) must fit its checksum, but does not")
         start = at + _LENGTH + _CHECKSUM
         if start + length + _CHECKSUM > len(data):

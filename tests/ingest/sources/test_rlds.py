@@ -43,7 +43,9 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         write_tfrecord(tmp_path / "set" / "1.0.0" / name, [rlds_episode(frames, f"do {at}"), rlds_episode(frames[:2])])
     assert ingest(tmp_path / "set", tmp_path / "out", max_frames=64) == 0
     found = rows(tmp_path / "out", "set")
-    assert [row["id"] for row in found] == [f"set_train_{at:05d}_{one:06d}" for at in range(3) for one in range(2)]
+    assert [row["id"] for row in found] == [
+        f"set_1.0.0/train_{at:05d}_{one:06d}" for at in range(3) for one in range(2)
+    ]
     assert [row["task"] for row in found[::2]] == ["do 0", "do 1", "do 2"]
     assert {row["quality_label"] for row in found} == {None}
     assert {row["split"] for row in found} == {"train"}
@@ -92,12 +94,17 @@ def test_instructions_are_found_under_several_names(tmp_path: Path) -> None:
     ingest(path, tmp_path / "out")
     assert [row["task"] for row in rows(tmp_path / "out", "a")] == ["second wording", "natural", "push", "usual"]
     assert (
-        "must have an instruction, but has none: give --language_key or --task"
+        "must have an instruction, but has none: give --task, --tasks, --task_column or --task_pattern"
         in reasons(tmp_path / "out", "a")["a_a_000000"]
     )
     assert ingest(path, tmp_path / "out", task="tidy up", overwrite=True) == 0
-    with pytest.raises(ConfigError, match=r"--language_key must name one of .*steps/reward, but is `goal`"):
-        ingest(path, tmp_path / "out2", language_key="goal")
+    assert ingest(path, tmp_path / "own", task_column="episode_metadata/goal") == 1
+    assert [row["task"] for row in rows(tmp_path / "own", "a")] == ["own key"]
+    assert (
+        "must have `episode_metadata/goal`, which --task_column names" in reasons(tmp_path / "own", "a")["a_a_000000"]
+    )
+    with pytest.raises(ConfigError, match=r"--task_column must name one of .*steps/reward.*, but is `goal`"):
+        ingest(path, tmp_path / "out2", task_column="goal")
 
 
 def test_success_only_by_a_rule(tmp_path: Path) -> None:
@@ -137,7 +144,7 @@ def test_faulty_records_leave_the_others_alone(tmp_path: Path) -> None:
         tmp_path / "a.tfrecord",
         [
             rlds_episode(frames),
-            rlds_episode(frames[:0]),
+            rlds_episode(frames[:0], steps__observation__state=[]),
             tf_example(huge),
             b"\x0a\xff\xff\xff\xff\x0f",
             rlds_episode(frames, cameras=("other",)),
@@ -148,10 +155,10 @@ def test_faulty_records_leave_the_others_alone(tmp_path: Path) -> None:
     assert [row["task"] for row in rows(tmp_path / "out", "a")] == ["do it", "last"]
     found = list(reasons(tmp_path / "out", "a").values())
     assert "record 1 of" in found[0]
-    assert "must have at least one step, but has none" in found[0]
+    assert "must have at least one step with pictures under steps/observation/, but has none" in found[0]
     assert "exceeds limit" in found[1]
     assert "must be a tf.Example, but reading it gives: field 1 takes 4294967295 bytes, but 0 are left" in found[2]
-    assert "must have pictures under `steps/observation/image`, but has" in found[3]
+    assert "must have pictures of `image`, but has other" in found[3]
 
 
 def test_damaged_bytes_are_found_by_their_checksum(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from robot_datasets import moving_square, write_demos
 
 from rfm.errors import ConfigError, MissingExtraError
 from rfm.frames.reader import read_frames
-from rfm.ingest.sources.hdf5 import IngestHdf5Options, ingest_hdf5_command
+from rfm.ingest.hdf5.episodes import IngestHdf5Options, ingest_hdf5_command
 from rfm.trajectories.store import read_columns
 
 EPISODES = [moving_square(count, seed) for seed, count in enumerate((5, 9, 4))]
@@ -54,7 +54,7 @@ def test_libero_is_put_right(tmp_path: Path, text: Any) -> None:
     assert [row["task"] for row in found] == ["other"] + ["put the bowl on the plate"] * 3
     assert [row["quality_label"] for row in found] == [None] * 4
     assert np.array_equal(frames_of(tmp_path / "out", found[3]), EPISODES[2])
-    ingest(tmp_path / "in", tmp_path / "raw", flip=False, height=16, width=24, num_workers=2)
+    ingest(tmp_path / "in", tmp_path / "raw", orientation="upright", height=16, width=24, num_workers=2)
     ingest(tmp_path / "in", tmp_path / "small", height=16, width=24)
     raw, right = (frames_of(out, rows(out, "in")[3]) for out in (tmp_path / "raw", tmp_path / "small"))
     assert np.array_equal(raw[:, ::-1], right)
@@ -72,7 +72,10 @@ def test_an_instruction_is_needed(tmp_path: Path) -> None:
         file["data/demo_1"].attrs["ep_meta"] = json.dumps({"lang": "close the door"})
     assert ingest(path, tmp_path / "out") == 1
     assert [row["task"] for row in rows(tmp_path / "out", "a")] == ["close the door"]
-    assert "must have an instruction, but has none: give --task" in reasons(tmp_path / "out", "a")["a_demo_0"]
+    assert (
+        "must have an instruction, but has none: give --task, --tasks, --task_column or --task_pattern"
+        in reasons(tmp_path / "out", "a")["a_demo_0"]
+    )
 
 
 def test_cameras_and_columns_are_listed(tmp_path: Path) -> None:
@@ -83,7 +86,9 @@ def test_cameras_and_columns_are_listed(tmp_path: Path) -> None:
         ingest(path, tmp_path / "out", task="t")
     with pytest.raises(ConfigError, match="but is `top`"):
         ingest(path, tmp_path / "out", task="t", camera="top")
-    with pytest.raises(ConfigError, match=r"--label_column must name one of obs, rewards, num_samples, but is `x`"):
+    with pytest.raises(
+        ConfigError, match=r"--label_column must name one of num_samples, rewards, env_args, but is `x`"
+    ):
         ingest(path, tmp_path / "out", task="t", camera="agentview", label_column="x")
     assert ingest(path, tmp_path / "out", task="t", camera="agentview") == 0
     with pytest.raises(ConfigError, match=r"PATH must be an HDF5 file or a folder of them \(.hdf5, .h5\), but is"):
@@ -121,10 +126,10 @@ def be_virtual(file: Any) -> None:
         (lambda file: replace(file, 1, shape=(1000, 1000, 1000, 3), dtype="u1", chunks=True, compression="gzip"),
          "must be stored in full, but declares 3000000000 bytes and stores 0"),
         (lambda file: replace(file, 1, EPISODES[1][:0]), "must have at least one frame, but has shape (0, 32, 48, 3)"),
-        (lambda file: replace(file, 1, EPISODES[1] / 255), "must be uint8 of shape (T, H, W, 3), but is float64"),
+        (lambda file: replace(file, 1, EPISODES[1] / 255), "(T, H, W, 3) or a JPEG or PNG a row, but is float64"),
         (lambda file: replace(file, 1, np.full((2, 2, 2, 3), "a", object), dtype=h5py.string_dtype()),
-         "must be uint8 of shape (T, H, W, 3), but is object"),
-        (lambda file: replace(file, 1), "must have pictures (T, H, W, 3), but has robot0_eef_pos"),
+         "of shape (T, H, W, 3) or a JPEG or PNG a row, but is object"),
+        (lambda file: replace(file, 1), "must have pictures of `agentview_image`, but has none"),
         (link_out, "must lie in the file itself, but is a link to ../secret.hdf5"),
         (lie_elsewhere, "must lie in the file itself, but lies in another"),
         (be_virtual, "must lie in the file itself, but lies in another"),
