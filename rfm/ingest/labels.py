@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.listed import Listed, place_of
+from rfm.ingest.listed import PLACE, Listed
 from rfm.ingest.texts import TextOptions, as_text
 from rfm.trajectories.record import canonical_quality
 
@@ -165,7 +165,7 @@ def _checked(text: str) -> str:
 
 
 def _label_of(row: Mapping[str, str]) -> Label:
-    place = place_of(row)
+    place = row[PLACE]
     text = (row.get("partial_success") or "").strip()
     try:
         partial = float(text) if text else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.csv_lines import csv_lines
+
+PLACE = ""
+"""The key of each row under which it says where it stands, for messages."""
 
 _MOST_LISTED = 5
 
@@ -52,29 +55,18 @@ class Listed:
             )
 
 
-def place_of(row: Mapping[str, str]) -> str:
-    """Where a line stands, for messages."""
-    return row[""]
-
-
-def _read(path: Path, flag: str, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+def _read(path: Path, flag: str, columns: Sequence[str]) -> dict[str, Mapping[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            missing = [name for name in ("episode", *columns) if name not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(
-                    f"{path} must have the column {missing[0]}, but has {', '.join(reader.fieldnames or ())}"
-                )
-            rows: dict[str, dict[str, str]] = {}
-            for row in reader:
-                name = (row["episode"] or "").strip()
-                place = f"{path} line {reader.line_num}"
-                if not name or name in rows:
-                    raise DataError(f"{place}: `episode` must be set and differ in every line, but is `{name}`")
-                rows[name] = {key: value or "" for key, value in row.items() if key is not None} | {"": place}
-            return rows
-    except csv.Error as error:
-        raise ConfigError(f"{flag} must name a CSV, but reading {path} gives: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{flag} must name a readable CSV, but reading {path} gives: {error}") from error
+        lines = list(csv_lines(path, ("episode", *columns)))
+    except DataError as error:
+        raise ConfigError(f"{flag} must name a readable CSV, but: {error}") from error
+    rows: dict[str, Mapping[str, str]] = {}
+    for line in lines:
+        place = f"{path} line {line.number}"
+        if line.fault is not None:
+            raise DataError(f"{place} {line.fault}")
+        name = line.value["episode"].strip()
+        if not name or name in rows:
+            raise DataError(f"{place}: `episode` must be set and differ in every line, but is `{name}`")
+        rows[name] = {**line.value, PLACE: place}
+    return rows

@@ -135,7 +135,7 @@ def test_wrong_rules_are_errors(tmp_path: Path) -> None:
     fails("at most one rule for labels must be given, but --label and --labels are", label="failure", labels=str(csv))
     fails("`quality_label` in --label must be one of", label="great")
     fails(r"--label_column must name one of .*, timestamp, .*, length.*, but is `reward`", label_column="reward")
-    fails("must have the column episode, but has name", "name\n", labels=str(csv))
+    fails("lacks episode, quality_label: it is `name`", "name\n", labels=str(csv))
     fails(
         "line 3: `episode` must be set and differ in every line, but is `0`",
         "episode,quality_label\n0,\n0,\n",
