@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from rfm.batch.clips import Row
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents import json_lines
 
 STOP, SKIP = "stop", "skip"
 POLICIES = (STOP, SKIP)
@@ -83,11 +84,10 @@ def named(row: Row, error: DataError) -> str:
 def left_out(file: Path) -> list[BadRow]:
     """Return the rows listed in a file, each once, in the order they were met in; a line cut off is passed over."""
     found: dict[tuple[int | None, str], BadRow] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+    for _, values, _ in json_lines(file) if file.is_file() else ():
         try:
-            values = json.loads(line)
             entry = BadRow(values["row"], values["reason"])
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError, IndexError):
             continue
         found.setdefault((entry.number, "" if entry.number is not None else entry.reason), entry)
     return list(found.values())

@@ -10,10 +10,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rfm.batch.tokens.conversation import FORMAT_VERSION
 from rfm.errors import DataError
+from rfm.files.documents import read_json_object
 
 FILE_NAME = "rfm_config.json"
 
@@ -60,18 +60,7 @@ class InputFormat:
         if not path.is_file():
             return None
         known = {field.name for field in dataclasses.fields(cls)}
-        values = read_json(path)
+        values = read_json_object(path)
         if unknown := set(values) - known:
             raise DataError(f"`{path}` must hold only {sorted(known)}, but also holds {sorted(unknown)}")
         return cls(**values)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a checkpoint; raises `DataError` where the file holds something else."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} must be JSON, but is not: {error}") from error
-    if not isinstance(values, dict):
-        raise DataError(f"{path} must hold a JSON object, but holds {type(values).__name__}")
-    return values

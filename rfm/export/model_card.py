@@ -16,10 +16,11 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from rfm.batch.input_format import InputFormat, read_json
+from rfm.batch.input_format import InputFormat
 from rfm.errors import DataError
 from rfm.export.options import CardOptions
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
+from rfm.files.documents import read_json_object
 from rfm.model.load import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     """Read what `rfm evaluate` wrote; raises `DataError` where the file is something else."""
     if not path.is_file():
         raise DataError(f"`evaluation` must be a file of `rfm evaluate`, but {path} does not exist")
-    results = read_json(path)
+    results = read_json_object(path)
     if "total_samples" not in results or not any(kind in results for kind in _METRICS):
         raise DataError(f"`evaluation` must be a file of `rfm evaluate`, but {path} holds no metrics")
     return results
@@ -190,7 +191,7 @@ def _frames(form: InputFormat | None) -> str:
 def _merge(path: Path) -> str:
     if not path.is_file():
         return ""
-    report = read_json(path)
+    report = read_json_object(path)
     return (
         f"Merged from an adapter in {report['dtype']}. On {report['rows']} rows the largest difference of logits is "
         f"{report['largest_difference']:.2g}, the largest logit {report['largest_logit']:.2g}."

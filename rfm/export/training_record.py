@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
-from rfm.batch.input_format import read_json
+from rfm.files.documents import read_json_object
 from rfm.vqa.provenance import FILE as TRAINED_ON
 
 OPTIONS_FILE = "training_options.json"
@@ -48,7 +48,7 @@ def write_record(
 def read_record(folder: Path) -> TrainingRecord:
     """Read what a checkpoint folder remembers."""
     paths = (folder / OPTIONS_FILE, folder / DATA_FILE)
-    return TrainingRecord(*(read_json(path) if path.is_file() else {} for path in paths))
+    return TrainingRecord(*(read_json_object(path) if path.is_file() else {} for path in paths))
 
 
 def copy_record(source: Path, target: Path) -> None:
@@ -61,7 +61,7 @@ def copy_record(source: Path, target: Path) -> None:
 def public_record(folder: Path) -> dict[str, bytes]:
     """Return what a checkpoint folder's record is when it leaves this machine, by file name."""
     paths = [folder / name for name in (OPTIONS_FILE, DATA_FILE) if (folder / name).is_file()]
-    return {path.name: _text(without_folders(read_json(path))).encode() for path in paths}
+    return {path.name: _text(without_folders(read_json_object(path))).encode() for path in paths}
 
 
 def without_folders(value: Any) -> Any:

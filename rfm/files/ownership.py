@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
+from rfm.files.documents import LARGE, read_json_object
 from rfm.files.staging import (
     LEFTOVER,
     finish_replacement,
@@ -262,7 +263,6 @@ def made_from(folder: Path) -> dict[str, Any]:
 def _read_json(file: Path) -> dict[str, Any]:
     """Return an object of a file of ours; an empty one where there is none, or what is there is none."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json_object(file, most=LARGE)
+    except DataError:
         return {}
-    return content if isinstance(content, dict) else {}

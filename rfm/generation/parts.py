@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents import read_json_object
+from rfm.files.regular import MissingFileError
 from rfm.generation.store import PARTS_OF, Journal, file_names, in_shards, write_arrow, write_description
 from rfm.vqa.dataset import CONFIG_FILE
 
@@ -154,7 +156,7 @@ class PartWriter:
     def _read(self, number: int) -> Journal | None:
         try:
             return Journal.read(self._layout.part(number) / JOURNAL)
-        except FileNotFoundError:
+        except MissingFileError:
             return None
 
     def _write_journal(self) -> None:
@@ -166,8 +168,8 @@ class PartWriter:
 def is_complete(output: Path, config: dict[str, Any]) -> bool:
     """Return whether `output` is the dataset of this configuration; the content hash need not be known yet."""
     try:
-        there = json.loads((output / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        there = read_json_object(output / CONFIG_FILE)
+    except DataError:
         return False
     wanted = json.loads(json.dumps(config))
     return {**there, "content_hash": None} == {**wanted, "content_hash": None}

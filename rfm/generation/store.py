@@ -20,7 +20,9 @@ import datasets
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.files.documents import LARGE, read_json
 from rfm.files.ownership import exclusive
+from rfm.files.regular import MissingFileError
 from rfm.vqa.dataset import CONFIG_FILE
 from rfm.vqa.schema import SCHEMA
 
@@ -45,16 +47,18 @@ class Journal:
         """Read a journal.
 
         Raises:
-            FileNotFoundError: there is none.
+            MissingFileError: there is none.
             DataError: it is damaged.
 
         """
         try:
-            journal = Journal(**json.loads(file.read_text(encoding="utf-8")))
+            journal = Journal(**read_json(file, most=LARGE))
             numbers_fit = all(type(number) is int and number >= 0 for number in (journal.shards, journal.rows))
             if numbers_fit and all(type(digest) is str for digest in [journal.plan, *journal.chunk_hashes]):
                 return journal
-        except (ValueError, TypeError):  # no JSON, no object, or one of other keys
+        except MissingFileError:
+            raise
+        except (DataError, TypeError):  # no JSON, no object, or one of other keys
             pass
         raise DataError(
             f"{file} must be the journal of an unfinished run, but is damaged; remove {file.parent} to start anew"

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import DataError
+from rfm.files.documents import json_lines
+from rfm.files.regular import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +59,25 @@ class Journal:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    *lines, rest = file.read_bytes().split(b"\n")
-    if rest:
-        logger.warning("%s ends in half a line, written when its run was interrupted: that answer is asked again", file)
-    try:
-        entries = [json.loads(line) for line in lines]
-        return {entry["key"]: entry["value"] for entry in entries}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} must hold one saved answer a line, but does not ({error}); delete it") from error
+    saved: dict[str, Any] = {}
+    whole = _whole_lines(file)
+    for number, entry, fault in json_lines(file):
+        if number > whole:
+            logger.warning(
+                "%s ends in half a line, written when its run was interrupted: that answer is asked again", file
+            )
+            break
+        if fault is None and not (isinstance(entry, dict) and isinstance(entry.get("key"), str) and "value" in entry):
+            fault = "must have `key` and `value`, but has not"
+        if fault is not None:
+            raise DataError(f"{file} line {number} {fault}; delete the file, and its answers are asked again")
+        saved[entry["key"]] = entry["value"]
+    return saved
+
+
+def _whole_lines(file: Path) -> int:
+    with open_regular(file) as stream:
+        return sum(block.count(b"\n") for block in iter(lambda: stream.read(2**20), b""))
 
 
 def _cut_half_a_line(file: Path) -> None:

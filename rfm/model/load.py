@@ -16,9 +16,10 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
-from rfm.batch.input_format import InputFormat, read_json
+from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import VisionSpec
 from rfm.errors import DataError
+from rfm.files.documents import read_json_object
 from rfm.model import tiny
 from rfm.model.kernels.attention import use_equal_segments
 from rfm.model.kernels.patch_embedding import use_matrix_product
@@ -142,7 +143,7 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
 
 def base_of(folder: Path) -> str:
     """Return the base model that an adapter names, or the copy beside it where that was moved."""
-    named = read_json(folder / ADAPTER_FILE).get("base_model_name_or_path") or ""
+    named = read_json_object(folder / ADAPTER_FILE).get("base_model_name_or_path") or ""
     beside = folder.parent / BASE_FOLDER
     if not Path(named).is_dir() and beside.is_dir():
         return str(beside)

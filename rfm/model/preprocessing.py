@@ -12,9 +12,9 @@ from typing import Any
 
 from transformers.utils import cached_file
 
-from rfm.batch.input_format import read_json
 from rfm.batch.pictures.patches import Family, VisionSpec
 from rfm.errors import ConfigError
+from rfm.files.documents import read_json_object
 
 FAMILIES: dict[str, Family] = {"qwen3_vl": "qwen3_vl", "qwen3_vl_moe": "qwen3_vl", "qwen2_5_vl": "qwen2_5_vl"}
 
@@ -91,7 +91,7 @@ def _budget(values: dict[str, Any]) -> int | None:
 
 def _read(name: str, file_name: str) -> dict[str, Any]:
     path = _file(name, file_name)
-    return {} if path is None else read_json(path)
+    return {} if path is None else read_json_object(path)
 
 
 def _text(name: str, file_name: str) -> str | None:

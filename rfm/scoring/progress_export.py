@@ -28,6 +28,7 @@ from jaxtyping import Float64, Int64
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents import parse_json, read_json_object
 from rfm.files.staging import staged_file, staged_folder
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
@@ -183,7 +184,7 @@ def _add_column(
     table = table.append_column(pa.field(column, pa.float32()), array)
     metadata = dict(table.schema.metadata or {})
     if b"huggingface" in metadata:
-        described = json.loads(metadata[b"huggingface"])
+        described = parse_json(metadata[b"huggingface"], f"`huggingface` of {source}")
         described["info"]["features"][column] = {"dtype": "float32", "_type": "Value"}
         metadata[b"huggingface"] = json.dumps(described).encode()
     target.unlink()  # it may be a link to the source
@@ -208,7 +209,7 @@ def _index(name: str) -> int:
 
 
 def _describe(info: Path, column: str) -> None:
-    content = json.loads(info.read_text(encoding="utf-8"))
+    content = read_json_object(info)
     content["features"][column] = {"dtype": "float32", "shape": [1], "names": None}
     info.unlink()
     info.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

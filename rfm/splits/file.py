@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents import LARGE, read_json
 from rfm.files.staging import staged_file
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.extra_columns import extra_columns
@@ -87,13 +88,13 @@ def read_split(path: str | Path, name: str = "data.split_file") -> Split:
     if not file.is_file():
         raise ConfigError(f"`{name}` must be a file that `rfm split` wrote, but {file} is no file")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file, most=LARGE)
         split = Split(content)
         whole = content["format"] == FORMAT and assignment_hash(split.sides) == content["assignment_hash"]
         whole = whole and list(split.shares) == list(split.sides)
-    except UnicodeDecodeError as error:
-        raise DataError(f"`{name}` {file} must be a split, but is no text; make one by `rfm split`") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except DataError as error:
+        raise DataError(f"`{name}` must be a split, but is none: {error}; make one by `rfm split`") from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"`{name}` {file} must be a split, but is none ({error!r}); make one by `rfm split`") from error
     if not whole:
         raise DataError(

@@ -92,11 +92,12 @@ def test_a_success_cut_off_is_read_where_the_dataset_says(world, tmp_path):
     (tmp_path / "cutoffs.csv").write_text("toy_train,0.6\n")
     override = f"data.dataset_success_cutoff_file={tmp_path / 'cutoffs.csv'}"
     vqa = draw(plain, tmp_path / "vqa", override, rows=300)
-    assert look(vqa).broken == {}
     (tmp_path / "cutoffs.csv").write_text("toy_train,0.9\n")
+    found = look(vqa)
+    assert found.broken == {}, "the record decides; a file that a dataset names is not opened"
+    assert found.checks["contradictions"]["verdict"] == "ok"
+    edit_config(vqa, success_cutoffs={"toy_train": 0.9})
     assert "the answer is the progress at the end" in look(vqa).broken
-    (tmp_path / "cutoffs.csv").unlink()
-    assert look(vqa).checks["contradictions"]["verdict"] == "ok", "by those in the dataset's record"
     edit_config(vqa, success_cutoffs=None)
     lost = look(vqa)
     assert lost.broken == {}

@@ -36,7 +36,7 @@ def test_half_a_line_costs_its_answer_and_nothing_else(tmp_path, caplog):
 
 def test_other_content_is_refused(tmp_path):
     (tmp_path / "0.jsonl").write_text('{"key": "a"}\n')
-    with pytest.raises(DataError, match=r"0.jsonl must hold one saved answer a line, but does not \('value'\); delete"):
+    with pytest.raises(DataError, match=r"0.jsonl line 1 must have `key` and `value`, but has not; delete the file"):
         Journal(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"Saved answers must be a folder, but .*file is a file; move it away"):

@@ -382,4 +382,4 @@ def test_files_that_are_no_parquet(tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "out", "set")] == ["set_000000", "set_000002"]
     found = reasons(tmp_path / "out", "set")
     assert "must be a readable parquet file, but reading it gives" in found["set_000001"]
-    assert "line 4 must be a JSON object, but is not" in found["set_entry_3"]
+    assert "line 4 must be a JSON object, but is a list" in found["set_entry_3"]

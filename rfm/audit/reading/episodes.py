@@ -8,7 +8,6 @@ Shape legend: n rows, t trajectories.
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from jaxtyping import Bool, Float64, Int64
 from rfm.audit.reading.questions import Clip, Questions, Words
 from rfm.errors import ConfigError, DataError
 from rfm.trajectories.catalog import Catalog, available_keys, load_catalog
-from rfm.trajectories.record import QUALITY_LABELS, normalise_task
+from rfm.trajectories.record import QUALITY_LABELS, is_number, normalise_task
 
 logger = logging.getLogger(__name__)
 
@@ -192,26 +191,22 @@ def load_episodes(root: Path, paths: tuple[str, ...], config: Mapping[str, Any])
     catalog = load_catalog(root, sorted(named) if named <= set(keys) else keys)
     data = data_settings(config)
     pred_type = str(data.get("progress_pred_type", Episodes.pred_type))
-    recorded = config.get("success_cutoffs")
-    cutoffs = _cutoffs(data.get("dataset_success_cutoff_file"), recorded if isinstance(recorded, Mapping) else None)
+    cutoffs = _cutoffs(data.get("dataset_success_cutoff_file"), config.get("success_cutoffs"))
     return Episodes(catalog, pred_type, cutoffs)
 
 
-def _cutoffs(path: str | None, recorded: Mapping[str, float] | None) -> Mapping[str, float] | None:
-    """Return the cut-offs by source: of the file that the dataset was made with, else those that its record holds.
+def _cutoffs(file: Any, recorded: Any) -> Mapping[str, float] | None:
+    """Return the cut-offs by source that the dataset's record holds; None if it only names the file they were in.
 
-    None if the file can't be read any more and nothing was recorded.
+    That file is never opened: whoever wrote the dataset could name any.
     """
-    if path is None or (recorded is not None and not Path(path).is_file()):
-        return recorded or {}
-    try:
-        with Path(path).open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
-        shares = {row[0].strip(): float(row[1]) for row in rows}
-    except (OSError, ValueError, IndexError) as error:
-        logger.warning("progress by time is not checked: its cut-offs in %s can't be read (%s)", path, error)
+    if recorded is None and file is not None:
+        logger.warning("progress by time is not checked: the dataset names a file of cut-offs, but does not hold them")
         return None
-    return {name: share / 100 if share > 1 else share for name, share in shares.items()}
+    shares = {} if recorded is None else recorded
+    if not isinstance(shares, Mapping) or not all(is_number(share) and 0 < share <= 1 for share in shares.values()):
+        raise DataError("`success_cutoffs` of the dataset's record must be shares in (0, 1] by source, but are not")
+    return shares
 
 
 def try_load_episodes(

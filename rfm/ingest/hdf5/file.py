@@ -6,7 +6,6 @@ declares is held against what the file stores before memory is taken.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rfm.errors import DataError, MissingExtraError
+from rfm.files.documents import parse_json
 from rfm.frames.video import MOST_PIXELS
 
 _DEFLATE, _LZF, _SZIP = 1, 32000, 4
@@ -136,8 +136,8 @@ def columns(holders: Sequence[Any]) -> list[str]:
 def json_attribute(group: Any, name: str) -> dict[str, Any]:
     """An attribute with a JSON object; empty where there is none."""
     try:
-        value = json.loads(group.attrs.get(name, "{}"))
-    except (TypeError, ValueError, RecursionError):
+        value = parse_json(text, name) if isinstance(text := group.attrs.get(name), (str, bytes)) else {}
+    except DataError:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -9,7 +9,6 @@ lerobot 0.6.1 wrote.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents import json_lines, named_kind, read_json_object
 from rfm.ingest.reading import confined, opened_parquet
 from rfm.trajectories.arrow_files import BROKEN_TABLE
 
@@ -174,13 +174,7 @@ def _read_info(root: Path) -> dict[str, Any]:
     path = root / "meta" / "info.json"
     if not path.is_file():
         raise ConfigError(f"a LeRobot dataset must have a meta/info.json, but {path} is not there")
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} must be JSON, but is not: {error}") from error
-    if not isinstance(info, dict):
-        raise DataError(f"{path} must be a JSON object, but is {type(info).__name__}")
-    return info
+    return read_json_object(path)
 
 
 def _tasks(root: Path, version: str) -> dict[int, str]:
@@ -205,14 +199,11 @@ def _tasks(root: Path, version: str) -> dict[int, str]:
 def _json_rows(path: Path) -> Iterator[dict[str, Any] | DataError]:
     if not path.is_file():
         raise DataError(f"{path} must exist, but does not")
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            row = error
-        yield row if isinstance(row, dict) else DataError(f"{path} line {number} must be a JSON object, but is not")
+    for number, row, fault in json_lines(path):
+        if fault is None and isinstance(row, dict):
+            yield row
+        else:
+            yield DataError(f"{path} line {number} {fault or f'must be a JSON object, but is {named_kind(row)}'}")
 
 
 def _v3_rows(root: Path) -> Iterator[dict[str, Any] | DataError]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rfm.errors import DataError
+from rfm.files.documents import json_lines, parse_json
 
 Row = dict[str, Any]
 """One line of the manifest."""
@@ -69,7 +70,7 @@ def write_part(output: Path, row: Row, arrays: Arrays) -> None:
 def _read_part(path: Path) -> tuple[Row, dict[str, np.ndarray]]:
     with np.load(path, allow_pickle=False) as part:
         arrays = {name: part[name] for name in part.files}
-    return json.loads(str(arrays.pop("row"))), arrays
+    return parse_json(str(arrays.pop("row")), str(path)), arrays
 
 
 def close(output: Path, episode_ids: Sequence[str], finish: Callable[[Path, list[Row]], list[Row]]) -> list[Row]:
@@ -103,5 +104,7 @@ def _stack(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
 
 def read_manifest(output: Path) -> list[Row]:
     """The rows of a complete bundle."""
-    lines = (output / MANIFEST).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    lines = list(json_lines(output / MANIFEST))
+    if fault := next((f"line {line.number} {line.fault}" for line in lines if line.fault is not None), None):
+        raise DataError(f"{output / MANIFEST} {fault}; delete {output} and film it again")
+    return [line.value for line in lines]

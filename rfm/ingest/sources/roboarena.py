@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rfm.errors import ConfigError, DataError
+from rfm.files.yaml_documents import read_yaml
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.reading import VideoFile, confined, rejected
@@ -28,7 +27,6 @@ SESSIONS = "evaluation_sessions"
 METADATA = "metadata.yaml"
 
 _VIDEO = re.compile(r"(?:^|_)(?P<camera>left|right|wrist)\.mp4$")
-_MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,7 @@ def _episode(
     session = folder.name
     return Episode(
         id=name,
-        task=str(metadata["language_instruction"]).strip(),
+        task=metadata["language_instruction"].strip(),
         data_source=options.source_name,
         source=VideoFile(_video(Path(options.path), folder, f"{key}_{policy.get('policy_name')}", cameras)),
         quality_label=_quality(policy, partial, place),
@@ -96,18 +94,12 @@ def _episode(
 
 def _metadata(root: Path, folder: Path) -> dict[str, Any]:
     path = confined(root, str((folder / METADATA).relative_to(root)), METADATA)
-    if not path.is_file():
-        raise DataError(f"{path} must exist, but does not")
-    if path.stat().st_size > _MOST_BYTES:
-        raise DataError(f"{path} must have at most {_MOST_BYTES} bytes, but has {path.stat().st_size}")
-    try:
-        metadata = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} must be YAML, but reading it gives: {error}") from error
+    metadata = read_yaml(path)
     if not isinstance(metadata, dict) or not isinstance(metadata.get("policies"), dict):
         raise DataError(f"{path} must describe its `policies`, but does not")
-    if not str(metadata.get("language_instruction") or "").strip():
-        raise DataError(f"`language_instruction` in {path} must be set, but is not")
+    task = metadata.get("language_instruction")
+    if not isinstance(task, str) or not task.strip():
+        raise DataError(f"`language_instruction` in {path} must be a text, but is `{task}`")
     return metadata
 
 

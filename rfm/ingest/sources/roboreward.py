@@ -11,7 +11,6 @@ fulfils less: such rows share a `preference_group_id`, and `preference_rank` ord
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents import json_lines
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.reading import VideoFile, confined, rejected
@@ -79,14 +79,15 @@ def same_videos(sources: Sequence[Any]) -> list[str | None]:
 def _split(folder: Path, options: IngestRoboRewardOptions) -> Iterator[Episode]:
     split = folder.resolve().name
     path = folder / METADATA
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if line.strip():
-            try:
-                yield _episode(json.loads(line), folder, split, f"line {number} of {path}", options)
-            except (DataError, ValueError) as error:
-                reason = error if isinstance(error, DataError) else f"line {number} of {path} must be JSON: {error}"
-                source = options.data_source or f"roboreward_{split}"
-                yield rejected(f"roboreward_{split}_line_{number}", source, str(reason))
+    for number, entry, fault in json_lines(path):
+        place = f"line {number} of {path}"
+        try:
+            if fault is not None:
+                raise DataError(f"{place} {fault}")
+            yield _episode(entry, folder, split, place, options)
+        except DataError as error:
+            source = options.data_source or f"roboreward_{split}"
+            yield rejected(f"roboreward_{split}_line_{number}", source, error)
 
 
 def _episode(entry: Any, folder: Path, split: str, place: str, options: IngestRoboRewardOptions) -> Episode:

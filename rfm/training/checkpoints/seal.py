@@ -14,6 +14,10 @@ import json
 import os
 from pathlib import Path
 
+from rfm.errors import DataError
+from rfm.files.documents import read_json_object
+from rfm.files.regular import MissingFileError
+
 FILE_NAME = "checkpoint_files.json"
 
 
@@ -33,11 +37,11 @@ def seal(folder: Path) -> None:
 def fault(folder: Path) -> str | None:
     """Return why a checkpoint is not whole, or None."""
     try:
-        sizes = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        sizes = read_json_object(folder / FILE_NAME)
+    except MissingFileError:
         return f"it has no {FILE_NAME}, which is written last"
-    except ValueError:
-        return f"its {FILE_NAME} is not JSON"
+    except DataError as error:
+        return f"its {FILE_NAME} is damaged: {error}"
     for name, size in sizes.items():
         path = folder / name
         if not path.is_file():

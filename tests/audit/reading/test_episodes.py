@@ -1,4 +1,5 @@
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from worlds import make_world
 
 from rfm.audit.reading.episodes import UNKNOWN, Episodes, data_settings, load_episodes, try_load_episodes
 from rfm.audit.reading.questions import Words, read_questions
+from rfm.errors import DataError
 
 
 def test_progress_is_the_oracles():
@@ -100,17 +102,25 @@ def test_why_there_are_no_episodes_is_said(tmp_path):
     assert why_not == f"`datasets_root` must hold trajectory datasets, but {tmp_path} has none"
 
 
-@pytest.mark.parametrize("text", ["toy_train;0.5", "toy_train,half"])
-def test_cut_offs_that_cannot_be_read_are_not_guessed(tmp_path, caplog, text):
+@pytest.mark.parametrize("file", ["/dev/zero", "pipe", 7, ["a"], "\ud800", "a\0b"])
+def test_a_file_of_cut_offs_that_a_dataset_names_is_not_opened(tmp_path, caplog, monkeypatch, file):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
     make_world(tmp_path, "one", episodes=2)
-    (tmp_path / "cutoffs.csv").write_text(text)
-    config = {"config": {"data": {"dataset_success_cutoff_file": str(tmp_path / "cutoffs.csv")}}}
+    config = {"config": {"data": {"dataset_success_cutoff_file": file}}}
     assert load_episodes(tmp_path, ("one/x.npz",), config).cutoffs is None
-    assert "progress by time is not checked: its cut-offs in" in caplog.text
+    assert "progress by time is not checked: the dataset names a file of cut-offs, but does not hold" in caplog.text
     recorded = config | {"success_cutoffs": {"one": 0.5}}
-    assert load_episodes(tmp_path, ("one/x.npz",), recorded).cutoffs is None, "the file is there, and damaged"
-    (tmp_path / "cutoffs.csv").unlink()
     assert load_episodes(tmp_path, ("one/x.npz",), recorded).cutoffs == {"one": 0.5}
+
+
+@pytest.mark.parametrize("recorded", ["a", {"one": "half"}, {"one": 50}, {"one": 0}, {"one": True}, [0.5]], ids=str)
+def test_recorded_cut_offs_are_shares(tmp_path, recorded):
+    make_world(tmp_path, "one", episodes=2)
+    with pytest.raises(
+        DataError, match=r"`success_cutoffs` of the dataset's record must be shares in \(0, 1\] by sour"
+    ):
+        load_episodes(tmp_path, ("one/x.npz",), {"success_cutoffs": recorded})
 
 
 @pytest.mark.parametrize("config", [{}, {"config": "config"}, {"config": {"data": None}}], ids=str)

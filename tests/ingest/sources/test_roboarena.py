@@ -103,9 +103,9 @@ def test_faulty_sessions_leave_the_others_alone(tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "out")] == ["dump_a_A"]
     found = reasons(tmp_path / "out")
     expected = {
-        "b": "must be YAML, but reading it gives",
+        "b": "must be YAML, but is not: while parsing a flow node",
         "c": "must exist, but does not",
-        "d": "must be YAML, but reading it gives",
+        "d": "must do without tags, but has `python/object/apply:os.system` in line 1",
         "e_A": "`partial_success` of policy A of",
         "e_B": "`binary_success` of policy B of",
         "e_C": "must be readable, but decoding it gives",

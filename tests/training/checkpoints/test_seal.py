@@ -26,6 +26,8 @@ def test_what_is_missing_or_cut_is_named(folder):
     (folder / "a").unlink()
     assert seal.fault(folder) == "a is missing"
     (folder / seal.FILE_NAME).write_text("{")
-    assert seal.fault(folder) == "its checkpoint_files.json is not JSON"
+    assert seal.fault(folder).startswith(
+        f"its checkpoint_files.json is damaged: {folder}/checkpoint_files.json must be"
+    )
     (folder / seal.FILE_NAME).unlink()
     assert seal.fault(folder) == "it has no checkpoint_files.json, which is written last"
