@@ -163,7 +163,7 @@ class ServerAsker(Asker):
                 out.append(content)
                 continue
             reply = next(replies)
-            out.append(DataError(f"the request was refused: {reply}") if isinstance(reply, Refusal) else read(reply))
+            out.append(DataError(f"the server gave no answer: {reply}") if isinstance(reply, Refusal) else read(reply))
         return out
 
 

@@ -105,7 +105,7 @@ class ChatEngine(Engine):
         completions = [reply for reply in replies if not isinstance(reply, Refusal)]
         for reply in replies:
             if isinstance(reply, Refusal):
-                return Prediction("", unreadable=f"the request was refused: {reply}")
+                return Prediction("", unreadable=f"the server gave no answer: {reply}")
         texts = tuple(completion["text"] for completion in completions)
         if self.decoding.method == "scored":
             found = [answer_probabilities(one["logprobs"], valid_answers(kind)) for one in completions]

@@ -3,6 +3,9 @@
 Requests of a batch run at once, so `batch_size` bounds how many are under way. A busy or failing server is asked again
 with growing pauses, or after the time it names (`Retry-After`). What it answered is kept on disk under the request's
 hash: an interrupted run pays for nothing twice.
+
+Replies are read here and not by the client, which takes whatever comes for a completion. What is no JSON object comes
+from no chat server and ends the run; an object without a usable completion makes its row unreadable, with what came.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rfm.errors import MissingExtraError, RfmError
+from rfm.errors import DataError, MissingExtraError, RfmError
+from rfm.files.documents import named_kind, parse_json
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
 from rfm.inference.journal import Journal
@@ -23,6 +27,8 @@ from rfm.inference.journal import Journal
 KEY_VARIABLE = "OPENAI_API_KEY"
 TRIES = 8
 """Of one request; pauses grow from half a second to eight, or last as long as the server says, at most a minute."""
+_SHOWN = 200
+"""Letters of a reply that a message shows."""
 
 
 class OpenAIEngine(ChatEngine):
@@ -63,7 +69,7 @@ class OpenAIEngine(ChatEngine):
             return known
         openai = self._openai
         try:
-            reply = self._client.chat.completions.create(**body)
+            reply = self._client.chat.completions.with_raw_response.create(**body).content
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             return Refusal(str(error))
         except openai.OpenAIError as error:
@@ -71,21 +77,60 @@ class OpenAIEngine(ChatEngine):
                 f"`base_url` {self.base_url} gave no answer for model {self.model!r}: {error}; check address, model "
                 f"and {KEY_VARIABLE}, then run the same command again: what was answered is kept"
             ) from error
-        completion = _completion(reply)
+        completion = _completion(self._parsed(reply))
+        if isinstance(completion, Refusal):
+            return completion
         if self.cache is not None:
             self.cache.add({key: completion})
         return completion
 
+    def _parsed(self, reply: bytes) -> dict[str, Any]:
+        """Return a reply's object; `RfmError` where it is none, as of a web page at this address."""
+        try:
+            values = parse_json(reply, "its reply")
+            reason = f"its reply must be a JSON object, but is {named_kind(values)}"
+        except DataError as error:
+            values, reason = None, str(error)
+        if isinstance(values, dict):
+            return values
+        raise RfmError(
+            f"`base_url` {self.base_url} must be a server of chat completions, but {reason}; it begins with "
+            f"{_beginning(reply.decode(errors='replace'))}; check the address, which ends in /v1 as a rule"
+        )
 
-def _completion(reply: Any) -> Completion:
-    """Return a reply as plain values, which the cache can hold."""
-    choice = reply.choices[0]
-    logprobs = None
-    if choice.logprobs is not None and choice.logprobs.content is not None:
-        logprobs = [
-            [token.token, [[top.token, top.logprob] for top in token.top_logprobs]] for token in choice.logprobs.content
-        ]
-    return {"text": choice.message.content or "", "logprobs": logprobs}
+
+def _completion(reply: dict[str, Any]) -> Completion | Refusal:
+    """Return a reply as plain values, which the cache can hold; a refusal where it is no completion."""
+    try:
+        [choice, *_] = reply["choices"]
+        text = choice["message"]["content"]
+        if not isinstance(text, (str, type(None))):
+            raise TypeError(f"`content` is {named_kind(text)}")
+        return {"text": text or "", "logprobs": _log_probabilities(choice.get("logprobs"))}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Refusal(
+            f"the reply must hold `choices` with a `message`, but is {_beginning(json.dumps(reply))} ({error})"
+        )
+
+
+def _log_probabilities(held: Any) -> list[Any] | None:
+    """Return of each token its text and the most probable ones; TypeError or KeyError where `held` is otherwise."""
+    if held is None or held["content"] is None:
+        return None
+    return [
+        [_text(token), [[_text(top), float(top["logprob"])] for top in token["top_logprobs"] or ()]]
+        for token in held["content"]
+    ]
+
+
+def _text(token: Any) -> str:
+    if not isinstance(token["token"], str):
+        raise TypeError(f"`token` is {named_kind(token['token'])}")
+    return token["token"]
+
+
+def _beginning(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _import_openai() -> Any:

@@ -13,7 +13,7 @@ import pytest
 import torch
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, Qwen3VLProcessor
 from transformers.cli.serve import Serve
@@ -158,7 +158,7 @@ def serving(reply):
     async def complete(request: Request):
         seen.append(await request.json())
         made = reply(len(seen), seen[-1])
-        return made if isinstance(made, JSONResponse) else completion(made)
+        return made if isinstance(made, Response) else completion(made)
 
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=free_port(), log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -210,6 +210,77 @@ def test_a_server_that_stays_broken_ends_the_run_and_says_what_to_do(rows, tmp_p
     assert "check address, model and OPENAI_API_KEY, then run the same command again: what was answered is kept" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Response("<html><title>Log in</title>", media_type="text/html"), "its reply must be JSON, but is not: "),
+        (Response('{"choices": [', media_type="application/json"), "its reply must be JSON, but is not: "),
+        (Response("", media_type="application/json"), "its reply must be JSON, but is not: "),
+        (Response(b"\xff\xfe", media_type="application/json"), "its reply must be UTF-8"),
+        (Response("[" * 100_000, media_type="application/json"), "its reply must be nested at most 64 deep"),
+        (JSONResponse(None), "its reply must be a JSON object, but is nothing"),
+        (JSONResponse(["ANS: 1"]), "its reply must be a JSON object, but is a list"),
+        (JSONResponse("ANS: 1"), "its reply must be a JSON object, but is a text"),
+    ],
+)
+def test_an_address_that_is_no_chat_server_is_named_with_what_came(rows, tmp_path, reply, reason):
+    with serving(lambda n, body: reply) as (url, seen):
+        engine = OpenAIEngine(url, "m", tmp_path, cache=Journal(tmp_path / "cache"))
+        with pytest.raises(RfmError) as caught:
+            engine.predict(rows, progress=False)
+    said = str(caught.value)
+    assert said.startswith(f"`base_url` {url} must be a server of chat completions, but {reason}")
+    assert f"it begins with {reply.body[:20].decode(errors='replace')!r}"[:-1] in said
+    assert said.endswith("check the address, which ends in /v1 as a rule")
+    assert len(said) < 600
+    assert len(seen) == 1, "a page is not asked for again"
+    assert len(engine.cache) == 0
+
+
+CHOICE = {"message": {"role": "assistant", "content": "ANS: 1"}}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"choices": []},
+        {"choices": None},
+        {"choices": "none"},
+        {"choices": {"message": {"content": "ANS: 1"}}},
+        {"choices": [None]},
+        {"choices": [{"message": None}]},
+        {"choices": [{"message": "ANS: 1"}]},
+        {"choices": [{"text": "ANS: 1"}]},
+        {"choices": [{"message": {"content": ["ANS: 1"]}}]},
+        {"choices": [{"message": {"content": 1}}]},
+        {"choices": [{**CHOICE, "logprobs": "none"}]},
+        {"choices": [{**CHOICE, "logprobs": {"content": [{"token": None, "top_logprobs": []}]}}]},
+        {"choices": [{**CHOICE, "logprobs": {"content": [{"token": "1", "top_logprobs": [{"token": "1"}]}]}}]},
+        {"choices": [{**CHOICE, "logprobs": {"content": [{"token": "1", "top_logprobs": [[1]]}]}}]},
+        {"error": {"message": "no provider is up \u001b[2J"}},
+        {},
+    ],
+    ids=lambda reply: str(reply)[:60],
+)
+def test_a_reply_without_a_completion_makes_its_row_unreadable_and_says_what_came(rows, tmp_path, reply):
+    with serving(lambda n, body: JSONResponse(reply) if n == 2 else "ANS: 1") as (url, _):
+        engine = OpenAIEngine(url, "m", tmp_path, cache=Journal(tmp_path / "cache"))
+        said = engine.predict(rows, progress=False)
+    assert sorted(one.text for one in said) == ["", "ANS: 1", "ANS: 1"]
+    [reason] = [one.unreadable for one in said if one.unreadable]
+    begins = "the server gave no answer: the reply must hold `choices` with a `message`, but is '"
+    assert reason.startswith(begins + json.dumps(reply)[:30].replace("\\", "\\\\")[:30])
+    assert "\x1b" not in reason
+    assert len(engine.cache) == 2, "it may answer the next time"
+
+
+def test_a_message_without_content_is_an_answer_that_can_not_be_parsed(rows, tmp_path):
+    silent = JSONResponse({"choices": [{"message": {"role": "assistant", "content": None}}]})
+    with serving(lambda n, body: silent) as (url, _):
+        [said] = OpenAIEngine(url, "m", tmp_path).predict(rows[:1], progress=False)
+    assert (said.text, said.unreadable) == ("", None)
 
 
 def test_what_was_answered_is_never_asked_again(rows, tmp_path):
@@ -316,7 +387,7 @@ def test_a_refused_or_unreadable_row_says_why(rows, tmp_path):
     lost = row("progress", "5", "how far?", clip=("gone.npz", [0, 1]))
     with serving(lambda n, body: JSONResponse({"error": {"message": "too long"}}, 400)) as (url, _):
         refused, unreadable = OpenAIEngine(url, "m", tmp_path).predict([rows[1], lost], 2, progress=False)
-    assert refused.unreadable.startswith("the request was refused: Error code: 400")
+    assert refused.unreadable.startswith("the server gave no answer: Error code: 400")
     assert "too long" in refused.unreadable
     assert "gone.npz" in unreadable.unreadable
 
