@@ -49,8 +49,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "HDF5 demonstrations (robomimic, LIBERO)",
     ),
     ("ingest", "rbm"): Command(
-        "rfm.ingest.sources.rbm:IngestRbmOptions",
-        "rfm.ingest.sources.rbm:ingest_rbm_command",
+        "rfm.ingest.rbm.episodes:IngestRbmOptions",
+        "rfm.ingest.rbm.episodes:ingest_rbm_command",
         "datasets of RFM and Robometer",
     ),
     ("ingest", "roboreward"): Command(

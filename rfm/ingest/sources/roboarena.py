@@ -1,7 +1,8 @@
 """`rfm ingest roboarena`: evaluation sessions, in which several policies try the same task (RoboArena data dumps).
 
     <PATH>/evaluation_sessions/<session>/metadata.yaml     language_instruction, policies: {A: {policy_name, …}, …}
-    <PATH>/evaluation_sessions/<session>/A_<policy>/<name>_left.mp4  or  <name>_video_left.mp4  (right, wrist alike)
+    <PATH>/evaluation_sessions/<session>/A_<policy>/<name>_left.mp4, <name>_video_left.mp4 or left_shoulder.mp4, and so
+                                                    for right and wrist; any other video is a view of its file's name
 
 `partial_success` in [0, 1] says how far a policy got, `binary_success` whether it succeeded; where the latter is not
 recorded, only 1 is a success. The policies of a session share scene and task: `scene_id` and `preference_group_id` are
@@ -19,6 +20,7 @@ from typing import Any
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.yaml_documents import read_yaml
+from rfm.frames.reader import VIDEO_SUFFIXES
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.reading import VideoFile, confined, rejected
@@ -26,7 +28,8 @@ from rfm.ingest.reading import VideoFile, confined, rejected
 SESSIONS = "evaluation_sessions"
 METADATA = "metadata.yaml"
 
-_VIDEO = re.compile(r"(?:^|_)(?P<camera>left|right|wrist)\.mp4$")
+_VIEW = re.compile(r"(?:^|_)(?P<view>left|right|wrist)(?:_shoulder)?$", re.IGNORECASE)
+_MOST_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class IngestRoboArenaOptions(DatasetOptions):
     """Turn a RoboArena data dump (the folder that holds evaluation_sessions) into a trajectory dataset."""
 
     camera: tuple[str, ...] = field(
-        default=(), metadata={"help": "left, right or wrist; of several, the first that a policy was filmed by"}
+        default=(),
+        metadata={"help": "left, right, wrist or a video's name; of several, the first that a policy was filmed by"},
     )
 
 
@@ -77,6 +81,8 @@ def _episode(
     place = f"policy {key} of {folder}/{METADATA}"
     if not isinstance(policy, dict):
         raise DataError(f"{place} must be described, but is `{policy}`")
+    if not isinstance(policy.get("policy_name"), (str, int)):
+        raise DataError(f"`policy_name` of {place} must be a text, but is {ascii(policy.get('policy_name'))[:100]}")
     partial = _partial_success(policy, place)
     session = folder.name
     return Episode(
@@ -104,28 +110,48 @@ def _metadata(root: Path, folder: Path) -> dict[str, Any]:
 
 
 def _cameras(folders: list[Path], chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """The cameras to look for; ConfigError where one must be chosen, or was that nobody filmed with."""
-    found = {
-        match["camera"] for folder in folders for file in folder.glob("*/*.mp4") if (match := _VIDEO.search(file.name))
-    }
-    shown = ", ".join(sorted(found)) or "none"
-    if not chosen and len(found) > 1:
+    """The views to look for; ConfigError where one must be chosen, or was that nobody filmed."""
+    stems = {file.stem for folder in folders for files in _subfolders(folder) for file in _videos(files)}
+    views = {_view(stem) for stem in stems}
+    shown = ", ".join(sorted(views)[:_MOST_LISTED]) + (", …" if len(views) > _MOST_LISTED else "") or "none"
+    if not chosen and len(views) > 1:
         raise ConfigError(f"--camera must name one or more of {shown}, but is not given")
-    unknown = [camera for camera in chosen if camera not in found]
+    unknown = [camera for camera in chosen if camera not in stems and camera.lower() not in views]
     if unknown:
         raise ConfigError(f"--camera must name one or more of {shown}, but is `{unknown[0]}`")
-    return chosen or tuple(found)
+    return chosen or tuple(views)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _videos(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _view(stem: str) -> str:
+    """What a video shows: one of the documented views, else its own name."""
+    match = _VIEW.search(stem)
+    return stem if match is None else match["view"].lower()
 
 
 def _video(root: Path, folder: Path, name: str, cameras: tuple[str, ...]) -> Path:
+    """The policy's video of the first camera that it has; one whose name is the camera goes before one of that view."""
     files = confined(root, f"{SESSIONS}/{folder.name}/{name}", "`policy_name`")
     if not files.is_dir():
         raise DataError(f"the videos of a policy must lie in {files}, but that is not there")
-    found = {match["camera"]: file for file in sorted(files.iterdir()) if (match := _VIDEO.search(file.name))}
+    videos = _videos(files)
     for camera in cameras:
-        if camera in found:
-            return confined(root, str(found[camera].relative_to(root)), "a video")
-    raise DataError(f"{files} must hold a video of {' or '.join(cameras)}, but has {', '.join(found) or 'none'}")
+        found = [video for video in videos if video.stem == camera]
+        found = found or [video for video in videos if _view(video.stem) == camera.lower()]
+        if len(found) > 1:
+            names = " and ".join(video.name for video in found)
+            raise DataError(f"{files} must hold one video of {camera}, but has {names}: name one with --camera")
+        if found:
+            return confined(root, str(found[0].relative_to(root)), "a video")
+    held = ", ".join(_view(video.stem) for video in videos) or "none"
+    raise DataError(f"{files} must hold a video of {' or '.join(cameras)}, but has {held}")
 
 
 def _partial_success(policy: Mapping[str, Any], place: str) -> float | None:
@@ -150,4 +176,5 @@ def _rank(policies: Mapping[Any, Any], partial: float | None) -> int | None:
     if partial is None:
         return None
     others = [policy.get("partial_success") for policy in policies.values() if isinstance(policy, dict)]
-    return 1 + sum(isinstance(value, (int, float)) and value > partial for value in others)
+    known = [value for value in others if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return 1 + sum(partial < value <= 1.0 for value in known)

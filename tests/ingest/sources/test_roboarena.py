@@ -71,6 +71,62 @@ def test_both_namings(tmp_path: Path) -> None:
     assert "must hold a video of wrist, but has left" in reasons(tmp_path / "wrist")["dump_s1_B"]
 
 
+def test_views_of_the_newest_dumps(tmp_path: Path) -> None:
+    root = tmp_path / "dump"
+    names = ("left_shoulder.mp4", "right_shoulder.mp4", "wrist.mp4")
+    films = {f"A/{name}": frames for name, frames in zip(names, (ONE, TWO, THREE), strict=True)}
+    write_roboarena(root, "s1", {"A": policy("pi0", partial_success=1.0)}, films)
+    (root / "evaluation_sessions" / "s1" / "A_pi0" / "WRIST.txt").write_text("")
+    with pytest.raises(ConfigError, match="--camera must name one or more of left, right, wrist, but is not given"):
+        ingest(root, tmp_path / "out")
+    for camera, frames in (("left", ONE), ("left_shoulder", ONE), ("right", TWO), ("RIGHT", TWO), ("wrist", THREE)):
+        assert ingest(root, tmp_path / camera, camera=(camera,)) == 0
+        (row,) = rows(tmp_path / camera)
+        assert np.array_equal(read_frames(tmp_path / camera, row["frames"], range(row["num_frames"])), frames)
+
+
+def test_a_view_of_an_unknown_name_is_listed_and_two_of_one_view_are_no_choice(tmp_path: Path) -> None:
+    root = tmp_path / "dump"
+    write_roboarena(root, "s1", {"A": policy("a")}, {"A/overhead.mp4": ONE, "A/left.mp4": TWO})
+    write_roboarena(root, "s2", {"A": policy("a")}, {"A/x_left.mp4": ONE, "A/y_left.mp4": TWO})
+    with pytest.raises(ConfigError, match="must name one or more of left, overhead, but is not given"):
+        ingest(root, tmp_path / "out")
+    assert ingest(root, tmp_path / "out", camera=("left",)) == 1
+    assert [row["id"] for row in rows(tmp_path / "out")] == ["dump_s1_A"]
+    reason = reasons(tmp_path / "out")["dump_s2_A"]
+    assert "must hold one video of left, but has x_left.mp4 and y_left.mp4: name one with --camera" in reason
+    assert ingest(root, tmp_path / "named", camera=("y_left", "overhead")) == 0
+    shown = [
+        read_frames(tmp_path / "named", row["frames"], range(row["num_frames"])) for row in rows(tmp_path / "named")
+    ]
+    assert np.array_equal(shown[0], ONE)
+    assert np.array_equal(shown[1], TWO)
+
+
+def test_values_of_another_kind_cost_their_policy_alone(tmp_path: Path) -> None:
+    root = tmp_path / "dump"
+    policies = {
+        "A": policy("a", partial_success=True),
+        "B": {"policy_name": ["b"]},
+        "C": policy("c", binary_success=[1]),
+        "D": policy("d", partial_success=0.5),
+        "E": "no mapping",
+    }
+    root_videos = {"C/left.mp4": ONE, "D/left.mp4": ONE}
+    write_roboarena(root, "s1", policies, root_videos)
+    assert ingest(root, tmp_path / "out") == 1
+    (row,) = rows(tmp_path / "out")
+    assert (row["id"], row["preference_rank"]) == ("dump_s1_D", 1)
+    found = reasons(tmp_path / "out")
+    for key, text in {
+        "A": "`partial_success` of",
+        "B": "`policy_name` of",
+        "C": "`binary_success`",
+        "E": "described",
+    }.items():
+        assert text in found[f"dump_s1_{key}"], found
+
+
 def test_faulty_sessions_leave_the_others_alone(tmp_path: Path) -> None:
     root = tmp_path / "dump"
     good = {"A": policy("p", partial_success=0.5)}

@@ -11,7 +11,7 @@ from robot_datasets import moving_square, write_video
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import write_npz
 from rfm.frames.reader import read_frames
-from rfm.ingest.sources.rbm import IngestRbmOptions, ingest_rbm_command
+from rfm.ingest.rbm.episodes import IngestRbmOptions, ingest_rbm_command
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.store import read_columns
 
@@ -84,7 +84,9 @@ def test_parquet(tmp_path: Path) -> None:
     file = tmp_path / "in" / "data" / "train-00000-of-00001.parquet"
     assert ingest(file, tmp_path / "out2", videos_root=str(tmp_path / "in")) == 0
     check(tmp_path / "out2")
-    with pytest.raises(ConfigError, match="must hold a saved dataset or parquet files of split val, but holds none"):
+    with pytest.raises(
+        ConfigError, match=r"must hold a saved dataset, parquet files or metadata\.csv or .* of split val"
+    ):
         ingest(tmp_path / "in", tmp_path / "out3", split="val")
 
 
@@ -188,7 +190,7 @@ def test_faulty_rows_leave_the_others_alone(tmp_path: Path) -> None:
         "4": "`frames` of row `4` must lie in the dataset's folder",
         "5": "must exist, but does not",
         "6": "must end in .npz or .mp4",
-        "7": "must be the path of a video, but is NoneType",
+        "7": "must be a video, its path or a list of pictures, but is NoneType",
         "0": "`id` must differ",
         "p": "`partial_success` must be in [0, 1] or null, but is 3.0",
         "q": "`task` of row `q` must be set, but is ` `",
@@ -217,7 +219,7 @@ def test_a_missing_shard_leaves_the_others_alone(tmp_path: Path) -> None:
     (tmp_path / "in" / "saved" / "data-00001-of-00003.arrow").unlink()
     assert ingest(tmp_path / "in", tmp_path / "out", data_source="mw") == 1
     assert [row["id"] for row in rows(tmp_path / "out", "mw")] == ["1", "3"]
-    assert "must exist, but does not" in reasons(tmp_path / "out", "mw")["mw_data-00001-of-00003"]
+    assert "must exist, but does not" in reasons(tmp_path / "out", "mw")["mw_saved/data-00001-of-00003"]
 
 
 ODD = {

@@ -1,7 +1,8 @@
 """`rfm ingest rbm`: the datasets that RFM and Robometer publish, a Hugging Face dataset whose rows name an mp4 each.
 
-Read from a folder saved with `save_to_disk`, from parquet files, or from the hub (`owner/name`, downloaded into the
-Hugging Face cache once). Columns: `id`, `task`, `frames` (the path, or `{"path": …}`), and where they are there
+Read from a folder saved with `save_to_disk`, from parquet files, from a folder of videos with `metadata.csv` or
+`metadata.jsonl` (`file_name`), or from the hub (`owner/name`, downloaded into the Hugging Face cache once). Columns:
+`id`, `task`, `frames` (the path, or the video or pictures themselves: `media.py`), and where they are there
 `data_source`, `quality_label` (or `optimal`), `partial_success`, `is_robot`, `task_id`, `scene_id`, `split`,
 `preference_group_id`, `preference_rank`. Language vectors are not read.
 
@@ -17,31 +18,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from rfm.errors import ConfigError, DataError
-from rfm.frames.npz import npz_frames_shape, read_npz_frames
-from rfm.frames.reader import VIDEO_SUFFIXES, read_frames
-from rfm.frames.video import Video, evenly_spaced
-from rfm.ingest.episode import Episode, FrameSource, IngestOptions
+from rfm.frames.reader import read_frames
+from rfm.ingest.episode import Episode, FrameSource
+from rfm.ingest.finding import Found
 from rfm.ingest.options import DatasetOptions, run_ingest
-from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, rejected, video_of
+from rfm.ingest.rbm.media import RowMedia, media_column, named_file
+from rfm.ingest.rbm.rows import METADATA, data_files, read_rows
+from rfm.ingest.reading import rejected
 from rfm.ingest.remote.fetch import localised
-from rfm.trajectories.arrow_files import BROKEN_TABLE, saved_files
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality
 from rfm.trajectories.store import PROCESSED
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = (
-    "id", "task", "data_source", "quality_label", "optimal", "is_robot", "partial_success", "frames", "frames_video",
-    "task_id", "scene_id", "split", "preference_group_id", "preference_rank",
-)  # fmt: skip
-"""What is read of a row."""
-
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,24 +46,6 @@ class IngestRbmOptions(DatasetOptions):
         default=None,
         metadata={"help": "Folder that the paths of videos are relative to; default: PATH", "remote": True},
     )
-
-
-@dataclass(frozen=True)
-class NpzFile:
-    """Frames from an .npz."""
-
-    path: Path
-
-    def read(self, options: IngestOptions) -> Video:
-        """Read the chosen frames."""
-        total = npz_frames_shape(self.path)[0]
-        indices = evenly_spaced(total, options.max_frames)
-        frames = (options.sized(frame) for frame in read_npz_frames(self.path, indices))
-        return video_of(frames, indices, total, 0.0, str(self.path))
-
-    def identity(self) -> str:
-        """Path, size and time of change."""
-        return file_identity(self.path)
 
 
 def ingest_rbm_command(options: IngestRbmOptions) -> int:
@@ -145,60 +119,30 @@ def _check_first_frame(root: Path, path: str) -> None:
 
 def rbm_episodes(options: IngestRbmOptions, root: Path) -> Iterator[Episode]:
     """The rows of the dataset in order; faulty ones with their reason."""
-    base = Path(options.videos_root) if options.videos_root else (root.parent if root.is_file() else root)
-    for file in data_files(root, options.subset, options.split):
-        number = 0
+    for found in data_files(root, options.subset, options.split):
+        stem = f"{options.source_name}_{found.name}"
         try:
-            if root.is_dir():
-                confined(root, str(file.relative_to(root)), "a data file")
-            for row in _rows(file):
-                number += 1
-                name = str(row.get("id") or f"{options.source_name}_{file.stem}_{number:06d}")
+            if found.fault:
+                raise DataError(found.fault)
+            base, column = _base(options, root, found), media_column(found.path)
+            for number, row in enumerate(read_rows(found.path)):
+                name = str(row.get("id") or f"{stem}_{number + 1:06d}")
                 try:
-                    yield _episode(name, row, base, options)
+                    yield _episode(name, row, _source(row, name, base, found.path, number, column), options)
                 except DataError as error:
                     yield rejected(name, _data_source(row, options), error)
         except DataError as error:
-            yield rejected(f"{options.source_name}_{file.stem}", options.source_name, error)
+            yield rejected(stem, options.source_name, error)
 
 
-def data_files(root: Path, subset: str | None, split: str | None) -> list[Path]:
-    """The arrow or parquet files of a dataset; ConfigError where there is none."""
-    if root.is_file():
-        return [root]
-    folder = root if subset is None else confined(root, subset, "--subset")
-    saved = [state.parent for state in sorted(folder.rglob("state.json"))]
-    found = [file for one in saved if split in (None, one.name) or one == folder for file in saved_files(one)]
-    if not saved:
-        found = sorted(folder.rglob("*.parquet"))
-        found = [file for file in found if split is None or split in (file.parent.name, file.name.partition("-")[0])]
-    if not found:
-        wanted = "" if split is None else f" of split {split}"
-        raise ConfigError(f"{folder} must hold a saved dataset or parquet files{wanted}, but holds none")
-    return found
+def _base(options: IngestRbmOptions, root: Path, found: Found) -> Path:
+    """What paths of videos are relative to: a list of videos lies in their folder."""
+    if options.videos_root:
+        return Path(options.videos_root)
+    return found.path.parent if found.path.name in METADATA or root.is_file() else root
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows, a batch of them in memory at a time; DataError where the file can't be read."""
-    if not file.is_file():
-        raise DataError(f"{file} must exist, but does not")
-    try:
-        if file.suffix == ".parquet":
-            parquet = opened_parquet(file)
-            columns = [name for name in parquet.schema_arrow.names if name in COLUMNS]
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=columns):
-                yield from batch.to_pylist()
-            return
-        for batch in pa.ipc.open_stream(pa.memory_map(str(file))):
-            part = batch.select([name for name in batch.schema.names if name in COLUMNS])
-            part.validate(full=True)  # offsets of a mapped file are used as they are
-            for start in range(0, len(part), _ROWS_AT_ONCE):
-                yield from part.slice(start, _ROWS_AT_ONCE).to_pylist()
-    except BROKEN_TABLE as error:
-        raise DataError(f"{file} must be a readable arrow or parquet file, but reading it gives: {error}") from error
-
-
-def _episode(name: str, row: Mapping[str, Any], base: Path, options: IngestRbmOptions) -> Episode:
+def _episode(name: str, row: Mapping[str, Any], source: FrameSource, options: IngestRbmOptions) -> Episode:
     for column in ("id", "task"):
         if not isinstance(row.get(column), str) or not row[column].strip():
             raise DataError(f"`{column}` of row `{name}` must be set, but is `{row.get(column)}`")
@@ -209,7 +153,7 @@ def _episode(name: str, row: Mapping[str, Any], base: Path, options: IngestRbmOp
         id=name,
         task=row["task"],
         data_source=_data_source(row, options),
-        source=_source(row, base, name),
+        source=source,
         quality_label=_quality(row, name),
         is_robot=True if row.get("is_robot") is None else row["is_robot"],
         partial_success=row.get("partial_success"),
@@ -239,15 +183,10 @@ def _data_source(row: Mapping[str, Any], options: IngestRbmOptions) -> str:
     return options.data_source or (value if value and isinstance(value, str) else options.source_name)
 
 
-def _source(row: Mapping[str, Any], base: Path, name: str) -> FrameSource:
+def _source(row: Mapping[str, Any], name: str, base: Path, file: Path, number: int, column: str | None) -> FrameSource:
+    """The file that a row names, or the row where it holds its frames itself, in `column`."""
+    place = f"`frames` of row `{name}`"
     value = row.get("frames") or row.get("frames_video")
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
-    path = value.get("path") if isinstance(value, dict) else value
-    if not isinstance(path, str) or not path:
-        raise DataError(f"`frames` of row `{name}` must be the path of a video, but is {type(value).__name__}")
-    file = confined(base, path, f"`frames` of row `{name}`")
-    if file.suffix == ".npz":
-        return NpzFile(file)
-    if file.suffix.lower() not in VIDEO_SUFFIXES:
-        raise DataError(f"`frames` of row `{name}` must end in .npz or {', '.join(VIDEO_SUFFIXES)}, but is `{path}`")
-    return VideoFile(file)
+    if value is None and column is not None:
+        return RowMedia(file, number, column, base, place)
+    return named_file(value, base, place)
