@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -62,6 +62,16 @@ def open_regular(path: str | Path) -> Iterator[BinaryIO]:
             raise DataError(f"{path} must be readable, but reading it gives: {error.strerror}") from error
 
 
+def is_regular(path: str | Path) -> bool:
+    """Whether there is a regular file; unlike `Path.is_file` it never fails, whatever the name."""
+    return _is(path, stat.S_ISREG)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether there is a folder; unlike `Path.is_dir` it never fails, whatever the name."""
+    return _is(path, stat.S_ISDIR)
+
+
 def read_bytes(path: str | Path, most: int = SMALL) -> bytes:
     """Return what a regular file holds; `DataError` where that is more than `most` bytes."""
     with open_regular(path) as stream:
@@ -111,6 +121,13 @@ def decoded(content: bytes, place: str, line: int = 1) -> str:
         line += text.count("\n", 0, at)
         raise DataError(f"{place} must be text, but has a NUL in line {line}; save it as UTF-8")
     return text
+
+
+def _is(path: str | Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(os.stat(path).st_mode)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
 
 
 def _opened(path: str | Path) -> BinaryIO:

@@ -8,17 +8,18 @@ unknown. All faults of a manifest are found before any video is opened, and repo
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.csv_lines import csv_lines
+from rfm.files.documents import json_lines, named_kind, parse_json
+from rfm.files.regular import is_folder, is_regular
 from rfm.trajectories.record import canonical_quality
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ EXTRAS = ("num_frames", "fps", "seed", "policy")
 """Columns that are often there and never needed; any other unknown one is reported."""
 
 _MOST_FAULTS = 20
+_LONGEST_SHOWN = 100
+_REQUIRED = ("path", "task")
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -54,7 +57,7 @@ def find_manifest(folder: Path, manifest: Path | None) -> Path:
         raise ConfigError(f"the folder of videos must exist, but {folder} is not a folder")
     candidates = [manifest] if manifest is not None else [folder / name for name in NAMES]
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.lexists(candidate):
             return candidate
     looked = " or ".join(str(path) for path in candidates)
     raise ConfigError(
@@ -68,7 +71,8 @@ def read_manifest(manifest: Path, folder: Path) -> list[ManifestRow]:
     """The rows, checked; DataError lists what is wrong in all of them."""
     faults: list[str] = []
     entries = list(_entries(manifest, faults))
-    rows = [_row(entry, f"line {line}", folder, faults) for line, entry in entries]
+    default = {"data_source": folder.resolve().name, "is_robot": True}
+    rows = [_row(entry, f"line {line}", folder, default, faults) for line, entry in entries]
     _check_ids([(line, row.id) for (line, _), row in zip(entries, rows, strict=True)], faults)
     if not entries and not faults:
         faults.append("it must list at least one video, but is empty")
@@ -82,46 +86,18 @@ def read_manifest(manifest: Path, folder: Path) -> list[ManifestRow]:
 
 def _entries(manifest: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, columns) of each row; values are JSON values, or text from CSV."""
-    try:
-        text = manifest.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{manifest} must be UTF-8 text, but is not: {error.reason} at byte {error.start}") from error
-    yield from _csv_entries(text, faults) if manifest.suffix.lower() == ".csv" else _json_entries(text, faults)
-
-
-def _json_entries(text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            faults.append(f"line {number} must be a JSON object, but is not: {error}")
-            continue
-        if isinstance(entry, dict):
+    is_csv = manifest.suffix.lower() == ".csv"
+    for number, entry, fault in csv_lines(manifest, _REQUIRED) if is_csv else json_lines(manifest):
+        if fault is not None:
+            faults.append(f"line {number} {fault}")
+        elif isinstance(entry, dict):
             yield number, entry
         else:
-            faults.append(f"line {number} must be a JSON object, but is {type(entry).__name__}")
+            faults.append(f"line {number} must be a JSON object, but is {named_kind(entry)}")
 
 
-def _csv_entries(text: str, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="")
-    missing = [name for name in ("path", "task") if name not in (reader.fieldnames or ())]
-    if missing:
-        first = text.split("\n", 1)[0].strip()[:100]
-        faults.append(
-            f"the first line must name the columns path and task, separated by commas, but lacks {', '.join(missing)}: "
-            f"it is `{first}`"
-        )
-        return
-    for entry in reader:
-        if entry.pop("", None):
-            faults.append(f"line {reader.line_num} must have {len(reader.fieldnames or ())} columns, but has more")
-        yield reader.line_num, entry
-
-
-def _row(entry: dict[str, Any], place: str, folder: Path, faults: list[str]) -> ManifestRow:
-    values: dict[str, Any] = {"data_source": folder.resolve().name, "is_robot": True}
+def _row(entry: dict[str, Any], place: str, folder: Path, default: Mapping[str, Any], faults: list[str]) -> ManifestRow:
+    values = dict(default)
     for name, convert in _COLUMNS.items():
         value = entry.get(name)
         if _empty(value):
@@ -133,25 +109,25 @@ def _row(entry: dict[str, Any], place: str, folder: Path, faults: list[str]) -> 
             faults.append(f"{place}: {error}")
             values[name] = None
         except (ValueError, TypeError):
-            faults.append(f"{place}: `{name}` must be {_MEANING[convert]}, but is `{value}`")
+            faults.append(f"{place}: `{name}` must be {_MEANING[convert]}, but is `{str(value)[:_LONGEST_SHOWN]}`")
             values[name] = None
     _check_required(entry, values, place, folder, faults)
     return ManifestRow(**values)
 
 
 def _check_required(entry: dict[str, Any], values: dict[str, Any], place: str, folder: Path, faults: list[str]) -> None:
-    faults.extend(f"{place}: `{name}` must be set, but is not" for name in ("path", "task") if _empty(entry.get(name)))
+    faults.extend(f"{place}: `{name}` must be set, but is not" for name in _REQUIRED if _empty(entry.get(name)))
     path = PurePosixPath(values["path"] or ".")
     if path.is_absolute() or ".." in path.parts:
         faults.append(
             f"{place}: `path` must lie in {folder}, but `{path}` leads out of it: move the video there, or link"
         )
-    elif values["path"] and (folder / path).is_dir():
+    elif values["path"] and is_folder(folder / path):
         faults.append(
             f"{place}: `path` must name a video, but `{path}` is a folder; make one of its pictures: "
             f"ffmpeg -framerate 10 -pattern_type glob -i '{path}/*.png' {path}.mp4"
         )
-    elif values["path"] and not (folder / path).is_file():
+    elif values["path"] and not is_regular(folder / path):
         faults.append(f"{place}: `path` must name a file in {folder}, but `{values['path']}` is not there")
 
 
@@ -167,15 +143,16 @@ def _check_ids(ids: list[tuple[int, str | None]], faults: list[str]) -> None:
 def _with_ids(rows: list[ManifestRow]) -> list[ManifestRow]:
     """Rows without an id get one from their path, numbered where two paths give the same."""
     taken = {row.id for row in rows if row.id is not None}
+    highest: dict[str, int] = {}
     complete = []
     for row in rows:
         identity = row.id
         if identity is None:
             base = re.sub(r"[^A-Za-z0-9._-]+", "_", str(PurePosixPath(row.path).with_suffix(""))).strip("_") or "video"
-            identity, number = base, 1
-            while identity in taken:
+            number = highest.get(base, 0) + 1
+            while (identity := base if number == 1 else f"{base}_{number}") in taken:
                 number += 1
-                identity = f"{base}_{number}"
+            highest[base] = number
             taken.add(identity)
         complete.append(replace(row, id=identity))
     return complete
@@ -212,7 +189,7 @@ def _fraction(value: Any) -> float:
 
 
 def _fractions(value: Any) -> tuple[float, ...] | None:
-    listed = json.loads(value) if isinstance(value, str) else value
+    listed = parse_json(value, "`progress`") if isinstance(value, str) else value
     if not isinstance(listed, list):
         raise TypeError
     return tuple(_fraction(item) for item in listed) or None
@@ -235,7 +212,7 @@ _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "scene_id": _text,
     "split": _text,
 }
-_OPTIONAL = tuple(name for name in _COLUMNS if name not in ("path", "task"))
+_OPTIONAL = tuple(name for name in _COLUMNS if name not in _REQUIRED)
 _MEANING: dict[Callable[[Any], Any], str] = {
     _text: "text",
     _flag: "true or false",

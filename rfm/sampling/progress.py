@@ -12,17 +12,16 @@ progress but at its very end, where its `partial_success` counts.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
+from rfm.files.csv_lines import csv_records
 from rfm.sampling.clips.table import Clips
 from rfm.trajectories.catalog import Catalog
 
@@ -184,23 +183,28 @@ def read_cutoffs(path: str | None) -> dict[str, float]:
     """Read `data.dataset_success_cutoff_file`, lines of `data_source,share` with shares in (0, 1]."""
     if path is None:
         return {}
-    file = Path(path)
-    if not file.is_file():
-        raise ConfigError(f"`data.dataset_success_cutoff_file` must be a CSV file, but {path!r} is none")
+    cutoffs: dict[str, float] = {}
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"`data.dataset_success_cutoff_file` {path} must be UTF-8 text, but is not") from error
-    rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
-    return dict(_cutoff(row, path) for row in rows)
+        for number, fields, fault in csv_records(path):
+            if fault is not None:
+                raise DataError(f"{path} line {number} {fault}")
+            if fields[0].startswith("#"):
+                continue
+            source, share = _cutoff(fields, f"{path} line {number}")
+            if cutoffs.setdefault(source, share) != share:
+                raise DataError(f"{path} line {number} must give a source of its own, but {source!r} has another share")
+    except DataError as error:
+        raise ConfigError(f"`data.dataset_success_cutoff_file` must list shares by source, but {error}") from error
+    return cutoffs
 
 
-def _cutoff(row: list[str], path: str) -> tuple[str, float]:
+def _cutoff(fields: list[str], place: str) -> tuple[str, float]:
     try:
-        source, share = row[0].strip(), float(row[1])
-    except (IndexError, ValueError):
-        raise ConfigError(f"{path}: a line must be data_source,share, but one is {','.join(row)!r}") from None
+        source, text = fields
+        share = float(text)
+    except ValueError:
+        raise DataError(f"{place} must be data_source,share, but is {','.join(fields)[:100]!r}") from None
     share = share / 100 if share > 1 else share
     if not 0 < share <= 1:
-        raise ConfigError(f"{path}: the share of {source!r} must lie in (0, 1] or (0, 100], but is {row[1]!r}")
-    return source, share
+        raise DataError(f"{place}: the share of {source!r} must lie in (0, 1] or (0, 100], but is {text!r}")
+    return source.strip(), share

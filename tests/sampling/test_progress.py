@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from catalogs import make_catalog, random_catalog
 
+from rfm.errors import ConfigError
 from rfm.sampling import progress as module
-from rfm.sampling.progress import Progress
+from rfm.sampling.progress import Progress, read_cutoffs
 
 
 def test_episodes_whose_progress_is_time_share_a_curve_by_length_and_cutoff() -> None:
@@ -44,3 +45,38 @@ def test_curves_are_those_of_each_trajectory_by_itself(monkeypatch: pytest.Monke
             assert np.isnan(inside).all()
     lengths = progress.measured(lambda trajectory: catalog.num_frames[trajectory])
     assert lengths.tolist() == catalog.num_frames.tolist()
+
+
+def test_cut_offs_of_a_file(tmp_path):
+    file = tmp_path / "cutoffs.csv"
+    file.write_bytes(b"\xef\xbb\xbf# source, share\r\na,0.5\r\n\r\nb , 75\r\na,0.5\r\n")
+    assert read_cutoffs(str(file)) == {"a": 0.5, "b": 0.75}
+    assert read_cutoffs(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"a,half", "{file} line 1 must be data_source,share, but is 'a,half'"),
+        (b"a,0.5\na,0.6", "{file} line 2 must give a source of its own, but 'a' has another share"),
+        (b"a,0.5\nb;0.6", "{file} line 2 must be data_source,share, but is 'b;0.6'"),
+        (b"a,1e400", "{file} line 1: the share of 'a' must lie in (0, 1] or (0, 100], but is '1e400'"),
+        (b"a,nan", "{file} line 1: the share of 'a' must lie in (0, 1] or (0, 100], but is 'nan'"),
+        (b'"a,0.5\nb,0.6', "{file} line 1 must be CSV, but is not (unexpected end of data): a quote that opens"),
+        ("a,0.5".encode("utf-16"), "{file} must be UTF-8 text, but is UTF-16; save it as UTF-8"),
+    ],
+)
+def test_cut_offs_that_cannot_be_read_are_named(tmp_path, content, fault):
+    file = tmp_path / "cutoffs.csv"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_cutoffs(str(file))
+    rule = "`data.dataset_success_cutoff_file` must list shares by source, but "
+    assert str(caught.value).startswith(rule + fault.format(file=file))
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "none.csv", ".", "a\0b"])
+def test_cut_offs_come_from_files(tmp_path, monkeypatch, file):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"must list shares by source, but .* must (be|exist)"):
+        read_cutoffs(file)

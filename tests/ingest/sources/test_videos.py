@@ -14,6 +14,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.cache import cache_folder
 from rfm.frames.reader import read_frames
 from rfm.ingest import bundled, pipeline
+from rfm.ingest.manifest import find_manifest, read_manifest
 from rfm.ingest.sources.videos import ingest_videos
 from rfm.trajectories.catalog import load_catalog
 
@@ -125,9 +126,9 @@ def test_all_faults_of_a_manifest_are_found_before_any_work(tmp_path: Path) -> N
         ingest_videos(folder, tmp_path / "out")
     assert str(caught.value).splitlines() == [
         f"{folder}/manifest.jsonl has 9 faults:",
-        "  line 5 must be a JSON object, but is not: Expecting property name enclosed in double quotes: line 1 column "
+        "  line 5 must be JSON, but is not: Expecting property name enclosed in double quotes: line 1 column "
         "2 (char 1)",
-        "  line 6 must be a JSON object, but is list",
+        "  line 6 must be a JSON object, but is a list",
         "  line 2: `task` must be set, but is not",
         "  line 3: `quality_label` in the manifest must be one of `successful`, `suboptimal`, `failure`, `optimal`, "
         "`failed` or empty (unknown), but is `superb`",
@@ -148,7 +149,9 @@ def test_missing_manifest_or_columns(tmp_path: Path) -> None:
     ):
         ingest_videos(tmp_path, tmp_path / "out")
     (tmp_path / "manifest.csv").write_text("path,label\na.mp4,x\n")
-    with pytest.raises(DataError, match="path and task, separated by commas, but lacks task: it is `path,label`"):
+    with pytest.raises(
+        DataError, match=r"path and task in its first line, separated by commas, but lacks task: it is `path,l"
+    ):
         ingest_videos(tmp_path, tmp_path / "out")
     (tmp_path / "manifest.jsonl").write_text("\n")
     with pytest.raises(DataError, match="it must list at least one video, but is empty"):
@@ -358,3 +361,92 @@ def test_clips_of_real_robots(tmp_path: Path) -> None:
             shown = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
         assert np.array_equal(read_frames(catalog.root, path, range(count)), shown)
     assert sorted(catalog.texts.to_pylist()) == sorted(texts.values())
+
+
+def test_many_rows_of_one_video_are_numbered_in_one_pass(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    text = "path,task,id\n" + "a.mp4,open,a_7\n" + "a.mp4,open,\n" * 20_000
+    (tmp_path / "manifest.csv").write_text(text)
+    rows = read_manifest(tmp_path / "manifest.csv", tmp_path)
+    names = [row.id for row in rows]
+    assert names[:3] == ["a_7", "a", "a_2"]
+    assert names[7:9] == ["a_8", "a_9"]
+    assert names[-1] == "a_20001"
+    assert len(set(names)) == 20_001
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('path,task\na.mp4,"open\na.mp4,close\n', "line 2 must be CSV, but is not (unexpected end of data)"),
+        ('path,task\na.mp4,"open\na.mp4,close"\n', "line 2 must be CSV, but one of its fields goes on to line 3"),
+        ("path,task,task\na.mp4,open,close\n", "must name each column once, but has task twice; remove one of them"),
+        ("path,task\na.mp4\n", "line 2 must have 2 fields as the first line has, but has 1"),
+        ("path,task\na.mp4,pick, then place\n", "line 2 must have 2 fields as the first line has, but has 3"),
+        ("path,task,progress\na.mp4,open,[0;1]\n", "line 2: `progress` must be JSON, but is not: Expecting ',' delimi"),
+        ('path,task,progress\na.mp4,open,"[0,NaN]"\n', "line 2: `progress` must have finite numbers, but has NaN"),
+        (
+            "path,task,partial_success\na.mp4,open,1e400\n",
+            "line 2: `partial_success` must be a number in [0, 1], but i",
+        ),
+    ],
+)
+def test_faults_of_a_csv_hide_nothing(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_manifest(tmp_path / "manifest.csv", tmp_path)
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"path": "a.mp4", "task": ["a", "b"]}', "line 1: `task` must be text, but is `['a', 'b']`"),
+        (
+            '{"path": "a.mp4", "task": "\\ud800"}',
+            "line 1 must be Unicode text, but has half a pair of UTF-16, '\\ud800'",
+        ),
+        ('{"path": "a\\u0000.mp4", "task": "a"}', "line 1: `path` must name a file in"),
+        (
+            '{"path": "a.mp4", "task": "a", "partial_success": Infinity}',
+            "line 1 must have finite numbers, but has Infi",
+        ),
+        (
+            '{"path": "a.mp4", "task": "a", "task": "b"}',
+            "line 1 must name each key of an object once, but has `task` tw",
+        ),
+        ('{"path": "%s.mp4", "task": "a"}' % ("x" * 5000), "line 1: `path` must name a file in"),
+        ("[" * 100_000, "line 1 must be nested at most 64 deep, but is deeper"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_faults_of_a_json_line(tmp_path: Path, line: str, fault: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "manifest.jsonl").write_text(line)
+    with pytest.raises(DataError) as caught:
+        read_manifest(tmp_path / "manifest.jsonl", tmp_path)
+    assert fault in str(caught.value)
+
+
+def test_a_manifest_that_is_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").mkdir()
+    with pytest.raises(DataError, match=r"manifest\.csv must be a file, but is a folder"):
+        read_manifest(find_manifest(tmp_path, None), tmp_path)
+    os.mkfifo(tmp_path / "manifest.jsonl")
+    with pytest.raises(DataError, match=r"manifest\.jsonl must be a file, but is a named pipe"):
+        read_manifest(find_manifest(tmp_path, None), tmp_path)
+
+
+@pytest.mark.skipif(not (SHARED / "found").is_dir(), reason="the inputs found by attack are not here")
+def test_csv_files_found_by_attack(tmp_path: Path) -> None:
+    hostile = SHARED / "found" / "hostile" / "csv"
+    with pytest.raises(DataError, match=r"unclosed_quote\.csv has 1 fault:\n  line 2 must be CSV, but is not"):
+        read_manifest(hostile / "unclosed_quote.csv", hostile)
+    given = SHARED / "found" / "videos" / "long_progress"
+    (row,) = read_manifest(find_manifest(given, None), given)
+    assert len(row.progress or ()) == 9000
+    with pytest.raises(DataError) as caught:
+        read_manifest(hostile / "long_progress.csv", hostile)
+    assert "`path` must name a file" in str(caught.value), "its video is not there, but it was read"
+    assert "`progress`" not in str(caught.value)
