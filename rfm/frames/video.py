@@ -1,28 +1,37 @@
 """Frames of a video file, decoded with PyAV (mp4, webm, mov, gif and whatever else FFmpeg reads).
 
-A clip is decoded from its start; frames not asked for are decoded but not converted to RGB. Evenly spaced frames need
-the frame count: the container's own is tried first, and if decoding shows it to be wrong or there is none, a pass that
-only counts comes before a second one. Memory holds the chosen frames, not the video. About 1 ms a frame of 240 x 320.
+A clip is decoded from its start; frames not asked for are decoded but not converted to RGB. Which frames are kept is a
+matter of their times (`rfm.frames.timeline`): those of the packets are tried first, which costs reading the file but no
+decoding, and if decoding shows other ones, a second pass is made. Memory holds the chosen frames, not the video. About
+1 ms a frame of 240 x 320.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import av
 import numpy as np
 from jaxtyping import Float64, Int, Int64, UInt8
 
 from rfm.errors import DataError
+from rfm.frames.container import MOST_PIXELS, opened
 from rfm.frames.npz import check_indices
 from rfm.frames.resize import resize_frames
+from rfm.frames.timeline import choose, evenly_spaced
+from rfm.frames.upright import Viewer
 
-MOST_PIXELS = 2**26
-"""Pixels a frame may have (8192 x 8192): what a file declares is no reason to take memory."""
+__all__ = [
+    "MOST_PIXELS",
+    "Video",
+    "decode_video",
+    "evenly_spaced",
+    "read_frames_at",
+    "read_video",
+    "read_video_frames",
+]
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,24 @@ class Video:
 
     frames: UInt8[np.ndarray, "t h w 3"]
     indices: Int64[np.ndarray, "t"]
-    """The place of each chosen frame in the video."""
+    """The place of each chosen frame in the video, in order; one that stands still repeats."""
     total: int
+    fps: float
+    times: Float64[np.ndarray, "t"] | None = None
+    """When each is shown, as a share of the recording (0 the first frame, 1 the last); None where unknown."""
+    notes: tuple[str, ...] = ()
+    """What was taken for granted, for people to read."""
+
+
+class _Decoded(NamedTuple):
+    frames: UInt8[np.ndarray, "t h w 3"]
+    stamps: list[int | None]
+    """The timestamps of all frames decoded, chosen or not, in the order they are shown."""
     fps: float
 
 
 def read_video(path: Path, max_frames: int | None = None) -> tuple[UInt8[np.ndarray, "t h w 3"], float]:
-    """All frames, or `max_frames` evenly spaced ones with the first and the last, and the video's frames a second."""
+    """All frames, or those that `decode_video` chooses, and the video's frames a second."""
     video = decode_video(path, max_frames)
     return video.frames, video.fps
 
@@ -45,25 +65,32 @@ def read_video(path: Path, max_frames: int | None = None) -> tuple[UInt8[np.ndar
 def decode_video(
     path: Path, max_frames: int | None = None, height: int | None = None, width: int | None = None
 ) -> Video:
-    """As `read_video`, with the frames' places; resized one by one while decoding if a size is given."""
+    """All frames, or at most `max_frames` that `timeline.choose` takes, the first and the last among them.
+
+    Resized one by one while decoding if a size is given.
+    """
     size = None if height is None or width is None else (height, width)
     if max_frames is None:
-        frames, total, fps = _decode(path, None, size)
-        return Video(frames, np.arange(total), total, fps)
-    guess = _declared_count(path) or _count_frames(path)
-    frames, total, fps = _decode(path, evenly_spaced(guess, max_frames), size)
-    if total != guess:
-        frames, total, fps = _decode(path, evenly_spaced(total, max_frames), size)
-    return Video(frames, evenly_spaced(total, max_frames), total, fps)
+        whole = _decode(path, None, size)
+        return Video(whole.frames, np.arange(len(whole.stamps)), len(whole.stamps), whole.fps)
+    guess = choose(_packet_stamps(path), max_frames).indices
+    decoded = _decode(path, guess, size)
+    chosen = choose(decoded.stamps, max_frames)
+    if not np.array_equal(chosen.indices, guess):
+        decoded = _decode(path, chosen.indices, size)
+    distinct, place = np.unique(chosen.indices, return_inverse=True)
+    frames = decoded.frames if len(distinct) == len(place) else decoded.frames[place]
+    notes = (chosen.note,) if chosen.note else ()
+    return Video(frames, chosen.indices, len(decoded.stamps), decoded.fps, chosen.times, notes)
 
 
 def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
     """The frames at `indices`, in that order; repeated ones are converted once."""
     wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
     distinct, place = np.unique(wanted, return_inverse=True)
-    frames, total, _ = _decode(path, distinct, None, to_end=False)
-    check_indices(wanted, total, path)
-    return frames[place]
+    decoded = _decode(path, distinct, None, to_end=False)
+    check_indices(wanted, len(decoded.stamps), path)
+    return decoded.frames[place]
 
 
 def read_frames_at(
@@ -79,14 +106,15 @@ def read_frames_at(
     """
     size = None if height is None or width is None else (height, width)
     frames = []
-    with _opened(path) as (container, stream):
+    viewer = Viewer(f"video {path}")
+    with opened(path) as (container, stream):
         for second, (shown, frame) in zip(seconds.tolist(), _nearest(container, stream, seconds), strict=True):
             if frame is None or abs(shown - second) > tolerance:
                 nearest = "has none" if frame is None else f"its nearest is at {shown:.4f} s"
                 raise DataError(
                     f"video {path} must have a frame within {tolerance:.4f} s of {second:.4f} s, but {nearest}"
                 )
-            frames.append(_sized(_upright(frame), size))
+            frames.append(_sized(viewer.rgb(frame), size))
     return _stacked(frames, len(frames), path)
 
 
@@ -128,33 +156,32 @@ def _shown_from(container: Any, stream: Any, second: float) -> Iterator[tuple[fl
             return
 
 
-def evenly_spaced(count: int, most: int) -> Int64[np.ndarray, "t"]:
-    """All of `count` places, or `most` of them: the first, the last, and between them the nearest to equal steps."""
-    if count <= most:
-        return np.arange(count)
-    if most == 1:
-        return np.array([count - 1])  # the state that was reached
-    steps = most - 1
-    return (2 * np.arange(most) * (count - 1) + steps) // (2 * steps)
-
-
 def _decode(
     path: Path, chosen: Int64[np.ndarray, "k"] | None, size: tuple[int, int] | None, to_end: bool = True
-) -> tuple[UInt8[np.ndarray, "t h w 3"], int, float]:
-    """The chosen frames (all if None), the number of frames decoded, and frames a second (0 where unknown)."""
+) -> _Decoded:
+    """Decode and keep the chosen frames (all if None), each once."""
     wanted = None if chosen is None else set(chosen.tolist())
     last = None if to_end or not wanted else max(wanted)
     frames: list[UInt8[np.ndarray, "h w 3"]] = []
-    total = 0
-    with _opened(path) as (container, stream):
+    stamps: list[int | None] = []
+    viewer = Viewer(f"video {path}")
+    with opened(path) as (container, stream):
         for frame in container.decode(stream):
-            if wanted is None or total in wanted:
-                frames.append(_sized(_upright(frame), size))
-            total += 1
-            if last is not None and total > last:
+            if wanted is None or len(stamps) in wanted:
+                frames.append(_sized(viewer.rgb(frame), size))
+            stamps.append(frame.pts)
+            if last is not None and len(stamps) > last:
                 break
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-    return _stacked(frames, total, path), total, fps
+    return _Decoded(_stacked(frames, len(stamps), path), stamps, fps)
+
+
+def _packet_stamps(path: Path) -> list[int | None]:
+    """The timestamps that decoding is expected to give, in the order frames are shown."""
+    with opened(path) as (container, stream):
+        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
+    stamps = [packet.pts for packet in packets]
+    return stamps if None in stamps else sorted(stamps)
 
 
 def _stacked(frames: list[UInt8[np.ndarray, "h w 3"]], total: int, path: Path) -> UInt8[np.ndarray, "t h w 3"]:
@@ -163,48 +190,6 @@ def _stacked(frames: list[UInt8[np.ndarray, "h w 3"]], total: int, path: Path) -
     if len({frame.shape for frame in frames}) > 1:
         raise DataError(f"video {path} must have frames of one size, but their size changes on the way")
     return np.stack(frames) if frames else np.empty((0, 1, 1, 3), np.uint8)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The container and its first video stream; whatever FFmpeg finds wrong within the block is a DataError."""
-    if not path.is_file():
-        raise DataError(f"video {path} must exist, but does not")
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise DataError(f"video {path} must have a video stream, but has none")
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise DataError(f"video {path} must be of a known codec, but is not")
-            if stream.width * stream.height > MOST_PIXELS:
-                raise DataError(
-                    f"video {path} must have at most {MOST_PIXELS} pixels a frame, but declares "
-                    f"{stream.width} x {stream.height}"
-                )
-            stream.thread_type = "NONE"  # one video a worker: threads of its own gain nothing on small frames
-            yield container, stream
-    except av.FFmpegError as error:
-        raise DataError(f"video {path} must be readable, but decoding it gives: {error.strerror}") from error
-    except UnicodeDecodeError as error:  # a name within the file that PyAV reads whatever `metadata_errors` says
-        raise DataError(f"video {path} must be readable, but decoding it gives: {error}") from error
-
-
-def _declared_count(path: Path) -> int:
-    with _opened(path) as (_, stream):
-        return int(stream.frames)
-
-
-def _count_frames(path: Path) -> int:
-    with _opened(path) as (container, stream):
-        return sum(1 for _ in container.decode(stream))
-
-
-def _upright(frame: Any) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB, turned as the video's metadata ask (telephones store portrait clips lying on their side)."""
-    pixels: UInt8[np.ndarray, "h w 3"] = frame.to_ndarray(format="rgb24")
-    quarter_turns = round(frame.rotation / 90)  # counterclockwise, as rot90 counts
-    return np.rot90(pixels, quarter_turns) if quarter_turns else pixels
 
 
 def _sized(frame: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "h w 3"]:

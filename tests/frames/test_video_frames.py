@@ -5,12 +5,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rfm.errors import DataError
-from rfm.frames import video
-from rfm.frames.video import decode_video, evenly_spaced, read_frames_at, read_video, read_video_frames
+from rfm.frames import container, video
+from rfm.frames.video import decode_video, read_frames_at, read_video, read_video_frames
 
 REAL_CLIPS = Path(__file__).parents[3] / "shared" / "data" / "real_clips"
 
@@ -63,9 +61,11 @@ def test_short_videos_come_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("declared", [0, 5, 400])
-def test_a_wrong_declared_count_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: int) -> None:
+def test_packets_that_promise_other_frames_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: int
+) -> None:
     write_video(tmp_path / "a.mp4", 21)
-    monkeypatch.setattr(video, "_declared_count", lambda path: declared)
+    monkeypatch.setattr(video, "_packet_stamps", lambda path: list(range(declared)))
     chosen = decode_video(tmp_path / "a.mp4", 5)
     assert levels(chosen.frames) == chosen.indices.tolist() == [0, 5, 10, 15, 20]
     assert chosen.total == 21
@@ -120,19 +120,6 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
             container.mux(packet)
     with pytest.raises(DataError, match="must have a video stream, but has none"):
         read_video(path)
-
-
-@given(count=st.integers(1, 500), most=st.integers(1, 100))
-def test_evenly_spaced(count: int, most: int) -> None:
-    places = evenly_spaced(count, most)
-    assert len(places) == min(count, most)
-    assert places[-1] == count - 1
-    steps = np.diff(places)
-    if most > 1:
-        assert places[0] == 0
-        assert (steps >= 1).all()
-    if len(steps):
-        assert steps.max() - steps.min() <= 1
 
 
 @pytest.mark.skipif(not REAL_CLIPS.is_dir(), reason="the clips of real robots are not beside the checkout")
@@ -193,6 +180,6 @@ def test_a_time_without_a_frame_is_an_error(tmp_path: Path) -> None:
 
 def test_a_declared_size_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "a.mp4", 10)
-    monkeypatch.setattr(video, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(container, "MOST_PIXELS", 1000)
     with pytest.raises(DataError, match="must have at most 1000 pixels a frame, but declares 48 x 32"):
         read_video(tmp_path / "a.mp4")

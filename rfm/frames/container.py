@@ -1,0 +1,63 @@
+"""Opening a video file: which of its streams is the recording, and what FFmpeg finds wrong as one kind of error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+
+from rfm.errors import DataError
+from rfm.files.lfs import check_fetched
+
+MOST_PIXELS = 2**26
+"""Pixels a frame may have (8192 x 8192): what a file declares is no reason to take memory."""
+
+_ARGUMENTS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Names within a file need not be UTF-8. PyAV 19 replaces what is not by itself, and refuses to be told so."""
+_PICTURES = ("attached_pic", "timed_thumbnails")
+"""Dispositions of streams that are cover art or previews of another one."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The container and its `shown` video stream; whatever FFmpeg finds wrong within the block is a DataError."""
+    if not path.is_file():
+        raise DataError(f"video {path} must exist, but does not")
+    check_fetched(path)
+    try:
+        with av.open(str(path), **_ARGUMENTS) as container:
+            stream = shown(container, path)
+            if stream.codec_context is None:
+                raise DataError(f"video {path} must be of a known codec, but is not")
+            if stream.width * stream.height > MOST_PIXELS:
+                raise DataError(
+                    f"video {path} must have at most {MOST_PIXELS} pixels a frame, but declares "
+                    f"{stream.width} x {stream.height}"
+                )
+            stream.thread_type = "NONE"  # one video a worker: threads of its own gain nothing on small frames
+            yield container, stream
+    except av.FFmpegError as error:
+        raise DataError(f"video {path} must be readable, but decoding it gives: {error.strerror}") from error
+    except UnicodeDecodeError as error:  # a name within the file
+        raise DataError(f"video {path} must be readable, but decoding it gives: {error}") from error
+
+
+def shown(container: Any, path: Path) -> Any:
+    """The video stream that players show: the default one, of several the largest, never cover art or a preview."""
+    streams = [stream for stream in container.streams.video if not _is(stream, *_PICTURES)]
+    if not streams:
+        held = "only a still picture" if container.streams.video else "none"
+        raise DataError(f"video {path} must have a video stream, but has {held}")
+    return max(streams, key=lambda stream: (_is(stream, "default"), _pixels(stream)))
+
+
+def _is(stream: Any, *dispositions: str) -> bool:
+    flags = stream.disposition
+    return any(bool(flags & getattr(type(flags), name)) for name in dispositions)
+
+
+def _pixels(stream: Any) -> int:
+    return 0 if stream.codec_context is None else int(stream.width * stream.height)
