@@ -13,6 +13,10 @@ FOUND = SHARED / "found" / "videos"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 123456\n"
 
 
+def set_disposition(stream: av.VideoStream, *names: str) -> None:
+    stream.disposition = sum(getattr(av.stream.Disposition, name).value for name in names)  # PyAV before 18 wants an int
+
+
 def write_streams(path: Path, *streams: tuple[tuple[int, int], int, str]) -> Path:
     """A file with a video stream for each (size, number of the first frame, dispositions)."""
     with av.open(str(path), "w") as container:
@@ -20,9 +24,7 @@ def write_streams(path: Path, *streams: tuple[tuple[int, int], int, str]) -> Pat
         for size, _, disposition in streams:
             stream = container.add_stream("libx264", rate=10)
             stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
-            kinds = av.stream.Disposition
-            flags = [getattr(kinds, name) for name in disposition.split()]
-            stream.disposition = flags[0] | flags[-1] if flags else kinds(0)
+            set_disposition(stream, *disposition.split())
             made.append(stream)
         for at in range(4):
             for stream, (size, first, _) in zip(made, streams, strict=True):
@@ -62,7 +64,7 @@ def test_cover_art_is_no_recording(tmp_path: Path) -> None:
     with av.open(str(path), "w") as container:
         cover, stream = container.add_stream("mjpeg", rate=1), container.add_stream("libx264", rate=10)
         cover.height, cover.width, cover.pix_fmt = 96, 128, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        set_disposition(cover, "attached_pic")
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
         for at in range(4):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame(at), format="rgb24")))
