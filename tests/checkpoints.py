@@ -15,8 +15,7 @@ def random_checkpoint(folder: Path, *, images: bool = False, trained_on: np.ndar
     """Write a checkpoint that loads, and answers nonsense."""
     folder.mkdir(parents=True, exist_ok=True)
     loaded = load_model("tiny", seed=1)
-    loaded.model.save_pretrained(str(folder))
-    loaded.save_processor(folder, InputFormat(32, 32, use_multi_image=images))
     if trained_on is not None:
         save_hashes(folder, trained_on)
+    loaded.save(folder, InputFormat(32, 32, use_multi_image=images))
     return folder

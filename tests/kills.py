@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers.modeling_utils as modeling
 
-from rfm.training.checkpoints import seal
+from rfm.files import seal
 from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.training.trainer import VQATrainer

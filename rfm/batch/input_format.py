@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,4 +64,8 @@ class InputFormat:
         values = read_json_object(path)
         if unknown := set(values) - known:
             raise DataError(f"`{path}` must hold only {sorted(known)}, but also holds {sorted(unknown)}")
+        for name, kind in typing.get_type_hints(cls).items():
+            if name in values and type(values[name]) not in (typing.get_args(kind) or (kind,)):
+                shown = getattr(kind, "__name__", kind)
+                raise DataError(f"`{name}` in {path} must be of the type {shown}, but is {values[name]!r}")
         return cls(**values)

@@ -133,6 +133,7 @@ def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
         own_gpu(options.device),
         datasets_root=exam.root,
         trust_remote_code=options.trust_remote_code,
+        base_model=options.base_model,
         decoding=decoding,
     )
 

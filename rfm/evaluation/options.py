@@ -66,6 +66,9 @@ class EvaluateOptions:
         metadata={"help": "Ask in another way than the dataset does, for stock models", "choices": PROMPTINGS},
     )
     max_unreadable: int = field(default=0, metadata={"help": "Rows without readable frames that are put up with"})
+    base_model: str | None = field(
+        default=None, metadata={"help": "Base model to take in place of the one that an adapter records"}
+    )
     datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that a model brings along"})
 
@@ -107,6 +110,7 @@ class EvaluateOptions:
             "num_repeats": ("decoding", ("sample",)),
             "seed": ("decoding", ("sample",)),
             "base_url": ("engine", ("openai",)),
+            "base_model": ("engine", ("hf",)),
             "request_cache": ("engine", ("openai",)),
             "frames_as": ("engine", ("openai", "vllm")),
         }

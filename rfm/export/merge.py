@@ -29,11 +29,15 @@ from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import MERGE_REPORT, read_evaluation, write_card
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import copy_record, read_record
+from rfm.files import seal
 from rfm.files.staging import staged_folder
+from rfm.model.adapter import load_adapter
+from rfm.model.base import base_of
 from rfm.model.device import resolve_device
-from rfm.model.load import ADAPTER_FILE, LoadedModel, base_of, load_model
+from rfm.model.load import LoadedModel, load_model
 from rfm.model.quantization import nf4, trained_quantized
 from rfm.model.saving import written_whole
+from rfm.model.stock import ADAPTER_FILE
 from rfm.vqa.dataset import frames_root, load_dataset
 
 logger = logging.getLogger(__name__)
@@ -54,6 +58,7 @@ class _Setting(NamedTuple):
     quantized: bool
     """Whether the adapter was trained on 4-bit weights."""
     trust_remote_code: bool
+    base_model: str | None
 
 
 def export_merge(options: MergeOptions) -> int:
@@ -83,6 +88,7 @@ def merge(options: MergeOptions) -> Agreement:
         _check(agreement, _tolerance(options, setting), setting)
         _describe(staged, agreement, setting.dtype)
         write_card(staged, options.evaluation, place=output)
+        seal.seal(staged)
     logger.info(
         "merged model: %s; on %d rows logits differ by %.2g at most (largest logit %.3g), %d of %d answer tokens agree",
         output, agreement.rows, agreement.largest_difference, agreement.largest_logit,
@@ -103,7 +109,7 @@ def _setting(options: MergeOptions) -> _Setting:
     if wanted == "auto":
         wanted = "bfloat16" if device.type == "cuda" else "float32"
     quantized = trained_quantized(folder)
-    return _Setting(folder, device, getattr(torch, wanted), quantized, options.trust_remote_code)
+    return _Setting(folder, device, getattr(torch, wanted), quantized, options.trust_remote_code, options.base_model)
 
 
 def _ask_unmerged(setting: _Setting, options: MergeOptions) -> tuple[LoadedModel, list[Batch], Logits]:
@@ -115,21 +121,22 @@ def _ask_unmerged(setting: _Setting, options: MergeOptions) -> tuple[LoadedModel
 
 def _load_unmerged(setting: _Setting) -> LoadedModel:
     return load_model(
-        setting.folder, dtype=setting.dtype, device=setting.device, trust_remote_code=setting.trust_remote_code
+        setting.folder,
+        dtype=setting.dtype,
+        device=setting.device,
+        trust_remote_code=setting.trust_remote_code,
+        base_model=setting.base_model,
     )
 
 
 def _merged_weights(setting: _Setting) -> Any:
     """Return the stock model with W + BA in the wanted dtype, added up in float32."""
-    from peft import PeftModel
-
-    base = base_of(setting.folder)
+    base = base_of(setting.folder, setting.base_model)
     quantization = nf4(base, setting.dtype) if setting.quantized else None
     dtype = setting.dtype if setting.quantized else torch.float32
     loaded = load_model(base, dtype=dtype, quantization=quantization, trust_remote_code=setting.trust_remote_code)
     model = loaded.model.dequantize() if setting.quantized else loaded.model
-    adapted = PeftModel.from_pretrained(model.float(), str(setting.folder))
-    merged = adapted.merge_and_unload(safe_merge=True)
+    merged = load_adapter(model.float(), setting.folder).merge_and_unload(safe_merge=True)
     return merged.to(setting.dtype)
 
 

@@ -21,7 +21,7 @@ from rfm.errors import DataError
 from rfm.export.options import CardOptions
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
 from rfm.files.documents import read_json_object
-from rfm.model.load import ADAPTER_FILE
+from rfm.model.stock import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
 

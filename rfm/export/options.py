@@ -67,6 +67,7 @@ class MergeOptions:
         None, "Largest difference of logits that passes, as a share of the largest logit; default: by dtype"
     )
     device: str = _option("cuda", "Device to merge and verify on; the CPU where there is no GPU")
+    base_model: str | None = _option(None, "Base model to take in place of the one that the adapter records")
     evaluation: str | None = _option(None, "Results of `rfm evaluate` for the model card")
     overwrite: bool = _option(False, "Replace an export that exists")
     push_to_hub: bool = _option(False, "Upload the merged model to the Hugging Face hub")

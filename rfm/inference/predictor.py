@@ -30,10 +30,10 @@ from rfm.inference.answering.distribution import Distribution
 from rfm.inference.answering.generation import generate
 from rfm.inference.answering.scored import answer_distribution
 from rfm.inference.engines.engine import Engine
-from rfm.inference.fingerprint import model_fingerprint
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest, videos_swapped
 from rfm.model.device import resolve_device
+from rfm.model.fingerprint import model_fingerprint
 from rfm.model.load import LoadedModel, load_model
 from rfm.vqa.answers import write_answer
 
@@ -73,15 +73,24 @@ class Predictor(Engine):
         form: InputFormat | None = None,
         attention: str | None = None,
         trust_remote_code: bool = False,
+        base_model: str | None = None,
         decoding: Decoding = GREEDY,
     ) -> Predictor:
         """Load a checkpoint, adapter or stock model for answering.
 
-        `form` is for stock models, which have no `rfm_config.json`; a trained checkpoint's own can't be overridden.
+        `base_model` takes the place of the base that an adapter records. `form` is for stock models, which have no
+        `rfm_config.json`; a trained checkpoint's own can't be overridden.
         """
         place = resolve_device(device)
         wanted = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
-        loaded = load_model(path, dtype=wanted, device=place, attention=attention, trust_remote_code=trust_remote_code)
+        loaded = load_model(
+            path,
+            dtype=wanted,
+            device=place,
+            attention=attention,
+            trust_remote_code=trust_remote_code,
+            base_model=base_model,
+        )
         if form is not None and loaded.form is not None and form != loaded.form:
             raise ConfigError(f"`form` must be the checkpoint's own, {loaded.form}, but is {form}; leave it out")
         return cls(loaded, Path(datasets_root), form, decoding)
@@ -102,7 +111,7 @@ class Predictor(Engine):
         """Return the checkpoint's fingerprint and what else its answers depend on."""
         return {
             "engine": "hf",
-            "model": model_fingerprint(self.loaded.name),
+            "model": model_fingerprint(self.loaded.name, self.loaded.base),
             "precision": str(self.loaded.model.dtype),
             "form": repr(self.form),
         }

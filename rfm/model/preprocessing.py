@@ -7,14 +7,12 @@ processor, which needs torchvision; the few numbers we need stand in `video_prep
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from transformers.utils import cached_file
-
 from rfm.batch.pictures.patches import Family, VisionSpec
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.files.documents import read_json_object
+from rfm.model.hub_names import file_of
 
 FAMILIES: dict[str, Family] = {"qwen3_vl": "qwen3_vl", "qwen3_vl_moe": "qwen3_vl", "qwen2_5_vl": "qwen2_5_vl"}
 
@@ -90,18 +88,16 @@ def _budget(values: dict[str, Any]) -> int | None:
 
 
 def _read(name: str, file_name: str) -> dict[str, Any]:
-    path = _file(name, file_name)
+    path = file_of(name, file_name)
     return {} if path is None else read_json_object(path)
 
 
 def _text(name: str, file_name: str) -> str | None:
-    path = _file(name, file_name)
-    return None if path is None else path.read_text(encoding="utf-8")
-
-
-def _file(name: str, file_name: str) -> Path | None:
-    path = cached_file(name, file_name, _raise_exceptions_for_missing_entries=False)
-    return None if path is None else Path(path)
+    path = file_of(name, file_name)
+    try:
+        return None if path is None else path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise DataError(f"{path} must be text in UTF-8, but is not ({error}); copy it again") from error
 
 
 def unnest(template: str) -> str:

@@ -14,18 +14,23 @@ the model that was named, so that the adapter's base is the one in the options. 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
 from rfm.errors import ConfigError
+from rfm.files import seal
 from rfm.model import tiny
+from rfm.model.fingerprint import is_weights
 from rfm.model.freeze import freeze_vision_tower, projector_names
+from rfm.model.hub_names import pinned, place_of
 from rfm.model.kernels.pixels import accept_uint8
-from rfm.model.load import LoadedModel, load_tokenizer
+from rfm.model.load import LoadedModel, check_files
 from rfm.model.preprocessing import family_of, read_processor_files, read_spec
+from rfm.model.stock import load_tokenizer, model_config
 from rfm.model.unsloth_import import check_unsloth, import_unsloth
+from rfm.model.weights import check_values, files_of
 
 LONGEST = 32_768
 """Tokens of the longest sequence unsloth prepares for."""
@@ -54,10 +59,17 @@ def load_unsloth(
             "remove --use_unsloth"
         )
     fast = import_unsloth()
-    config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    place = place_of(name)
+    plain, revision = pinned(place)
+    config = model_config(place, trust_remote_code)
     family = family_of(config)
+    if Path(place).is_dir():
+        check_files(Path(place))
+        files_of(Path(place))
+        seal.check(Path(place), is_weights)
     model, _ = fast.from_pretrained(
-        name,
+        plain,
+        **revision,
         dtype=dtype,
         max_seq_length=LONGEST,
         load_in_4bit=options.quantization,
@@ -68,11 +80,12 @@ def load_unsloth(
         use_exact_model_name=True,
         random_state=options.seed,
     )
-    spec = read_spec(name, config)
+    check_values(model.named_parameters(), place)
+    spec = read_spec(place, config)
     accept_uint8(model, spec)
-    tokenizer = load_tokenizer(name, trust_remote_code)
+    tokenizer = load_tokenizer(place, trust_remote_code)
     model = fast.for_training(_adapted(fast, model, options))
-    return LoadedModel(model, tokenizer, spec, name, None, read_processor_files(name, family))
+    return LoadedModel(model, tokenizer, spec, place, None, read_processor_files(place, family))
 
 
 def _adapted(fast: Any, model: Any, options: UnslothOptions) -> Any:

@@ -48,6 +48,9 @@ class ProgressOptions:
     output: str = field(metadata={"help": "Parquet to write: episode, frame, progress"})
     datasets_root: str | None = field(default=None, metadata={"help": "Folder of the datasets"})
     model_path: str | None = field(default=None, metadata={"help": "Checkpoint to ask; default: recorded progress"})
+    base_model: str | None = field(
+        default=None, metadata={"help": "Base model to take in place of the one that an adapter records"}
+    )
     device: str = field(default="cuda", metadata={"help": "Device of the checkpoint; the CPU where there is no GPU"})
     max_frames: int = field(default=16, metadata={"help": "Frames shown of a prefix, at most"})
     batch_size: int = field(default=16, metadata={"help": "Prefixes at a time"})
@@ -123,7 +126,9 @@ def _predicted(catalog: Catalog, options: ProgressOptions) -> Iterator[EpisodePr
     from rfm.vqa.answers import parse_answer
 
     assert options.model_path is not None
-    model = Predictor.from_checkpoint(options.model_path, options.device, datasets_root=catalog.root)
+    model = Predictor.from_checkpoint(
+        options.model_path, options.device, datasets_root=catalog.root, base_model=options.base_model
+    )
     for at in tracked(range(len(catalog)), "episodes", len(catalog)):
         name, count = catalog.ids[at].as_py(), int(catalog.num_frames[at])
         if count < 2:

@@ -31,6 +31,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
+from rfm.files import seal
 from rfm.model.load import LoadedModel
 from rfm.model.saving import written_whole
 from rfm.training import processes
@@ -200,6 +201,7 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
     if trainer.is_world_process_zero():
         parts.write(unfinished)
         write_card(unfinished, place=final)
+        seal.seal(unfinished)
         output_dir.replace_folder(unfinished, final)
         logger.info("final model: %s", final)
         if options.push_to_hub:

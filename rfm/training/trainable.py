@@ -16,6 +16,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.model import tiny
+from rfm.model.base import BASE_FOLDER
 from rfm.model.freeze import (
     check_trainable,
     freeze_vision_tower,
@@ -24,9 +25,10 @@ from rfm.model.freeze import (
 )
 from rfm.model.kernels.attention import use_packed_segments
 from rfm.model.kernels.compilation import compile_layers
-from rfm.model.load import ADAPTER_FILE, BASE_FOLDER, LoadedModel, load_model
+from rfm.model.load import LoadedModel, load_model
 from rfm.model.lora import add_lora
 from rfm.model.quantization import check_quantized, nf4
+from rfm.model.stock import ADAPTER_FILE
 from rfm.model.unsloth import UnslothOptions, load_unsloth
 from rfm.training import processes
 from rfm.training.options import TrainOptions
@@ -99,8 +101,7 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
         return loaded
     with processes.first_goes_first() as first:
         if first:
-            loaded.model.save_pretrained(str(base))
-            loaded.save_processor(base, input_format(options))
+            loaded.save(base, input_format(options))
     return load_model(base, dtype=dtype, quantization=quantization)
 
 

@@ -27,8 +27,9 @@ from transformers import Trainer
 from transformers.trainer_utils import rotate_checkpoints
 
 from rfm.batch.packing import PackedBatches
+from rfm.files import seal
 from rfm.model.saving import written_whole
-from rfm.training.checkpoints import seal
+from rfm.model.weights import check_names
 from rfm.training.loss import answer_loss
 from rfm.training.monitoring import guards
 from rfm.training.monitoring.batch_facts import KEY, BatchFacts
@@ -166,6 +167,13 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
             rotate_checkpoints(self.args.output_dir, keep, self.state.best_model_checkpoint, use_mtime=True)
         self.accelerator.wait_for_everyone()
         self.meter.paused += time.perf_counter() - start
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Raise where weights of a checkpoint are not all there; tied ones, which are saved once, are."""
+        state = self.model.state_dict()
+        loaded = {value.data_ptr() for name, value in state.items() if name not in load_result.missing_keys}
+        missing = [name for name in load_result.missing_keys if state[name].data_ptr() not in loaded]
+        check_names("the checkpoint", missing, load_result.unexpected_keys, [*state])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add speed and memory to the entries of training steps."""

@@ -7,13 +7,17 @@ for a million trajectories): enough to find overlap on any machine, without the 
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt64
 
+from rfm.errors import DataError
+
 FILE = "trained_on.npy"
+_WAY_OUT = "copy it again, or delete it: then nothing is said of what the model has seen"
 _COLUMNS = ("npz_path", "first_npz_path", "second_npz_path", "reference_npz_path")
 
 
@@ -32,9 +36,18 @@ def save_hashes(folder: Path, hashes: UInt64[np.ndarray, " k"]) -> None:
 
 
 def load_hashes(folder: Path) -> UInt64[np.ndarray, " k"] | None:
-    """Return the hashes in a checkpoint, None where it has none."""
+    """Return the hashes in a checkpoint, None where it has none; `DataError` where the file holds something else."""
     file = folder / FILE
-    return np.load(file, allow_pickle=False) if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        stored = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped, it can't promise more than the file holds
+    except (OSError, EOFError, SyntaxError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{file} must hold hashes of trajectories, but can't be read ({error}); {_WAY_OUT}") from error
+    if not isinstance(stored, np.ndarray) or stored.dtype != np.uint64 or stored.ndim != 1:
+        what = f"{stored.dtype} of shape {stored.shape}" if isinstance(stored, np.ndarray) else "an archive"
+        raise DataError(f"{file} must hold hashes of trajectories, a row of uint64, but holds {what}; {_WAY_OUT}")
+    return np.array(stored)
 
 
 def _hash(name: str) -> int:

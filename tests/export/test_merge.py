@@ -18,6 +18,7 @@ from rfm.evaluation.options import EvaluateOptions
 from rfm.export.merge import merge
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import read_record, write_record
+from rfm.files import seal
 from rfm.model import quantization
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.lora import add_lora
@@ -49,6 +50,7 @@ def adapter(dataset, tmp_path_factory):
         for name, value in weights.items()
     }
     save_file(moved, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    seal.seal(folder)
     return folder
 
 

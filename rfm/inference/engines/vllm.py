@@ -15,7 +15,7 @@ from typing import Any
 from rfm.errors import MissingExtraError
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
-from rfm.inference.fingerprint import model_fingerprint
+from rfm.model.fingerprint import model_fingerprint
 
 
 class VLLMEngine(ChatEngine):

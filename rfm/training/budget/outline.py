@@ -13,8 +13,9 @@ from transformers import AutoModelForImageTextToText
 
 from rfm.model import tiny
 from rfm.model.freeze import freeze_vision_tower
-from rfm.model.load import load_model, model_config
+from rfm.model.load import load_model
 from rfm.model.lora import add_lora
+from rfm.model.stock import model_config
 from rfm.training.budget.memory import BatchSize, Memory, estimate
 from rfm.training.options import TrainOptions
 from rfm.training.trainable import weights_dtype

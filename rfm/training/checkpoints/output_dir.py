@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rfm.errors import ConfigError, DataError
+from rfm.files import seal
 from rfm.files.ownership import exclusive
-from rfm.model.load import BASE_FOLDER
-from rfm.training.checkpoints import seal
+from rfm.model.base import BASE_FOLDER
 from rfm.training.options import LATEST, TrainOptions
 
 logger = logging.getLogger(__name__)

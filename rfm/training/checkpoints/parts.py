@@ -1,6 +1,6 @@
 """What a checkpoint needs beside weights: tokenizer, preprocessing files, `rfm_config.json`, `trained_on.npy`.
 
-And the record of the training, and for an adapter on 4-bit weights the note that it is one.
+And the record of the training, for an adapter the fingerprint of its base, and on 4-bit weights the note that it is so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt64
 
 from rfm.batch.input_format import InputFormat
+from rfm.model.base import adapter_base, record_base
 from rfm.model.load import LoadedModel
 from rfm.model.quantization import is_quantized, mark_quantized
 from rfm.vqa.provenance import save_hashes
@@ -28,6 +29,7 @@ class CheckpointParts:
         record: Callable[[Path], None] | None = None,
     ) -> None:
         self.loaded, self.form, self.trajectories, self.record = loaded, form, trajectories, record
+        self.base = adapter_base(loaded.model)
 
     def write(self, folder: Path) -> None:
         """Write all of it into a folder with weights."""
@@ -35,5 +37,7 @@ class CheckpointParts:
         save_hashes(folder, self.trajectories)
         if is_quantized(self.loaded.model):
             mark_quantized(folder)
+        if self.base is not None:
+            record_base(folder, self.base)
         if self.record is not None:
             self.record(folder)

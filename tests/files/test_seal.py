@@ -1,6 +1,6 @@
 import pytest
 
-from rfm.training.checkpoints import seal
+from rfm.files import seal
 
 
 @pytest.fixture

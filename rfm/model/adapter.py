@@ -1,0 +1,42 @@
+"""A saved LoRA adapter put on its base model, whole or not at all.
+
+PEFT warns of tensors that a file lacks and leaves them as drawn, which for an adapter means: partly untrained.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rfm.model.stock import usable
+from rfm.model.weights import ADAPTER_WEIGHTS, adapter_tensors, check_names
+
+logger = logging.getLogger(__name__)
+
+
+def load_adapter(base: Any, folder: Path, *, trainable: bool = False) -> Any:
+    """Return `base` with the adapter of a folder; raises `DataError` where its tensors are not those of its config."""
+    from peft import PeftModel, get_peft_model_state_dict  # half a second to import, and only adapters need it
+
+    tensors = adapter_tensors(folder)
+    with warnings.catch_warnings(), usable(f"the adapter in {folder}"):
+        warnings.filterwarnings("ignore", "Found missing adapter keys")  # told below
+        model = PeftModel.from_pretrained(base, str(folder), is_trainable=trainable, autocast_adapter_dtype=False)
+    expected = get_peft_model_state_dict(model, save_embedding_layers=False)
+    check_names(str(folder / ADAPTER_WEIGHTS), set(expected) - set(tensors), set(tensors) - set(expected), [*expected])
+    _warn_if_untrained(expected, folder)
+    return model
+
+
+def _warn_if_untrained(state: dict[str, torch.Tensor], folder: Path) -> None:
+    """Tell an adapter that changes nothing: every `lora_B` is zero, as they are drawn."""
+    last = [tensor for name, tensor in state.items() if "lora_B" in name]
+    if last and not any(bool(tensor.any()) for tensor in last):
+        logger.warning(
+            "the adapter in %s was not trained: every lora_B is zero, so its layers answer as those of the base model",
+            folder,
+        )
