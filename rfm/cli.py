@@ -11,12 +11,16 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rfm.console import console, set_up_logging
-from rfm.errors import RfmError
+from rfm.errors import ConfigError, RfmError
 from rfm.options import parse_options
+
+_ADAPTERS = "rfm.ingest"
+"""The group of entry points by which a package brings in `rfm ingest NAME` (rfm/ingest/adapters.py)."""
 
 
 class Command(NamedTuple):
@@ -139,7 +143,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `rfm COMMAND …`."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for name in sorted(COMMANDS, key=len, reverse=True):
+    for name in sorted([*COMMANDS, *_brought_in(words)], key=len, reverse=True):
         if tuple(words[: len(name)]) == name:
             sys.exit(run_command(name, words[len(name) :], program=f"rfm {' '.join(name)}"))
     named = list(takewhile(lambda word: not word.startswith("-"), words))
@@ -163,10 +167,10 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
     # threads that spin at a barrier take the core from the loader's workers: steps of 0.1 s took 1 to 5 s beside them
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     set_up_logging()
-    command = COMMANDS[name]
     try:
-        options = parse_options(_load(command.options), program or os.path.basename(sys.argv[0]), arguments)  # noqa: PTH119
-        result = _load(command.function)(options)
+        cls, function = _resolved(name)
+        options = parse_options(cls, program or os.path.basename(sys.argv[0]), arguments)  # noqa: PTH119
+        result = function(options)
     except RfmError as error:
         console().print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -214,6 +218,36 @@ def _full(error: OSError) -> str:
     )
 
 
+def _resolved(name: tuple[str, ...]) -> tuple[Any, Any]:
+    """The options and the function of a command, of this package or of another one that brings in an adapter."""
+    if name in COMMANDS:
+        return _load(COMMANDS[name].options), _load(COMMANDS[name].function)
+    points = _adapters()[name[1]]
+    if len(points) > 1:
+        raise ConfigError(f"rfm {' '.join(name)} must come from one package, but is {_package(*points)}: keep one")
+    adapter = _load("rfm.ingest.adapters:load_adapter")(points[0])
+    return adapter.options, adapter.run
+
+
+def _brought_in(words: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Adapters of other packages and what is said of them; looked for only where `words` may mean one."""
+    if words and words[0] != "ingest" and not words[0].startswith("-"):
+        return {}
+    return {("ingest", name): f"an adapter of {_package(*points)}" for name, points in _adapters().items()}
+
+
+def _adapters() -> dict[str, list[EntryPoint]]:
+    """What other packages bring in, by name; their code is not imported."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=_ADAPTERS):
+        found.setdefault(point.name, []).append(point)
+    return dict(sorted(found.items()))
+
+
+def _package(*points: EntryPoint) -> str:
+    return " and of ".join(sorted(f"{point.dist.name} {point.dist.version}" for point in points if point.dist))
+
+
 def _load(where: str) -> Any:
     module, _, name = where.partition(":")
     return getattr(importlib.import_module(module), name)
@@ -221,9 +255,12 @@ def _load(where: str) -> Any:
 
 def _overview(group: tuple[str, ...] = ()) -> str:
     """List the commands, those of a group or all."""
-    width = max(len(" ".join(name)) for name in COMMANDS)
-    listed = {name: command for name, command in COMMANDS.items() if name[: len(group)] == group}
-    lines = [f"  rfm {' '.join(name):<{width}}  {command.summary}" for name, command in listed.items()]
+    summaries = [(name, command.summary) for name, command in COMMANDS.items()]
+    for name, summary in _brought_in(group).items():
+        summaries.append((name, f"{summary}, whose name is taken: it can't be called" if name in COMMANDS else summary))
+    width = max(len(" ".join(name)) for name, _ in summaries)
+    listed = [(" ".join(name), summary) for name, summary in summaries if name[: len(group)] == group]
+    lines = [f"  rfm {name:<{width}}  {summary}" for name, summary in listed]
     return (
         "Vision-language reward models for robots.\n\n" + "\n".join(lines) + "\n\nrfm COMMAND --help lists its flags.\n"
     )
