@@ -14,7 +14,8 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 +
 
 
 def set_disposition(stream: av.VideoStream, *names: str) -> None:
-    stream.disposition = sum(getattr(av.stream.Disposition, name).value for name in names)  # PyAV before 18 wants an int
+    # PyAV before 18 wants a number
+    stream.disposition = sum(getattr(av.stream.Disposition, name).value for name in names)
 
 
 def write_streams(path: Path, *streams: tuple[tuple[int, int], int, str]) -> Path:

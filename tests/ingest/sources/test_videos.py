@@ -239,7 +239,7 @@ def _killed_after(folder: Path, output: Path, videos: int) -> None:
 
     def write_or_die(path: Path, frames: np.ndarray, form: str) -> None:
         if not left[0]:
-            path.with_name(f".{path.name}.x.tmp").write_bytes(b"half")
+            path.with_name(f".{path.name}.{'0' * 16}.tmp").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
         left[0] -= 1
         write(path, frames, form)
