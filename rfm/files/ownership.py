@@ -54,12 +54,12 @@ class Kind:
     """The option that names the folder."""
     marks: tuple[str, ...]
     """Files that only we write, relative to the folder: one of them is in every folder of this kind."""
-    names: re.Pattern[str] | None
-    """Fits the path of each file, relative to the folder; None: they are listed under `files` in the mark."""
+    own: Callable[[Path], Callable[[str], object]]
+    """Of a folder: whether a path, relative to it, is one of its files; see `named` and `listed`."""
 
     def foreign(self, folder: Path) -> Path | None:
         """Return the first thing in the folder that is none of its files; links are none of ours."""
-        own = self._own(folder)
+        own = self.own(folder)
         for place, folders, files in os.walk(folder):
             folders.sort()
             links = [name for name in folders if Path(place, name).is_symlink()]
@@ -74,11 +74,21 @@ class Kind:
         """Whether a mark is there."""
         return any((folder / mark).is_file() for mark in self.marks)
 
-    def _own(self, folder: Path) -> Callable[[str], object]:
-        if self.names is not None:
-            return self.names.fullmatch
-        listed = _read_json(folder / self.marks[0]).get("files", [])
-        return {self.marks[0], *(name for name in listed if isinstance(name, str))}.__contains__
+
+def named(pattern: str) -> Callable[[Path], Callable[[str], object]]:
+    """Files are known by their paths, which the pattern fits."""
+    fits = re.compile(pattern).fullmatch
+    return lambda _: fits
+
+
+def listed(mark: str) -> Callable[[Path], Callable[[str], object]]:
+    """Files are known by the list `files` in the JSON file `mark`."""
+
+    def own(folder: Path) -> Callable[[str], object]:
+        files = _read_json(folder / mark).get("files", [])
+        return {mark, *(name for name in files if isinstance(name, str))}.__contains__
+
+    return own
 
 
 @dataclass
@@ -106,6 +116,11 @@ class Workplace:
             if not self.published:
                 empty(self.folder)
 
+    def forget_replaced(self, kind: Kind) -> None:
+        """Delete what a run that was killed when it had replaced it has left: a whole folder in place of work."""
+        if kind.is_ours(self.folder):
+            empty(self.folder)
+
     def publish(self) -> None:
         """Let the folder appear, replacing what was there; its files are flushed already, its names are flushed now."""
         for place, _, _ in os.walk(self.folder):
@@ -120,6 +135,27 @@ class Workplace:
 
 
 @contextmanager
+def workplace(output: Path, option: str) -> Iterator[Workplace]:
+    """Hold the lock of a folder that is made from nothing, and say where to make it.
+
+    Nothing is checked yet, and what is in `folder` is the caller's to judge. ConfigError where another process has it.
+    """
+    target = output.resolve()
+    if target.is_mount():
+        raise ConfigError(f"`{option}` must be a folder of its own, but {output} is a disk; name one in it")
+    work = Workplace(target, partial_of(target))
+    with exclusive(work.folder, wait=False):
+        try:
+            _finish(target)
+            remove_staged(target)
+            yield work
+        finally:
+            if not work.published:
+                with suppress(OSError):  # full of work to go on with
+                    work.folder.rmdir()
+
+
+@contextmanager
 def replaced(
     output: Path,
     kind: Kind,
@@ -128,7 +164,7 @@ def replaced(
     plan: dict[str, Any] | None = None,
     whole: Callable[[Path], bool] = Path.is_dir,
 ) -> Iterator[Workplace]:
-    """Hold the lock of a folder that is made from nothing, and say where to make it.
+    """Hold the lock of a folder that may be made, and say where to make it.
 
     With a plan, `folder` holds what the same plan has left, or nothing but the plan; without one what is there is the
     caller's to judge. `whole` says whether all of a folder that was made from the same plan is there still.
@@ -137,26 +173,14 @@ def replaced(
         ConfigError: something foreign is there, a folder of ours without `overwrite`, or another writer.
 
     """
-    target = output.resolve()
-    if target.is_mount():
-        raise ConfigError(f"`{kind.option}` must be a folder of its own, but {output} is a disk; name one in it")
-    partial = partial_of(target)
-    with exclusive(partial, wait=False):
-        work = Workplace(target, partial)
-        try:
-            _finish(target)
-            remove_staged(target)
-            work.complete = not overwrite and plan is not None and made_from(target) == plan and whole(target)
-            if work.complete:
-                empty(partial)  # of a run that was killed after it
-            else:
-                check_replaceable(output, kind, overwrite=overwrite)
-                work.resumed = plan is not None and _gone_on_with(partial, plan)
-            yield work
-        finally:
-            if not work.published:
-                with suppress(OSError):  # full of work to go on with
-                    partial.rmdir()
+    with workplace(output, kind.option) as work:
+        work.complete = not overwrite and plan is not None and made_from(work.output) == plan and whole(work.output)
+        if work.complete:
+            work.forget_replaced(kind)
+        else:
+            check_replaceable(output, kind, overwrite=overwrite)
+            work.resumed = plan is not None and _gone_on_with(work.folder, plan)
+        yield work
 
 
 def check_replaceable(output: Path, kind: Kind, *, overwrite: bool) -> None:

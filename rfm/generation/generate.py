@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,14 +23,15 @@ import pyarrow as pa
 from rfm.configs.compose import as_dict, load_config
 from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
 from rfm.console import progress_bar
+from rfm.files.ownership import check_replaceable, workplace
 from rfm.generation import drawing
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.generation.idle_tail import find_cutoffs
 from rfm.generation.options import GenerateOptions
-from rfm.generation.parts import Part, PartWriter, is_complete
-from rfm.generation.sides import write_split
+from rfm.generation.parts import Part, PartWriter
+from rfm.generation.sides import SPLIT_FILE, split_sides
 from rfm.generation.sources import open_sources
-from rfm.generation.store import DatasetWriter, check_vacant, one_writer
+from rfm.generation.store import VQA_DATASET, DatasetWriter, is_complete
 from rfm.generation.verify import verify
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.progress import read_cutoffs
@@ -60,13 +62,14 @@ def generate(options: GenerateOptions) -> Path:
     config.data.discrete_progress |= options.discrete_progress
     if options.split is None:
         return _write(options, config)
-    for side in write_split(options, config):
-        _write(side, config, keep=not options.overwrite)
+    with split_sides(options, config) as sides:
+        for side in sides:
+            _write(side.options, config, side.output)
     return Path(options.output_path)
 
 
-def _write(options: GenerateOptions, config: ExperimentConfig, *, keep: bool = False) -> Path:
-    """Write one dataset; `keep` one that is complete."""
+def _write(options: GenerateOptions, config: ExperimentConfig, shown: Path | None = None) -> Path:
+    """Write one dataset; one that is complete is kept. It is going to be at `shown`, for a side of a split."""
     config = _without_augmentation(options, config)
     sources = open_sources(config, options.drawn_partition)
     plan = Plan(
@@ -83,19 +86,25 @@ def _write(options: GenerateOptions, config: ExperimentConfig, *, keep: bool = F
     total = drawer.quotas.total
     record = {**_record(options, plan, drawer, sources.hashes), "split": sources.split}
     output = Path(options.output_path)
-    if keep and is_complete(output, record):
-        logger.info("%d samples in %s, complete before", total, output)
-        return output
+    if shown is not None:
+        record["config"]["data"]["split_file"] = str(shown.parent / SPLIT_FILE)
+    shown = shown or output
+    keep = not options.overwrite or shown != output  # a side of an interrupted run was not there before it
     shard_rows = total if options.save_batch_size == -1 else options.save_batch_size
     fingerprint = hashlib.sha256(json.dumps([record, shard_rows], sort_keys=True).encode()).hexdigest()
     if options.shard is not None:
         return _write_part(options, plan, drawer, record, fingerprint, shard_rows)
-    with one_writer(output, overwrite=options.overwrite):
-        writer = DatasetWriter(output, plan=fingerprint, shard_rows=shard_rows, overwrite=options.overwrite)
+    with workplace(output, VQA_DATASET.option) as work:
+        if keep and is_complete(output, record):
+            logger.info("%d samples in %s, complete before", total, shown)
+            work.forget_replaced(VQA_DATASET)
+            return output
+        check_replaceable(output, VQA_DATASET, overwrite=options.overwrite)
+        writer = DatasetWriter(work, plan=fingerprint, shard_rows=shard_rows, overwrite=options.overwrite)
         _write_rows(writer, plan, drawer, range(total), _workers(options, total))
         record["content_hash"] = hashlib.sha256("".join(writer.chunk_hashes).encode()).hexdigest()
         writer.finish(record)
-    logger.info("%d samples in %s", total, output)
+    logger.info("%d samples in %s", total, shown)
     return output
 
 
@@ -112,7 +121,7 @@ def _write_part(
     if is_complete(output, record):
         logger.info("%d samples in %s, complete before", total, output)
         return output
-    check_vacant(output, overwrite=False)
+    check_replaceable(output, VQA_DATASET, overwrite=False)
     writer = PartWriter(output, part, plan=fingerprint, shard_rows=shard_rows, total=total)
     rows = range(writer.start, writer.stop)
     if not rows:
@@ -186,7 +195,8 @@ def _write_rows(
             begin = max(0, start - number * drawing.CHUNK)
             yield batch.slice(begin, rows.stop - number * drawing.CHUNK - begin)
 
-    writer.write(_with_progress(batches(), done, len(rows)))
+    with closing(_with_progress(batches(), done, len(rows))) as drawn:  # workers end with what was to take their rows
+        writer.write(drawn)
 
 
 def _workers(options: GenerateOptions, rows: int) -> int:
@@ -195,7 +205,7 @@ def _workers(options: GenerateOptions, rows: int) -> int:
     return min(asked, useful, os.cpu_count() or 1)
 
 
-def _with_progress(batches: Iterator[pa.RecordBatch], done: int, total: int) -> Iterator[pa.RecordBatch]:
+def _with_progress(batches: Iterator[pa.RecordBatch], done: int, total: int) -> Generator[pa.RecordBatch]:
     with progress_bar() as bar:
         task = bar.add_task("generate", total=total, completed=done)
         for batch in batches:

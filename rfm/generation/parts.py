@@ -11,24 +11,21 @@ another job could be reading. Rows, files and content hash are those of one run 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import read_json_object
+from rfm.files.ownership import partial_of
 from rfm.files.regular import MissingFileError
-from rfm.generation.store import PARTS_OF, Journal, file_names, in_shards, write_arrow, write_description
-from rfm.vqa.dataset import CONFIG_FILE
-
-JOURNAL = "journal.json"
+from rfm.files.staging import flush
+from rfm.generation.store import JOURNAL, PARTS_OF, Journal, ShardWriter, file_names, is_complete, write_description
 
 
 class Part(NamedTuple):
@@ -60,7 +57,7 @@ class _Layout:
 
     @property
     def partial(self) -> Path:
-        return self.output.parent / f".{self.output.name}.partial"
+        return partial_of(self.output)
 
     @property
     def run(self) -> Path:
@@ -68,6 +65,9 @@ class _Layout:
 
     def part(self, number: int) -> Path:
         return self.run / f"part-{number}"
+
+    def file(self, part: int, number: int) -> Path:
+        return self.part(part) / f"file-{number:05d}.arrow"
 
 
 class PartWriter:
@@ -78,11 +78,12 @@ class PartWriter:
         self._layout = _Layout(output, plan, part.of)
         self._own = part.share(self._files)
         self._shard_rows = shard_rows
-        self._folder = self._layout.part(part.number)
+        folder = self._layout.part(part.number)
         self.start, self.stop = (min(edge * shard_rows, total) for edge in (self._own.start, self._own.stop))
         self._check_others()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.journal = self._read(part.number) or Journal(plan)
+        self._shards = ShardWriter(self.journal, folder / JOURNAL, shard_rows, self._path(part.number))
 
     @property
     def chunk_hashes(self) -> list[str]:
@@ -91,16 +92,9 @@ class PartWriter:
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Write batches that follow the rows already done; each file appears whole."""
-        for shard in in_shards(batches, self._shard_rows):
-            name = f"file-{self._own.start + self.journal.shards:05d}.arrow"
-            staged = self._folder / f"{name}.{uuid.uuid4().hex}.tmp"
-            write_arrow(staged, shard)
-            staged.replace(self._folder / name)
-            self.journal.shards += 1
-            self.journal.rows += sum(batch.num_rows for batch in shard)
-            self._write_journal()
+        self._shards.write(batches)
         if not self._own:
-            self._write_journal()
+            self._shards.save()
 
     def finish(self, config: dict[str, Any]) -> list[int]:
         """Put the dataset together if all parts are done; return the numbers of those that are not.
@@ -111,7 +105,7 @@ class PartWriter:
         missing = [
             number
             for number, journal in journals.items()
-            if journal is None or journal.shards < len(Part(number, self._layout.parts).share(self._files))
+            if journal is None or len(journal.sizes) < len(Part(number, self._layout.parts).share(self._files))
         ]
         if not missing:
             hashes = [digest for journal in journals.values() if journal for digest in journal.chunk_hashes]
@@ -126,9 +120,11 @@ class PartWriter:
         try:
             for part in range(1, self._layout.parts + 1):
                 for number in Part(part, self._layout.parts).share(self._files):
-                    _link(self._layout.part(part) / f"file-{number:05d}.arrow", staged / names[number])
+                    _link(self._layout.file(part, number), staged / names[number])
             write_description(staged, names, config)
+            flush(staged)
             staged.rename(output)
+            flush(output.parent)
         except OSError as error:
             shutil.rmtree(staged, ignore_errors=True)
             if not is_complete(output, config):
@@ -153,26 +149,17 @@ class PartWriter:
                 f"shards in {partial}; repeat that command to finish it, or remove that folder to start anew"
             )
 
-    def _read(self, number: int) -> Journal | None:
+    def _path(self, part: int) -> Callable[[int], Path]:
+        """Where the files of a part lie, by their number in it."""
+        first = Part(part, self._layout.parts).share(self._files).start
+        return lambda number: self._layout.file(part, first + number)
+
+    def _read(self, part: int) -> Journal | None:
         try:
-            return Journal.read(self._layout.part(number) / JOURNAL)
+            journal = Journal.read(self._layout.part(part) / JOURNAL)
         except MissingFileError:
             return None
-
-    def _write_journal(self) -> None:
-        staged = self._folder / f"{JOURNAL}.{uuid.uuid4().hex}.tmp"
-        staged.write_text(json.dumps(asdict(self.journal)))
-        staged.replace(self._folder / JOURNAL)
-
-
-def is_complete(output: Path, config: dict[str, Any]) -> bool:
-    """Return whether `output` is the dataset of this configuration; the content hash need not be known yet."""
-    try:
-        there = read_json_object(output / CONFIG_FILE)
-    except DataError:
-        return False
-    wanted = json.loads(json.dumps(config))
-    return {**there, "content_hash": None} == {**wanted, "content_hash": None}
+        return journal.checked(self._shard_rows, self._path(part))
 
 
 def _link(file: Path, name: Path) -> None:

@@ -2,35 +2,51 @@
 
     <output_path>/splits.json, <output_path>/train, <output_path>/val, <output_path>/test
 
-The sides are written one after the other, each complete or not at all; the same command given again keeps those that
-are complete. Rows are shared in proportion to the shares. Each side is what `--partition` draws from the file.
+The sides are written one after the other, each complete or not at all, in a folder that gets its place when all are
+there: sides of two splits never lie beside each other. Where the folder has this split already, sides that are complete
+are kept and others are made. Jobs with --shard share the folder from the start. Rows are shared in proportion to the
+shares. Each side is what `--partition` draws from the file.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rfm.configs.experiment_configs import ExperimentConfig
 from rfm.errors import ConfigError, DataError
+from rfm.files.ownership import Kind, Workplace, check_replaceable, empty, workplace
 from rfm.generation.options import GenerateOptions
-from rfm.generation.store import STATE_FILE, check_vacant
+from rfm.generation.store import FILES, STATE_FILE, VQA_DATASET
 from rfm.ingest.bundled import bundled_root
 from rfm.sampling.quotas import largest_remainder
 from rfm.splits.command import show_split
-from rfm.splits.datasets import make_split, split_settings
-from rfm.splits.file import Split
+from rfm.splits.datasets import SplitSettings, make_split, split_settings
+from rfm.splits.file import Split, read_split
 from rfm.trajectories.catalog import load_catalog, resolve_root
 
 SPLIT_FILE = "splits.json"
 
 
-def write_split(options: GenerateOptions, config: ExperimentConfig) -> list[GenerateOptions]:
-    """Split `data.train_datasets`, write the file, set `data.split_file` to it; return what to generate, a side each.
+class Side(NamedTuple):
+    """What to generate, and where it is going to be."""
+
+    options: GenerateOptions
+    output: Path
+
+
+@contextmanager
+def split_sides(options: GenerateOptions, config: ExperimentConfig) -> Iterator[list[Side]]:
+    """Split `data.train_datasets`, write the file, set `data.split_file` to it; yield what to generate, a side each.
+
+    What was generated within the block appears at its end.
 
     Raises:
-        ConfigError: a setting is not valid, or asks for what the trajectories cannot give.
+        ConfigError: a setting is not valid, or asks for what the trajectories cannot give; another writer.
         DataError: the output has another split, or datasets that are no sides of this one.
 
     """
@@ -43,23 +59,93 @@ def write_split(options: GenerateOptions, config: ExperimentConfig) -> list[Gene
         options.split_near_duplicates or "together",
     )  # fmt: skip
     rows = _rows(options, settings.shares)
-    output = Path(options.output_path)
-    _check_folder(output, tuple(settings.shares))
+    output = Path(options.output_path).resolve()
+    _check_folder(output, tuple(settings.shares), overwrite=options.overwrite)
+    if options.shard is not None:
+        split = _make(config, settings)
+        _share(output, split)
+        yield _sides(options, config, split, rows, output, output)
+        return
+    with workplace(output, VQA_DATASET.option) as work:
+        split = _make(config, settings)
+        place = _begin(work, split, overwrite=options.overwrite)
+        yield _sides(options, config, split, rows, place, output)
+        if place == work.folder:
+            _publish(work, split)
+
+
+def _make(config: ExperimentConfig, settings: SplitSettings) -> Split:
     root = resolve_root(config.data.datasets_root) or bundled_root()
     split = make_split(load_catalog(root, config.data.train_datasets), settings)
-    file = (output / SPLIT_FILE).resolve()
-    _check_sides(output, file, split, overwrite=options.overwrite)
     show_split(split)
-    output.mkdir(parents=True, exist_ok=True)
-    split.write(file)
-    config.data.split_file = str(file)
+    return split
+
+
+def _sides(
+    options: GenerateOptions, config: ExperimentConfig, split: Split, rows: Mapping[str, int], place: Path, output: Path
+) -> list[Side]:
+    config.data.split_file = str(place / SPLIT_FILE)
     common = dataclasses.replace(options, split=None, split_by=None, split_near_duplicates=None)
     return [
-        dataclasses.replace(
-            common, output_path=str(output / side), partition=side, num_samples=rows.get(side, options.num_samples)
+        Side(
+            dataclasses.replace(
+                common, output_path=str(place / side), partition=side, num_samples=rows.get(side, options.num_samples)
+            ),
+            output / side,
         )
         for side in split.sides
     ]
+
+
+def _share(output: Path, split: Split) -> None:
+    """Write the file where other jobs may do so at the same time: all must write the same."""
+    _check_other(output, split)
+    output.mkdir(parents=True, exist_ok=True)
+    if not _is_of(output, split):
+        split.write(output / SPLIT_FILE)
+        _check_other(output, split)
+
+
+def _begin(work: Workplace, split: Split, *, overwrite: bool) -> Path:
+    """Return where the sides are made: in the folder itself, where it is of this split, else in a new one."""
+    if not overwrite and _is_of(work.output, split):
+        return work.output
+    if not overwrite:
+        _check_other(work.output, split)
+        for side in split.sides:
+            check_replaceable(work.output / side, VQA_DATASET, overwrite=False)
+    elif any((work.output / name).exists() for name in (SPLIT_FILE, *split.sides)):
+        check_replaceable(work.output, SIDES, overwrite=True)
+    if not _is_of(work.folder, split):
+        if not overwrite and (work.folder / SPLIT_FILE).is_file():
+            raise DataError(
+                f"`output_path` {work.output} has an unfinished run of another split in {work.folder}; repeat that "
+                "command to finish it, or add --overwrite to start anew"
+            )
+        empty(work.folder)
+        split.write(work.folder / SPLIT_FILE)
+    return work.folder
+
+
+def _publish(work: Workplace, split: Split) -> None:
+    """Let all appear in one step; in a folder that holds other things already, side by side, the file last."""
+    if not work.output.is_dir() or SIDES.foreign(work.output) is None:
+        work.publish()
+        return
+    for name in (*split.sides, SPLIT_FILE):
+        (work.folder / name).rename(work.output / name)
+
+
+def _own(folder: Path) -> Callable[[str], object]:
+    """The file and the sides that it names."""
+    try:
+        sides = "|".join(map(re.escape, read_split(folder / SPLIT_FILE).sides))
+    except (ConfigError, DataError):
+        return lambda _: False
+    return re.compile(rf"{re.escape(SPLIT_FILE)}|({sides})/({FILES})").fullmatch
+
+
+SIDES = Kind("the sides of a split", VQA_DATASET.option, (SPLIT_FILE,), _own)
 
 
 def _rows(options: GenerateOptions, shares: Mapping[str, float]) -> dict[str, int]:
@@ -77,7 +163,7 @@ def _rows(options: GenerateOptions, shares: Mapping[str, float]) -> dict[str, in
     return rows
 
 
-def _check_folder(output: Path, sides: tuple[str, ...]) -> None:
+def _check_folder(output: Path, sides: tuple[str, ...], *, overwrite: bool) -> None:
     """Refuse to mix the sides with something else."""
     if output.exists() and not output.is_dir():
         raise DataError(f"`output_path` must be a folder for the sides of --split, but {output} is a file")
@@ -86,21 +172,22 @@ def _check_folder(output: Path, sides: tuple[str, ...]) -> None:
             f"`output_path` must be a folder for the sides of --split, but {output} is a dataset itself; name another"
         )
     others = sorted(file.parent.name for file in output.glob(f"[!.]*/{STATE_FILE}") if file.parent.name not in sides)
-    if others:
+    if others and not (overwrite and (output / SPLIT_FILE).exists()):
         raise DataError(
             f"`output_path` must hold no datasets but the sides of --split ({', '.join(sides)}), but {output} has "
             f"{', '.join(others)}; name another path, or remove them"
         )
 
 
-def _check_sides(output: Path, file: Path, split: Split, *, overwrite: bool) -> None:
-    """Sides that are there must be of this split: then they are kept, or refused by their own settings."""
-    if overwrite or (file.is_file() and file.read_text(encoding="utf-8") == split.text):
-        return
-    if file.exists():
+def _is_of(folder: Path, split: Split) -> bool:
+    file = folder / SPLIT_FILE
+    return file.is_file() and file.read_bytes() == split.text.encode()
+
+
+def _check_other(output: Path, split: Split) -> None:
+    """Refuse a folder that has another split."""
+    if (output / SPLIT_FILE).exists() and not _is_of(output, split):
         raise DataError(
-            f"`output_path` {output} has another split in {file.name}; add --overwrite to replace it and its sides, or "
-            "name another path"
+            f"`output_path` {output} has another split in {SPLIT_FILE}; add --overwrite to replace it and its sides, "
+            "or name another path"
         )
-    for side in split.sides:
-        check_vacant(output / side, overwrite=False)

@@ -1,16 +1,19 @@
 """A VQA dataset on disk: Arrow shards in the layout of `datasets.Dataset.save_to_disk`, written as rows are drawn.
 
 While it is written the dataset lives in a hidden sibling folder, `.<name>.partial`, with a journal of the shards that
-are complete; the same command continues an interrupted run and yields the same bytes. The final folder appears by a
-rename, complete or not at all.
+are complete and on the disk; the same command continues an interrupted run and yields the same bytes. A shard counts
+when it is flushed, which happens while the next one is drawn: a power cut costs the last two. Whatever the journal
+counts is opened before a run goes on, and made again where it is not what was counted. The final folder appears in one
+step, complete or not at all.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,16 +23,24 @@ import datasets
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.files.documents import LARGE, read_json
-from rfm.files.ownership import exclusive
+from rfm.files.documents import LARGE, read_json, read_json_object
+from rfm.files.ownership import Kind, Workplace, empty, named
 from rfm.files.regular import MissingFileError
+from rfm.files.staging import flush, remove_leftovers, staged_file
+from rfm.trajectories.arrow_files import open_table, saved_files
 from rfm.vqa.dataset import CONFIG_FILE
 from rfm.vqa.schema import SCHEMA
 
+logger = logging.getLogger(__name__)
+
+JOURNAL = "journal.json"
 PARTS_OF = "parts-of-"
 """How folders of runs with --shard begin, see `rfm.generation.parts`."""
 STATE_FILE = "state.json"
 """What makes a folder a saved dataset."""
+FILES = rf"{re.escape(CONFIG_FILE)}|state\.json|dataset_info\.json|data-\d+-of-\d+\.arrow|cache-\w+\.arrow"
+"""What lies in a dataset, with what `datasets` keeps beside it of its own accord."""
+VQA_DATASET = Kind("a VQA dataset", "output_path", (CONFIG_FILE,), named(FILES))
 
 
 @dataclass
@@ -38,8 +49,9 @@ class Journal:
 
     plan: str
     """Hash of everything that determines the rows and their split into shards."""
-    shards: int = 0
     rows: int = 0
+    sizes: list[int] = field(default_factory=list)
+    """Bytes of each shard."""
     chunk_hashes: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -53,7 +65,7 @@ class Journal:
         """
         try:
             journal = Journal(**read_json(file, most=LARGE))
-            numbers_fit = all(type(number) is int and number >= 0 for number in (journal.shards, journal.rows))
+            numbers_fit = all(type(number) is int and number >= 0 for number in (journal.rows, *journal.sizes))
             if numbers_fit and all(type(digest) is str for digest in [journal.plan, *journal.chunk_hashes]):
                 return journal
         except MissingFileError:
@@ -64,17 +76,62 @@ class Journal:
             f"{file} must be the journal of an unfinished run, but is damaged; remove {file.parent} to start anew"
         )
 
+    def checked(self, shard_rows: int, path: Callable[[int], Path]) -> Journal:
+        """Return a journal of the shards that are as they were counted, up to the first that is not."""
+        for number, size in enumerate(self.sizes):
+            rows = min(shard_rows, self.rows - number * shard_rows)
+            if not _is_whole(path(number), size, rows):
+                logger.warning(
+                    "%s is not as it was written, after a power cut maybe: rows from %d on are drawn again",
+                    path(number), number * shard_rows,
+                )  # fmt: skip
+                return Journal(self.plan, number * shard_rows, self.sizes[:number], self.chunk_hashes)
+        return self
+
+
+class ShardWriter:
+    """Writes batches in shards of `shard_rows`, named by `path`; a shard counts in the journal when it is on the disk.
+
+    The journal may be ahead of itself in `chunk_hashes`: a chunk has one hash, however often it is drawn.
+    """
+
+    def __init__(self, journal: Journal, file: Path, shard_rows: int, path: Callable[[int], Path]):
+        self.journal, self._file, self._shard_rows, self._path = journal, file, shard_rows, path
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write batches that follow the rows already done; each shard appears whole."""
+        with ThreadPoolExecutor(1) as flushing:
+            under_way: Future[None] | None = None
+            for number, shard in enumerate(in_shards(batches, self._shard_rows), len(self.journal.sizes)):
+                path = self._path(number)
+                with staged_file(path, durable=False) as staged:
+                    write_arrow(staged, shard)
+                if under_way is not None:
+                    under_way.result()
+                under_way = flushing.submit(self._count, path, sum(batch.num_rows for batch in shard))
+            if under_way is not None:
+                under_way.result()
+
+    def save(self) -> None:
+        """Write the journal."""
+        write_json(self._file, vars(self.journal))
+
+    def _count(self, path: Path, rows: int) -> None:
+        flush(path)
+        self.journal.rows += rows
+        self.journal.sizes.append(path.stat().st_size)
+        self.save()  # flushes the folder's names, the shard's too
+
 
 class DatasetWriter:
-    """Writes rows to `output` in shards of `shard_rows`; `journal.rows` of them are done already."""
+    """Writes rows to a workplace in shards of `shard_rows`; `journal.rows` of them are done already."""
 
-    def __init__(self, output: Path, *, plan: str, shard_rows: int, overwrite: bool):
-        self.output = output
-        self.partial = partial_folder(output)
+    def __init__(self, work: Workplace, *, plan: str, shard_rows: int, overwrite: bool):
+        self._work = work
+        self._partial = work.folder
         self._shard_rows = shard_rows
-        self._overwrite = overwrite
-        check_vacant(output, overwrite)
-        self.journal = self._open_journal(plan)
+        self.journal = self._open_journal(plan, overwrite=overwrite)
+        self._shards = ShardWriter(self.journal, self._partial / JOURNAL, shard_rows, self._shard)
 
     @property
     def chunk_hashes(self) -> list[str]:
@@ -82,90 +139,54 @@ class DatasetWriter:
         return self.journal.chunk_hashes
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Write batches that follow the rows already done; each shard appears whole."""
-        for shard in in_shards(batches, self._shard_rows):
-            self._write_shard(shard)
+        """Write batches that follow the rows already done."""
+        self._shards.write(batches)
 
     def finish(self, config: dict[str, Any]) -> None:
         """Add what `load_from_disk` needs and `generation_config.json`, and let the dataset appear."""
-        names = file_names(self.journal.shards)
+        names = file_names(len(self.journal.sizes))
         for number, name in enumerate(names):
-            if not (self.partial / name).exists():  # it does if an earlier run was killed here
-                (self.partial / _shard_name(number)).rename(self.partial / name)
-        write_description(self.partial, names, config)
-        (self.partial / "journal.json").unlink()
-        if self.output.exists():
-            shutil.rmtree(self.output)
-        self.partial.rename(self.output)
+            self._shard(number).rename(self._partial / name)
+        write_description(self._partial, names, config)
+        (self._partial / JOURNAL).unlink()
+        self._work.publish()
 
-    def _open_journal(self, plan: str) -> Journal:
-        file = self.partial / "journal.json"
-        if file.is_file() and not self._overwrite:
-            journal = Journal.read(file)
-            if journal.plan != plan:
+    def _shard(self, number: int) -> Path:
+        """Where a shard is: under its last name, if an earlier run was killed when it had given it that."""
+        renamed = next(self._partial.glob(f"data-{number:05d}-of-*.arrow"), None)
+        return renamed or self._partial / f"shard-{number:05d}.arrow"
+
+    def _open_journal(self, plan: str, *, overwrite: bool) -> Journal:
+        file, output = self._partial / JOURNAL, self._work.output
+        if file.is_file():
+            journal = Journal.read(file) if not overwrite else _read_if_sound(file)
+            if journal is not None and journal.plan == plan:
+                remove_leftovers(self._partial)
+                return journal.checked(self._shard_rows, self._shard)
+            if not overwrite:
                 raise DataError(
-                    f"`output_path` {self.output} has an unfinished run of other settings or data in {self.partial}; "
+                    f"`output_path` {output} has an unfinished run of other settings or data in {self._partial}; "
                     "repeat that command to finish it, or add --overwrite to start anew"
                 )
-            self._check_shards(journal)
-            return journal
-        if not self._overwrite and any(self.partial.glob(f"{PARTS_OF}*")):
+        if not overwrite and any(self._partial.glob(f"{PARTS_OF}*")):
             raise DataError(
-                f"`output_path` {self.output} has an unfinished run with --shard in {self.partial}; "
+                f"`output_path` {output} has an unfinished run with --shard in {self._partial}; "
                 "finish it, or add --overwrite to start anew"
             )
-        self.partial.mkdir(parents=True, exist_ok=True)
-        for path in self.partial.iterdir():  # the folder itself stays: its lock belongs to it
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        empty(self._partial)
         return Journal(plan)
 
-    def _check_shards(self, journal: Journal) -> None:
-        """Refuse to go on where a complete shard has gone."""
-        there = {path.name.split("-")[1].removesuffix(".arrow") for path in self.partial.glob("*-*.arrow")}
-        lacking = [number for number in range(journal.shards) if f"{number:05d}" not in there]
-        if lacking:
-            raise DataError(
-                f"{self.partial} must hold the {journal.shards} shards of its journal, but lacks "
-                f"{_shard_name(lacking[0])}; add --overwrite to start anew"
-            )
 
-    def _write_shard(self, batches: list[pa.RecordBatch]) -> None:
-        temporary = self.partial / "shard.tmp"
-        write_arrow(temporary, batches)
-        temporary.replace(self.partial / _shard_name(self.journal.shards))
-        self.journal.shards += 1
-        self.journal.rows += sum(batch.num_rows for batch in batches)
-        write_json(self.partial / "journal.json", vars(self.journal))
-
-
-def partial_folder(output: Path) -> Path:
-    """Return where a dataset is while it is written."""
-    return output.parent / f".{output.name}.partial"
-
-
-@contextmanager
-def one_writer(output: Path, *, overwrite: bool) -> Iterator[None]:
-    """Hold the lock of the unfinished dataset; ConfigError where another process writes it.
-
-    Two would take turns in one journal and one file, and what came out would be neither's rows.
-    """
-    check_vacant(output, overwrite)
-    partial = partial_folder(output)
-    partial.mkdir(parents=True, exist_ok=True)
-    with exclusive(partial, wait=False):
-        yield
-
-
-def check_vacant(output: Path, overwrite: bool) -> None:
-    """Refuse to lose what is there: only a saved dataset is replaced, and only if that was asked for."""
-    if not output.exists():
-        return
-    if not overwrite:
-        raise DataError(f"`output_path` {output} exists; add --overwrite to replace it, or name another path")
-    if not (output / STATE_FILE).is_file() and not (output.is_dir() and not any(output.iterdir())):
-        raise DataError(
-            f"`output_path` must be a dataset for --overwrite to replace it, but {output} is none; name another path"
-        )
+def is_complete(output: Path, config: dict[str, Any]) -> bool:
+    """Return whether `output` is the dataset of this configuration; the content hash need not be known yet."""
+    try:
+        there = read_json_object(output / CONFIG_FILE)
+        wanted = json.loads(json.dumps(config))
+        if {**there, "content_hash": None} != {**wanted, "content_hash": None}:
+            return False
+        return sum(open_table(file).num_rows for file in saved_files(output)) == config["num_samples"]
+    except DataError:
+        return False
 
 
 def in_shards(batches: Iterable[pa.RecordBatch], shard_rows: int) -> Iterator[list[pa.RecordBatch]]:
@@ -202,6 +223,7 @@ def write_description(folder: Path, names: list[str], config: dict[str, Any]) ->
     """Write what `load_from_disk` needs beside the rows, and `generation_config.json`."""
     features = datasets.Features.from_arrow_schema(SCHEMA)
     datasets.DatasetInfo(features=features).write_to_directory(str(folder))
+    flush(folder / "dataset_info.json")
     write_json(folder / STATE_FILE, _state(names, config["content_hash"]))
     write_json(folder / CONFIG_FILE, config)
 
@@ -211,8 +233,18 @@ def file_names(count: int) -> list[str]:
     return [f"data-{i:05d}-of-{count:05d}.arrow" for i in range(count)]
 
 
-def _shard_name(number: int) -> str:
-    return f"shard-{number:05d}.arrow"
+def _is_whole(shard: Path, size: int, rows: int) -> bool:
+    try:
+        return shard.stat().st_size == size and open_table(shard).num_rows == rows
+    except (OSError, DataError):
+        return False
+
+
+def _read_if_sound(file: Path) -> Journal | None:
+    try:
+        return Journal.read(file)
+    except DataError:
+        return None
 
 
 def _state(names: list[str], content_hash: str) -> dict[str, Any]:
@@ -229,6 +261,5 @@ def _state(names: list[str], content_hash: str) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file that appears whole."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    temporary.replace(path)
+    with staged_file(path) as staged:
+        staged.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -10,10 +10,10 @@ import pytest
 
 from rfm.errors import ConfigError
 from rfm.files import ownership
-from rfm.files.ownership import Kind, exclusive, replaced
+from rfm.files.ownership import Kind, exclusive, listed, named, replaced
 
-KIND = Kind("a catalog", "output", ("catalog.json",), re.compile(r"catalog\.json|made_from\.json|rows/\d+\.txt"))
-LISTED = Kind("a model", "output", ("model.json",), None)
+KIND = Kind("a catalog", "output", ("catalog.json",), named(r"catalog\.json|made_from\.json|rows/\d+\.txt"))
+LISTED = Kind("a model", "output", ("model.json",), listed("model.json"))
 OLD, NEW = {"rows": 1}, {"rows": 2}
 
 

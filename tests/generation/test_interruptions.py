@@ -8,19 +8,21 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import load_from_disk
 from generating import files, options
+from power_cuts import killed_at, power_cut_at
 
-from rfm.errors import DataError
-from rfm.generation import drawing
+from rfm.errors import ConfigError, DataError
+from rfm.generation import drawing, store
 from rfm.generation import generate as module
 from rfm.generation.generate import GenerateOptions, generate
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
-STEPS = 18
+STEPS = 26
 """Changes to the folder that generating three shards takes."""
 
 
@@ -30,13 +32,13 @@ def _killed_at(step: int, made: GenerateOptions) -> None:
     left = [step]
 
     def dying(change):
-        def wrapper(path: Path, *arguments):
+        def wrapper(path: Path, *arguments, **named):
             if not left[0]:
                 if change.__name__ == "write_text":
-                    change(path, arguments[0][: len(arguments[0]) // 2])
+                    change(path, arguments[0][: len(arguments[0]) // 2], **named)
                 os.killpg(0, signal.SIGKILL)
             left[0] -= 1
-            return change(path, *arguments)
+            return change(path, *arguments, **named)
 
         return wrapper
 
@@ -60,7 +62,7 @@ def three_shards(world, tmp_path_factory):
         return files(generate(made))
 
 
-@pytest.mark.parametrize("step", np.random.default_rng(0).permutation(STEPS)[:9].tolist())
+@pytest.mark.parametrize("step", np.random.default_rng(0).permutation(STEPS)[:13].tolist())
 def test_killed_anywhere_and_run_again_gives_the_same_bytes(world, tmp_path, three_shards, step):
     made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
     assert kill(step, made) == -signal.SIGKILL
@@ -84,11 +86,73 @@ def test_going_on_with_another_number_of_workers(world, tmp_path, three_shards):
 
 def test_finished_shards_are_not_written_again(world, tmp_path, three_shards):
     made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
-    kill(6, made)
+    assert kill(15, made) == -signal.SIGKILL  # when all are counted
     done = {path.name: path.stat().st_mtime_ns for path in (tmp_path / ".vqa.partial").glob("shard-*.arrow")}
     path = generate(made)
-    times = {f"shard-{at:05d}.arrow": (path / f"data-{at:05d}-of-00003.arrow").stat().st_mtime_ns for at in range(2)}
+    times = {f"shard-{at:05d}.arrow": (path / f"data-{at:05d}-of-00003.arrow").stat().st_mtime_ns for at in range(3)}
     assert done == times
+
+
+@pytest.mark.parametrize("step", range(0, 24, 2))
+def test_after_a_power_cut_what_was_not_flushed_is_made_again(world, tmp_path, three_shards, step):
+    made = options(world, tmp_path / "in" / "vqa", num_samples=600, save_batch_size=250)
+    code = power_cut_at(step, tmp_path / "in", generate, made)
+    assert code in (0, -signal.SIGKILL)
+    assert files(generate(made)) == three_shards
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["vqa"]
+
+
+@pytest.mark.parametrize("cut", [0, 8, 0.5, "batches"])
+@pytest.mark.parametrize("shard", [0, 2])
+def test_a_shard_that_is_not_what_was_counted_is_made_again(world, tmp_path, three_shards, shard, cut, caplog):
+    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
+    kill(15, made)
+    path = tmp_path / ".vqa.partial" / f"shard-{shard:05d}.arrow"
+    size = path.stat().st_size
+    if cut == "batches":  # whole in itself, and rows short
+        table = pa.ipc.open_stream(path.read_bytes()).read_all()
+        store.write_arrow(path, table.to_batches()[:1])
+        path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    else:
+        os.truncate(path, int(cut * size) if cut < 1 else size - cut)
+    assert files(generate(made)) == three_shards
+    assert f"{path} is not as it was written, after a power cut maybe: rows from {250 * shard} on are" in caplog.text
+
+
+def test_a_shard_that_has_gone_is_made_again(world, tmp_path, three_shards):
+    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
+    kill(15, made)
+    (tmp_path / ".vqa.partial" / "shard-00001.arrow").unlink()
+    assert files(generate(made)) == three_shards
+
+
+def test_the_same_command_again_says_that_it_is_complete(world, tmp_path, three_shards, caplog):
+    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250)
+    generate(made)
+    before = (tmp_path / "vqa").stat().st_ino
+    with caplog.at_level("INFO", "rfm"):
+        generate(made)
+    assert f"600 samples in {tmp_path / 'vqa'}, complete before" in caplog.text
+    assert (tmp_path / "vqa").stat().st_ino == before
+    os.truncate(tmp_path / "vqa" / "data-00001-of-00003.arrow", 5000)
+    with pytest.raises(ConfigError, match=r"vqa exists; add --overwrite to replace it, or name another"):
+        generate(made)
+
+
+def test_a_dataset_stays_readable_until_another_takes_its_place(world, tmp_path):
+    generate(options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250))
+    before = files(tmp_path / "vqa")
+    other = options(world, tmp_path / "vqa", num_samples=300, seed=5, overwrite=True)
+    whole = files(generate(dataclasses.replace(other, output_path=str(tmp_path / "other"))))
+    step, code = 0, -signal.SIGKILL
+    while code:
+        code = killed_at(step, generate, other)
+        there = files(tmp_path / "vqa")
+        assert there in (before, whole)
+        step += 3
+        if there == whole:
+            break
+    assert files(generate(other)) == whole
 
 
 def test_an_unfinished_run_of_other_settings_is_not_mixed_in(world, tmp_path):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from generating import config_of, files, options, rows_of
 
-from rfm.errors import ConfigError, DataError
+from rfm.errors import ConfigError
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.generation.options import Unasked
 
@@ -41,7 +41,7 @@ def test_wrong_options_are_named_together():
 def test_an_existing_dataset_is_replaced_only_if_asked(world, tmp_path):
     generate(options(world, tmp_path / "vqa", num_samples=10))
     before = files(tmp_path / "vqa")
-    with pytest.raises(DataError, match=r"`output_path` .*vqa exists; add --overwrite to replace it, or name another"):
+    with pytest.raises(ConfigError, match=r"`output_path` .*vqa exists; add --overwrite to replace it, or name"):
         generate(options(world, tmp_path / "vqa", num_samples=20))
     assert files(tmp_path / "vqa") == before
     generate(options(world, tmp_path / "vqa", num_samples=20, overwrite=True))
@@ -53,8 +53,11 @@ def test_overwriting_is_for_datasets_only(world, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("…")
     (tmp_path / "file").write_text("…")
-    for name in ("precious", "file"):
-        with pytest.raises(DataError, match=f"must be a dataset for --overwrite to replace it, but .*{name} is none"):
+    for name, said in (
+        ("precious", "free or a VQA dataset, but .* holds thesis.tex"),
+        ("file", "a folder, but .*file is"),
+    ):
+        with pytest.raises(ConfigError, match=f"`output_path` must be {text}"):
             generate(options(world, tmp_path / name, num_samples=10, overwrite=True))
     assert (tmp_path / "precious" / "thesis.tex").exists()
     (tmp_path / "empty").mkdir()

@@ -95,7 +95,7 @@ def test_a_shard_of_a_complete_dataset_changes_nothing(world, tmp_path, whole):
 def test_a_dataset_of_other_settings_is_left_alone(world, tmp_path):
     generate(options(world, tmp_path / "vqa", seed=1))
     before = files(tmp_path / "vqa")
-    with pytest.raises(DataError, match=r"`output_path` .*vqa exists; add --overwrite to replace it, or name another"):
+    with pytest.raises(ConfigError, match=r"`output_path` .*vqa exists; add --overwrite to replace it, or name"):
         generate(options(world, tmp_path / "vqa", shard="1/2"))
     assert files(tmp_path / "vqa") == before
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import signal
+from pathlib import Path
 
 import pytest
 from datasets import load_from_disk
 from films import episode, write_episodes
+from power_cuts import killed_at
 from splitting import SHARES, config_of, draw, options, shown_in, sides_of
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.ownership import exclusive, partial_of
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.generation.verify import verify
 from rfm.splits.command import split
@@ -177,18 +181,78 @@ def test_another_split_or_dataset_in_the_folder_is_not_mixed_in(four_tasks, all_
     with pytest.raises(
         DataError, match=r"must hold no datasets but the sides of --split \(train, val\), but .* has test"
     ):
-        generate(draw(four_tasks, path, split="train=0.9,val=0.1", overwrite=True))
+        generate(draw(four_tasks, path, split="train=0.9,val=0.1"))
     with pytest.raises(DataError, match="train is a dataset itself; name another"):
         generate(draw(four_tasks, path / "train", split=SHARES))
     (tmp_path / "file").write_text("…")
     with pytest.raises(DataError, match=r"but .*file is a file"):
         generate(draw(four_tasks, tmp_path / "file", split=SHARES))
-    (path / "splits.json").unlink()
-    with pytest.raises(DataError, match="train exists; add --overwrite"):
+    (path / "splits.json").rename(tmp_path / "splits.json")
+    with pytest.raises(ConfigError, match="train exists; add --overwrite"):
         generate(draw(four_tasks, path, split=SHARES))
+    with pytest.raises(ConfigError, match=r"must be free or the sides of a split, but .*vqa holds test/data-"):
+        generate(draw(four_tasks, path, split=SHARES, overwrite=True))
+    (tmp_path / "splits.json").rename(path / "splits.json")
     generate(draw(four_tasks, path, split=SHARES, seed=7, overwrite=True))
     assert config_of(path / "val")["seed"] == 7
     assert sides_of(path / "splits.json") != sides_of(all_sides / "splits.json")
+
+
+def test_another_split_takes_the_place_of_all_sides_and_of_nothing_else(four_tasks, all_sides, tmp_path):
+    path = tmp_path / "vqa"
+    shutil.copytree(all_sides, path)
+    made = draw(four_tasks, path, split="train=0.9,val=0.1", overwrite=True)
+    (path / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match=r"must be free or the sides of a split, but .*vqa holds thesis.tex,"):
+        generate(made)
+    assert sides_of(path / "splits.json") == sides_of(all_sides / "splits.json")
+    (path / "thesis.tex").unlink()
+    generate(made)
+    assert sorted(one.name for one in path.iterdir()) == ["splits.json", "train", "val"]
+    assert config_of(path / "val")["config"]["data"]["split_file"] == str(path / "splits.json")
+    assert [one.name for one in tmp_path.iterdir()] == ["vqa"]
+
+
+def test_sides_may_lie_beside_other_things(four_tasks, tmp_path):
+    (tmp_path / "vqa" / "notes").mkdir(parents=True)
+    (tmp_path / "vqa" / "notes" / "thesis.tex").write_text("precious")
+    for overwrite in (False, False, True):
+        made = draw(four_tasks, tmp_path / "vqa", split="train=0.9,val=0.1", overwrite=overwrite)
+        if overwrite:
+            with pytest.raises(ConfigError, match=r"but .*vqa holds notes/thesis.tex, which is no part of one"):
+                generate(made)
+        else:
+            generate(made)
+    assert sorted(one.name for one in (tmp_path / "vqa").iterdir()) == ["notes", "splits.json", "train", "val"]
+
+
+def test_a_second_split_is_refused_before_it_writes_anything(four_tasks, tmp_path):
+    """Else one would generate its later sides from the other's file, and trajectories were on both sides."""
+    with exclusive(partial_of(tmp_path / "vqa"), wait=False):
+        for overwrite in (False, True):
+            with pytest.raises(ConfigError, match=r"must have one writer at a time, but another process is writing it"):
+                generate(draw(four_tasks, tmp_path / "vqa", split=SHARES, seed=2, overwrite=overwrite))
+        assert not list(partial_of(tmp_path / "vqa").iterdir())
+    assert not (tmp_path / "vqa").exists()
+
+
+def split_hashes(folder: Path) -> set[str]:
+    """Of the file and of each side beside it."""
+    made = {config_of(side.parent)["split"]["assignment_hash"] for side in folder.glob("*/generation_config.json")}
+    return made | {json.loads((folder / "splits.json").read_text())["assignment_hash"]}
+
+
+def test_killed_anywhere_sides_of_two_splits_never_lie_beside_each_other(four_tasks, tmp_path):
+    first = draw(four_tasks, tmp_path / "vqa", split="train=0.5,val=0.5", num_samples=20)
+    second = dataclasses.replace(first, seed=2, overwrite=True)
+    before = split_hashes(generate(first))
+    step, code = 0, -signal.SIGKILL
+    while code:
+        code = killed_at(step, generate, second)
+        assert len(split_hashes(tmp_path / "vqa")) == 1
+        step += 4
+    assert split_hashes(tmp_path / "vqa") != before
+    assert [one.name for one in tmp_path.iterdir()] == ["vqa"]
 
 
 @pytest.mark.parametrize(
