@@ -57,7 +57,7 @@ def test_overwriting_is_for_datasets_only(world, tmp_path):
         ("precious", "free or a VQA dataset, but .* holds thesis.tex"),
         ("file", "a folder, but .*file is"),
     ):
-        with pytest.raises(ConfigError, match=f"`output_path` must be {text}"):
+        with pytest.raises(ConfigError, match=f"`output_path` must be {said}"):
             generate(options(world, tmp_path / name, num_samples=10, overwrite=True))
     assert (tmp_path / "precious" / "thesis.tex").exists()
     (tmp_path / "empty").mkdir()
