@@ -15,13 +15,13 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import simplejpeg
-from jaxtyping import Int, Int64, UInt8
+from jaxtyping import Int, Int64, Shaped, UInt8
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.staging import staged_file
@@ -34,7 +34,7 @@ from rfm.trajectories.npz_header import (
     reading,
 )
 
-__all__ = ["FORMS", "npz_frames_shape", "npz_member_shape", "read_npz_frames", "write_npz"]
+__all__ = ["FORMS", "npz_frames_shape", "npz_member_shape", "read_beside", "read_npz_frames", "write_npz"]
 
 JPEG_QUALITY = 95
 
@@ -54,19 +54,39 @@ def read_npz_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -
     return _frames(path, distinct, found)[place]
 
 
-def write_npz(path: Path, frames: UInt8[np.ndarray, "t h w 3"], form: str = "stored") -> None:
-    """Write the frames whole or not at all; the bytes depend on frames and form alone."""
+def write_npz(
+    path: Path,
+    frames: UInt8[np.ndarray, "t h w 3"],
+    form: str = "stored",
+    beside: Mapping[str, Shaped[np.ndarray, "t"]] | None = None,
+) -> None:
+    """Write the frames whole or not at all, and `beside` them what else is known of each.
+
+    The bytes depend on the arguments alone.
+    """
     if form not in FORMS:
         raise ConfigError(f"`form` must be one of {', '.join(FORMS)}, but is `{form}`")
     if frames.dtype != np.uint8 or frames.ndim != 4 or min(frames.shape) < 1 or frames.shape[3] != 3:
         raise DataError(
             f"frames for {path} must be uint8 of shape (T, H, W, 3), but are {frames.dtype} of shape {frames.shape}"
         )
-    arrays = FORMS[form](np.ascontiguousarray(frames))
+    arrays = {**FORMS[form](np.ascontiguousarray(frames)), **(beside or {})}
     compression = zipfile.ZIP_DEFLATED if form == "compressed" else zipfile.ZIP_STORED
     with staged_file(path) as staged, zipfile.ZipFile(staged, "w") as archive:
         for name, array in arrays.items():
             _write_member(archive, name, array, compression)
+
+
+def read_beside(path: Path, name: str) -> Shaped[np.ndarray, "t"] | None:
+    """What `write_npz` was given beside the frames under that name; None where it was not."""
+
+    def read(archive: zipfile.ZipFile) -> Shaped[np.ndarray, "t"] | None:
+        if f"{name}.npy" not in archive.namelist():
+            return None
+        with archive.open(f"{name}.npy") as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+    return reading(path, read)
 
 
 def check_indices(wanted: Int64[np.ndarray, "n"], num_frames: int, path: Path) -> None:

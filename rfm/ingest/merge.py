@@ -88,7 +88,8 @@ def _moved(row: dict[str, object], root: Path, output: Path, number: int, *, cop
     _place(source, output / name, copy=copy)
     known = {**row, "frames": f"{output.name}/{name}", "frames_shape": shape, "num_frames": shape[0]}
     known["is_robot"] = True if row["is_robot"] is None else row["is_robot"]
-    known["progress"] = None if row["progress"] is None else tuple(row["progress"])  # type: ignore[arg-type]
+    for name in ("progress", "frame_times"):
+        known[name] = None if row[name] is None else tuple(row[name])  # type: ignore[arg-type]
     return Trajectory(**known)  # type: ignore[arg-type]
 
 

@@ -25,8 +25,7 @@ from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import exclusive
 from rfm.files.staging import remove_leftovers, staged_file
-from rfm.frames.npz import npz_frames_shape, write_npz
-from rfm.frames.video import evenly_spaced
+from rfm.frames.npz import npz_frames_shape, read_beside, write_npz
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
@@ -38,6 +37,8 @@ from rfm.trajectories.store import PROCESSED, write_processed_dataset
 logger = logging.getLogger(__name__)
 
 REJECTED = "rejected.jsonl"
+_INDICES, _TIMES = "source_indices", "source_times"
+"""Beside the frames in an .npz: their places in the recording, and their times as shares of it."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 120
@@ -72,12 +73,21 @@ class IngestSummary:
         )
 
 
-class _Outcome(NamedTuple):
-    """The stored frames' shape and the source's frame count, or the reason why there are none."""
+class _Stored(NamedTuple):
+    """What was written of an episode."""
 
-    shape: tuple[int, int, int, int] | None
-    total: int
+    shape: tuple[int, int, int, int]
+    indices: tuple[int, ...]
+    """The place of each frame in the recording."""
+    times: tuple[float, ...] | None
+
+
+class _Outcome(NamedTuple):
+    """What was stored, or the reason why nothing was; what the source has to say about it."""
+
+    stored: _Stored | None
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class _Job(NamedTuple):
@@ -115,7 +125,7 @@ def ingest(
             _prepare(output / name, _fingerprint(members, options))
         by_id = _outcomes(distinct, output, options)
         for name, members in groups.items():
-            rows, failed = _rows(members, by_id, options)
+            rows, failed = _rows(members, by_id)
             failed += [_repetition(episode) for episode in repeated if dataset_folder(episode.data_source) == name]
             _finish(output / name, rows, failed)
             trajectories += rows
@@ -216,13 +226,21 @@ def _outcomes(episodes: Sequence[Episode], output: Path, options: IngestOptions)
     outcomes = {}
     for number, outcome in tracked(results, "ingest", len(episodes)):
         episode = episodes[number]
-        if outcome.shape is not None and not (output / _frames_path(episode)).is_file():
+        if outcome.stored is not None and not (output / _frames_path(episode)).is_file():
             raise ConfigError(
                 f"--output must be a folder that all machines share, but the frames of `{episode.id}` were written on "
                 f"another machine and are not in {output} here"
             )
         outcomes[episode.id] = outcome
+    _say([(identity, note) for identity, outcome in outcomes.items() for note in outcome.notes])
     return outcomes
+
+
+def _say(notes: Sequence[tuple[str, str]]) -> None:
+    for identity, note in notes[:_MOST_LISTED]:
+        logger.warning("%s: %s", identity, note)
+    if len(notes) > _MOST_LISTED:
+        logger.warning("and the like of %d more", len(notes) - _MOST_LISTED)
 
 
 def _run(job: _Job) -> _Outcome:
@@ -231,8 +249,7 @@ def _run(job: _Job) -> _Outcome:
     if not job.path.parent.is_dir():
         raise ConfigError(f"--output must be a folder that all machines share, but {job.path.parent} is not there")
     if job.path.is_file() and job.path.stat().st_size:
-        shape = npz_frames_shape(job.path)
-        return _Outcome(shape, shape[0] if progress is None else len(progress))
+        return _Outcome(_stored(job.path))
     try:
         video = job.episode.source.read(job.options)
         if progress is not None and len(progress) != video.total:
@@ -240,42 +257,49 @@ def _run(job: _Job) -> _Outcome:
                 f"`progress` must have one value a frame of the video ({video.total}), but has {len(progress)}"
             )
     except DataError as error:
-        return _Outcome(None, 0, str(error))
+        return _Outcome(None, str(error))
     frames = job.options.shortened(video.frames)
-    write_npz(job.path, frames, job.options.form)
-    count, height, width, channels = frames.shape
-    return _Outcome((count, height, width, channels), video.total)
+    times = {} if video.times is None else {_TIMES: video.times}
+    write_npz(job.path, frames, job.options.form, {_INDICES: video.indices, **times})
+    return _Outcome(_stored(job.path), notes=video.notes)
 
 
-def _rows(
-    episodes: Sequence[Episode], by_id: dict[str, _Outcome], options: IngestOptions
-) -> tuple[list[Trajectory], list[Rejection]]:
+def _stored(path: Path) -> _Stored:
+    """What an .npz of this ingest holds, be it of this run or of one that was killed."""
+    indices, times = read_beside(path, _INDICES), read_beside(path, _TIMES)
+    if indices is None:
+        raise DataError(f"{path} must hold `{_INDICES}`, as every ingest writes it, but does not: use --overwrite")
+    return _Stored(npz_frames_shape(path), tuple(indices.tolist()), None if times is None else tuple(times.tolist()))
+
+
+def _rows(episodes: Sequence[Episode], by_id: dict[str, _Outcome]) -> tuple[list[Trajectory], list[Rejection]]:
     rows, rejected = [], []
     for episode in episodes:
         outcome = by_id[episode.id]
-        if outcome.shape is None:
+        if outcome.stored is None:
             rejected.append(Rejection(episode.id, outcome.reason))
         else:
-            rows.append(_trajectory(episode, outcome.shape, outcome.total, options))
+            rows.append(_trajectory(episode, outcome.stored))
     return rows, rejected
 
 
-def _trajectory(episode: Episode, shape: tuple[int, int, int, int], total: int, options: IngestOptions) -> Trajectory:
+def _trajectory(episode: Episode, stored: _Stored) -> Trajectory:
     progress = episode.progress
     if progress is not None:
-        progress = tuple(progress[index] for index in evenly_spaced(total, options.max_frames).tolist())
+        progress = tuple(progress[index] for index in stored.indices)
     return Trajectory(
         id=episode.id,
         task=episode.task,
         data_source=episode.data_source,
         frames=_frames_path(episode),
-        frames_shape=shape,
-        num_frames=shape[0],
+        frames_shape=stored.shape,
+        num_frames=stored.shape[0],
         quality_label=episode.quality_label,
         is_robot=episode.is_robot,
         partial_success=episode.partial_success,
         task_id=episode.task_id,
         progress=progress,
+        frame_times=stored.times,
         scene_id=episode.scene_id,
         split=episode.split,
         preference_group_id=episode.preference_group_id,

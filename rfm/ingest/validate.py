@@ -25,7 +25,7 @@ from rfm.frames.near_duplicates import near_duplicates
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 from rfm.trajectories.catalog import resolve_root
-from rfm.trajectories.record import canonical_quality, dataset_folder, is_relative_frames_path
+from rfm.trajectories.record import canonical_quality, dataset_folder, falls, is_relative_frames_path
 from rfm.trajectories.store import PROCESSED, read_columns
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 FIXABLE = ("num_frames", "frames_shape")
 _COLUMNS = (
     "id", "task", "data_source", "quality_label", "partial_success", "frames", "frames_shape", "num_frames", "progress",
+    "frame_times",
 )  # fmt: skip
 _MOST_LISTED = 20
 
@@ -142,11 +143,14 @@ def _shape_faults(row: Mapping[str, Any], shape: tuple[int, int, int, int]) -> I
             "frames_shape",
             f"`frames_shape` must be {list(shape)}, as in {row['frames']}, but is {row['frames_shape']}",
         )
-    progress = row["progress"]
-    if progress is not None and len(progress) != shape[0]:
-        yield "progress", f"`progress` must have one value a frame ({shape[0]}), but has {len(progress)}"
-    if progress is not None and any(value is None or not 0 <= value <= 1 for value in progress):
-        yield "progress", "`progress` must be in [0, 1] at every frame, but is not"
+    for name in ("progress", "frame_times"):
+        values = row[name]
+        if values is not None and len(values) != shape[0]:
+            yield name, f"`{name}` must have one value a frame ({shape[0]}), but has {len(values)}"
+        if values is not None and any(value is None or not 0 <= value <= 1 for value in values):
+            yield name, f"`{name}` must be in [0, 1] at every frame, but is not"
+        elif name == "frame_times" and values is not None and falls(values):
+            yield name, "`frame_times` must never fall, but does"
 
 
 def _true_shape(root: Path, path: str, headers_only: bool) -> tuple[int, int, int, int]:

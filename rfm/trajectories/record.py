@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,7 +25,7 @@ UNKNOWN_QUALITY = -1
 REQUIRED_TEXTS = ("id", "task", "data_source")
 _TEXTS = ("quality_label", "task_id", "scene_id", "split", "frames_path", "preference_group_id")
 _FLAGS = ("is_robot", "frames_processed")
-_NUMBERS = ("progress", "lang_vector")
+_NUMBERS = ("progress", "frame_times", "lang_vector")
 _HIGHEST_RANK = 2**31 - 1
 _LONGEST_FOLDER = 200
 """Bytes of a folder's name; systems take 255, and what is written first has a longer one."""
@@ -50,6 +51,8 @@ class Trajectory:
     partial_success: float | None = None
     task_id: str | None = None
     progress: tuple[float, ...] | None = None
+    frame_times: tuple[float, ...] | None = None
+    """When each frame is shown, as a share of the recording from its first to its last frame; never falls."""
     scene_id: str | None = None
     split: str | None = None
     lang_vector: tuple[float, ...] | None = None
@@ -167,12 +170,18 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 
 
 def _share_faults(row: Any) -> Iterator[str]:
-    partial, progress = row.partial_success, row.progress
+    partial = row.partial_success
     if partial is not None and not (is_number(partial) and 0.0 <= partial <= 1.0):
         yield f"`partial_success` must be in [0, 1] or null, but is {ascii(partial)[:_LONGEST_SHOWN]}"
-    for index, value in enumerate(progress if isinstance(progress, tuple) else ()):
+    for name in ("progress", "frame_times"):
+        yield from _outside(name, getattr(row, name, None))
+
+
+def _outside(name: str, values: Any) -> Iterator[str]:
+    """The first of the values that is no share."""
+    for index, value in enumerate(values if isinstance(values, tuple) else ()):
         if is_number(value) and not 0.0 <= value <= 1.0:
-            yield f"`progress[{index}]` must be in [0, 1], but is {value}"
+            yield f"`{name}[{index}]` must be in [0, 1], but is {value}"
             return
 
 
@@ -180,8 +189,17 @@ def _frames_faults(row: Trajectory) -> Iterator[str]:
     if not (_is_text(row.frames) and is_relative_frames_path(row.frames)):
         yield f"`frames` must be a path relative to the datasets root, without `..`, but is `{row.frames}`"
     yield from _shape_faults(row)
-    if row.progress is not None and len(row.progress) != row.num_frames:
-        yield f"`progress` must have one value a frame ({row.num_frames}), but has {len(row.progress)}"
+    for name in ("progress", "frame_times"):
+        values = getattr(row, name)
+        if values is not None and len(values) != row.num_frames:
+            yield f"`{name}` must have one value a frame ({row.num_frames}), but has {len(values)}"
+    if row.frame_times is not None and falls(row.frame_times):
+        yield "`frame_times` must never fall, but does"
+
+
+def falls(values: Sequence[float]) -> bool:
+    """Whether a value is below the one before it."""
+    return any(after < before for before, after in pairwise(values))
 
 
 def _shape_faults(row: Trajectory) -> Iterator[str]:

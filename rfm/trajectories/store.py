@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         ("frames_shape", pa.list_(pa.int32())),
         ("num_frames", pa.int32()),
         ("progress", pa.list_(pa.float32())),
+        ("frame_times", pa.list_(pa.float32())),
         ("scene_id", pa.string()),
         ("split", pa.string()),
         ("lang_vector", pa.list_(pa.float32())),

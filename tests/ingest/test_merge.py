@@ -10,6 +10,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.frames.reader import read_frames
 from rfm.ingest.merge import MergeDatasetsOptions, merge_command
 from rfm.trajectories.catalog import load_catalog
+from rfm.trajectories.store import read_columns
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def parts(tmp_path):
         rows = []
         for name, file in zip(names, "xy", strict=True):
             row = episode(tmp_path / root, key, file, film(ord(name)))
-            rows.append(row.__class__(**{**vars(row), "id": name, "progress": (0.5,) * 8}))
+            rows.append(row.__class__(**{**vars(row), "id": name, "progress": (0.5,) * 8, "frame_times": (0.25,) * 8}))
         write_episodes(tmp_path / root, key, rows)
     return tmp_path / "one" / "left", tmp_path / "two" / "right"
 
@@ -40,6 +41,7 @@ def test_all_rows_and_frames_are_in_the_joined_dataset(parts, tmp_path, copy):
     linked = {(root / path).stat().st_nlink for path in catalog.frames_path.to_pylist()}
     assert linked == ({1} if copy else {2})
     assert catalog.has_progress.all()
+    assert read_columns(root / "all", ["frame_times"]).to_pylist() == [{"frame_times": [0.25] * 8}] * 4
 
 
 def test_repeating_it_changes_nothing(parts, tmp_path):

@@ -36,6 +36,7 @@ def change(root: Path, at: int, **values) -> None:
 @pytest.fixture
 def root(tmp_path):
     rows = [episode(tmp_path, "toy", name, progress=tuple(np.linspace(0, 1, 8).tolist())) for name in "abcd"]
+    rows = [dataclasses.replace(row, frame_times=row.progress) for row in rows]
     return write_episodes(tmp_path, "toy", rows)
 
 
@@ -60,6 +61,19 @@ def test_every_kind_of_fault_is_named_with_its_row(root):
         ]
     )  # fmt: skip
     assert validate_command(options(root)) == 1
+
+
+def test_times_of_frames_are_shares_that_never_fall(root):
+    change(root, 0, frame_times=[at / 7 for at in range(8)])
+    change(root, 1, frame_times=[0.0, 1.0])
+    change(root, 2, frame_times=[0.0, 0.5, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0])
+    change(root, 3, frame_times=[0.0, 0.5, 0.5, 0.6, 0.7, 0.8, 0.9, 1.5])
+    found = [(fault.id, fault.text) for fault in validate(root, "toy", options(root))]
+    assert found == [
+        ("b", "`frame_times` must have one value a frame (8), but has 2"),
+        ("c", "`frame_times` must never fall, but does"),
+        ("d", "`frame_times` must be in [0, 1] at every frame, but is not"),
+    ]
 
 
 def test_pictures_are_decoded_unless_that_is_left_out(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from marked_frames import numbers, write_marked
 from robot_datasets import SHARED
 
 from rfm.errors import ConfigError, DataError
@@ -17,6 +18,7 @@ from rfm.ingest import bundled, pipeline
 from rfm.ingest.manifest import find_manifest, read_manifest
 from rfm.ingest.sources.videos import ingest_videos
 from rfm.trajectories.catalog import load_catalog
+from rfm.trajectories.store import read_columns
 
 
 def write_video(path: Path, count: int) -> None:
@@ -74,6 +76,34 @@ def test_progress_is_chosen_with_the_frames(tmp_path: Path) -> None:
     assert catalog.progress_values.tolist() == [progress[at] for at in chosen]
     assert catalog.frames_shape.tolist() == [[4, 8, 16, 3]]
     assert (catalog.quality.tolist(), catalog.partial_success.tolist()) == ([0], [0.5])
+
+
+def test_uneven_recordings_are_kept_evenly_in_time_with_the_progress_of_the_frames_shown(tmp_path: Path) -> None:
+    milliseconds = [0, 100, 200, 300, 400, 500, 8500, 8600, 8700, 8800, 8900, 9000]
+    progress = [at / 11 for at in range(12)]
+    (tmp_path / "in").mkdir()
+    for suffix, codec, pixels in (
+        ("mp4", "libx264", "yuv420p"),
+        ("mkv", "ffv1", "bgra"),
+        ("webm", "libvpx", "yuv420p"),
+    ):
+        write_marked(tmp_path / "in" / f"{suffix}.{suffix}", codec=codec, pixels=pixels, milliseconds=milliseconds)
+    rows: list[dict[str, object]] = [
+        {"path": f"{suffix}.{suffix}", "task": "t", "progress": progress} for suffix in ("mp4", "mkv", "webm")
+    ]
+    ingest_videos(make_folder(tmp_path / "in", rows), tmp_path / "out", max_frames=10)
+    table = read_columns(tmp_path / "out" / "in", ["frames", "progress", "frame_times"]).to_pylist()
+    for row in table:
+        shown = numbers(read_frames(tmp_path / "out", row["frames"], range(10)))
+        assert shown == [0, 5, 5, 5, 5, 5, 5, 5, 5, 11]
+        assert row["progress"] == pytest.approx([progress[at] for at in shown])
+        assert row["frame_times"] == pytest.approx([at / 9 for at in range(10)])
+
+
+def test_what_was_taken_for_granted_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_marked(tmp_path / "in" / "a.mkv", milliseconds=[0, 100, 200, 5000])
+    ingest_videos(make_folder(tmp_path / "in", [{"path": "a.mkv", "task": "t"}]), tmp_path / "out")
+    assert "a: frame 2 stands still for 96% of the time: is there a gap in the recording?" in caplog.messages
 
 
 def test_csv_says_the_same_as_jsonl(tmp_path: Path) -> None:
@@ -237,12 +267,12 @@ def _killed_after(folder: Path, output: Path, videos: int) -> None:
     """In a child process: as `ingest_videos`, ended by kill -9 while writing a frame file."""
     write, left = pipeline.write_npz, [videos]
 
-    def write_or_die(path: Path, frames: np.ndarray, form: str) -> None:
+    def write_or_die(path: Path, *rest: object) -> None:
         if not left[0]:
             path.with_name(f".{path.name}.{'0' * 16}.tmp").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
         left[0] -= 1
-        write(path, frames, form)
+        write(path, *rest)  # type: ignore[arg-type]
 
     pipeline.write_npz = write_or_die
     ingest_videos(folder, output, max_frames=4)
@@ -304,11 +334,11 @@ def test_two_processes_fill_one_cache(repository: Path) -> None:
 def _killed_while_filling(videos: int) -> None:
     write, left = pipeline.write_npz, [videos]
 
-    def write_or_die(path: Path, frames: np.ndarray, form: str) -> None:
+    def write_or_die(path: Path, *rest: object) -> None:
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
         left[0] -= 1
-        write(path, frames, form)
+        write(path, *rest)  # type: ignore[arg-type]
 
     pipeline.write_npz = write_or_die
     bundled.bundled_root()
