@@ -1,8 +1,12 @@
-"""The terminal: one Rich console on standard error for progress, tables and log lines."""
+"""The terminal: results on standard output; progress, log lines and errors on standard error.
+
+Where either is a file or a pipe, lines are whole: nothing is wrapped at 80 columns or padded to them.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -32,19 +36,45 @@ _NOISE: tuple[tuple[str, type[Warning]], ...] = (
 """Warnings of libraries that nobody who runs a command can do anything about."""
 
 
+_WHOLE = 1000
+"""Columns of what is no terminal, unless COLUMNS says otherwise."""
+
+
 @cache
 def console() -> Console:
     """Return the console that all progress bars and log lines share, so that they don't overwrite each other."""
-    return Console(stderr=True)
+    return _console(stderr=True)
+
+
+@cache
+def results() -> Console:
+    """Return the console of what a command was asked for: tables and findings, for a pipe as well."""
+    return _console(stderr=False)
+
+
+def _console(*, stderr: bool) -> Console:
+    at = Console(stderr=stderr)
+    return at if at.is_terminal or "COLUMNS" in os.environ else Console(stderr=stderr, width=_WHOLE)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send the package's log lines to the console."""
     for words, category in _NOISE:
         warnings.filterwarnings("ignore", words, category)
-    handler = RichHandler(console=console(), show_path=False, show_time=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[_handler()])
     logging.getLogger("rfm").setLevel(level)
+
+
+def _handler() -> logging.Handler:
+    """Return Rich's lines for a terminal, plain ones for a file: Rich would pad those."""
+    handler: logging.Handler
+    if console().is_terminal:
+        handler = RichHandler(console=console(), show_path=False, show_time=False, markup=False)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    return handler
 
 
 class _Rate(ProgressColumn):

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from rfm.console import console
+from rfm.console import results as output
 from rfm.errors import ConfigError
 from rfm.evaluation.evaluate import evaluate_checkpoint
 from rfm.evaluation.options import EvaluateOptions
@@ -132,7 +133,7 @@ def run(options: DemoOptions) -> int:
     _draw(Path(model), load_catalog(root, ["metaworld_eval"]), plot)
     print_results(results)
     _say("done", started)
-    console().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}", highlight=False)
+    output().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}", highlight=False)
     return 0
 
 
@@ -196,4 +197,4 @@ def _draw(final: Path, catalog: Catalog, path: Path) -> None:
 
 
 def _say(what: str, started: float) -> None:
-    console().rule(f"{what} ({time.monotonic() - started:.0f} s)")
+    console().print(f"── {what} ({time.monotonic() - started:.0f} s)", highlight=False)

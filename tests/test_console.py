@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 
 from rich.progress import Task
 
@@ -37,3 +39,23 @@ def test_words_of_data_are_one_plain_line():
     assert plain("put [/red] the\n\n cup\x1b[31m \t抽屉").plain == "put [/red] the cup [31m 抽屉"
     assert plain("x" * 300).plain == "x" * 199 + "…"
     assert plain("abcdef", 4).plain == "abc…"
+
+
+PRINTS = """
+import logging, sys
+from rich.table import Table
+from rfm.console import results, set_up_logging
+
+set_up_logging()
+logging.getLogger("rfm.x").warning("a line of %s", "words " * 40)
+table = Table("name")
+table.add_row("y" * 150)
+results().print(table)
+"""
+
+
+def test_results_go_to_standard_output_and_logs_to_standard_error_in_whole_lines():
+    run = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, text=True, check=True)
+    assert run.stderr == f"WARNING: a line of {'words ' * 40}\n"
+    assert "y" * 150 in run.stdout
+    assert not any(line.endswith("  ") for line in run.stdout.splitlines())

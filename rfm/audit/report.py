@@ -13,7 +13,7 @@ from rfm.audit.checks import Check, Verdict
 from rfm.audit.comparison import Comparison
 from rfm.audit.dataset_audit import DatasetAudit
 from rfm.audit.shortcuts import Told
-from rfm.console import console, plain
+from rfm.console import plain, results
 
 _STYLES = {
     Verdict.OK: "green",
@@ -35,7 +35,7 @@ def print_audit(audits: Iterable[DatasetAudit], comparisons: Iterable[Comparison
         )
         _print_checks(f"{rows} of {audit.subject.path}", audit.checks)
         _print_rules(audit)
-        console().print(strategy_table(audit))
+        results().print(strategy_table(audit))
     for one in comparisons:
         _print_checks(f"{one.first} beside {one.second}", one.checks)
 
@@ -149,19 +149,19 @@ def _check(check: Check) -> dict[str, Any]:
 
 
 def _print_checks(title: str, checks: list[Check]) -> None:
-    console().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-    console().print(check_table(checks))
+    results().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    results().print(check_table(checks))
     for check in checks:
         if check.note:
-            console().print(f"{check.name}: {check.note}", style=_STYLES[check.verdict], markup=False, highlight=False)
+            results().print(f"{check.name}: {check.note}", style=_STYLES[check.verdict], markup=False, highlight=False)
 
 
 def _print_rules(audit: DatasetAudit) -> None:
     spoken = [finding for finding in audit.findings if finding.checked or finding.unchecked]
     kept = [finding for finding in spoken if not finding.count and not finding.unchecked]
-    console().print(f"{len(kept)} of {len(spoken)} rules are kept by every row they speak of", highlight=False)
+    results().print(f"{len(kept)} of {len(spoken)} rules are kept by every row they speak of", highlight=False)
     if len(kept) < len(spoken):
-        console().print(rule_table(audit))
+        results().print(rule_table(audit))
 
 
 def _told(told: Told | None, kind: str) -> str:

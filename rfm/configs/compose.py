@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -45,7 +46,7 @@ def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> E
     try:
         with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
             # "++" also sets keys that a file without the schema in its defaults does not have
-            composed = compose(config_name=name, overrides=[f"++{override.lstrip('+')}" for override in overrides])
+            composed = compose(config_name=name, overrides=[f"++{_bracketed(one.lstrip('+'))}" for one in overrides])
         return validate(_as_dataclass(composed))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(_explain(error, config_name)) from error
@@ -91,6 +92,18 @@ def _check_key(override: str) -> None:
     key = key.lstrip("+~")
     if key not in _leaf_keys(ExperimentConfig()):
         raise ConfigError(f"`config_overrides` must name a known key, but {_unknown(key)}")
+
+
+def _bracketed(override: str) -> str:
+    """Return a list that was given without brackets with them: a shell may take those for a pattern."""
+    key, _, value = override.partition("=")
+    *path, name = key.split(".")
+    node: Any = ExperimentConfig()
+    for part in path:
+        node = getattr(node, part)
+    is_list = typing.get_origin(typing.get_type_hints(type(node)).get(name)) is list
+    bare = value.strip() not in ("", "null") and not value.lstrip().startswith("[")
+    return f"{key}=[{value}]" if is_list and bare else override
 
 
 def _unknown(key: str) -> str:

@@ -1,6 +1,6 @@
 """`rfm compare A.json B.json`: is B better than A, on the very same rows, and where?
 
-Both results need their predictions (`rfm evaluate --save_predictions`) of the same rows of the same dataset. Rows that
+Both results need their predictions of the same rows of the same dataset. Rows that
 one of the two could not read are left out and counted. A row is won by the result whose answer is nearer to the truth
 (of pairs: right where the other one is wrong). Differences are those of the main metric, positive where B is better,
 with 95% intervals over trajectories of the paired differences.
@@ -31,7 +31,7 @@ _SAME = ("row", "sample_type", "answer")
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Compare two results of `rfm evaluate --save_predictions` on the same rows."""
+    """Compare two results of `rfm evaluate` on the same rows."""
 
     first: str = field(metadata={"help": "Results file A", "positional": True})
     second: str = field(metadata={"help": "Results file B", "positional": True})
@@ -66,7 +66,7 @@ def read_results(path: str) -> Numbers:
     if not isinstance(results, dict) or "total_samples" not in results:
         raise DataError(f"{path} must be a results file of `rfm evaluate`, but has no `total_samples`")
     if "predictions" not in results:
-        raise DataError(f"{path} must hold predictions, but does not: evaluate again with --save_predictions")
+        raise DataError(f"{path} must hold predictions, but does not: evaluate again without --no_save_predictions")
     return results
 
 

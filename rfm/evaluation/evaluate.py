@@ -29,7 +29,7 @@ from rfm.evaluation.options import ALL, EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.reports.tables import print_results
 from rfm.evaluation.rivals.baselines import BASELINES, Baseline
-from rfm.evaluation.rivals.controls import usable_controls
+from rfm.evaluation.rivals.controls import FLOOR, SWAPPED, usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
 from rfm.export.training_record import read_record
 from rfm.files.ownership import exclusive
@@ -97,6 +97,7 @@ def _one_run(options: EvaluateOptions, ranks: Ranks) -> Iterator[None]:
 def _evaluated(options: EvaluateOptions, exam: Exam, engine: Engine, controls: Sequence[str]) -> Numbers:
     """Ask, judge, and return what the results file says."""
     overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam)
+    _announce(options, exam, controls)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
     contest = Contest(exam, sheets, predicted, options.batch_size, options.max_new_tokens)
@@ -108,6 +109,15 @@ def _evaluated(options: EvaluateOptions, exam: Exam, engine: Engine, controls: S
     if options.save_predictions:
         results["predictions"] = saved_predictions(exam, sheets, predicted, said)
     return results
+
+
+def _announce(options: EvaluateOptions, exam: Exam, controls: Sequence[str]) -> None:
+    """Say how much will be asked before it is: controls ask every row again."""
+    asked, asking = len(exam.asked), [name for name in controls if name != FLOOR]
+    pairs = sum(exam.columns["sample_type"][row] != "progress" for row in exam.asked.tolist())
+    total = asked + sum(pairs if name == SWAPPED else asked for name in asking)
+    again = f", and again under {len(asking)} controls: {total} answers in all" if asking else ""
+    logger.info("%s answers %d questions%s, %d at a time", options.model_path, asked, again, options.batch_size)
 
 
 def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:

@@ -34,11 +34,11 @@ class EvaluateOptions:
     )
     dataset_path: str = field(metadata={"help": "Path to test dataset"})
     output_path: str = field(default="./eval_results.json", metadata={"help": "Path to save results JSON"})
-    batch_size: int = field(default=1, metadata={"help": "Batch size for inference"})
+    batch_size: int = field(default=8, metadata={"help": "Batch size for inference"})
     max_new_tokens: int = field(default=10, metadata={"help": "Max tokens to generate"})
     device: str = field(default="cuda", metadata={"help": "Device to use; the CPU where there is no GPU"})
     max_samples: int | None = field(default=None, metadata={"help": "Max samples to evaluate, from the start"})
-    save_predictions: bool = field(default=False, metadata={"help": "Save individual predictions in the JSON"})
+    save_predictions: bool = field(default=True, metadata={"help": "Save individual predictions in the JSON"})
     controls: tuple[str, ...] = field(
         default=(),
         metadata={"help": "Ask again with a part of the content taken away; all of them", "choices": (*CONTROLS, ALL)},

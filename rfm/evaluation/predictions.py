@@ -1,4 +1,4 @@
-"""Single predictions as they are saved with `--save_predictions`, for reading and for `rfm compare`."""
+"""Single predictions as they are saved, for reading and for `rfm compare`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from rfm.console import console, plain
+from rfm.console import plain, results
 from rfm.errors import ConfigError, DataError
 from rfm.frames.near_duplicates import MOST_BITS
 from rfm.ingest.bundled import bundled_root
@@ -85,7 +85,7 @@ def split(options: SplitOptions) -> Path:
 
 def show_split(made: Split) -> None:
     """Print the counts, and warn of what did not come out as asked."""
-    console().print(_table(made))
+    results().print(_table(made))
     for text in _warnings(made.content):
         logger.warning(text)
 

@@ -208,17 +208,30 @@ def _without_rows(folder: Path) -> DataError:
     return DataError(f"`dataset_path` must have rows, but {folder} has none; generate it again with `rfm generate`")
 
 
+def _raise_if_another_kind(folder: Path, within: list[str]) -> None:
+    """Say what a folder is that holds trajectories, or the sides of a split: which of them is meant is not guessed."""
+    trajectories = "processed_dataset"
+    if trajectories in within or folder.name == trajectories or any(folder.glob(f"*/{trajectories}")):
+        raise DataError(
+            f"`dataset_path` must be questions made by `rfm generate`, but {folder} holds trajectories; draw questions "
+            "from them first: rfm generate --output_path datasets --config_overrides data.datasets_root=… "
+            "data.train_datasets=…"
+        )
+    if within:
+        sides = ", ".join(str(folder / name) for name in sorted(within, key=lambda name: (name != "train", name)))
+        raise DataError(
+            f"`dataset_path` must be one dataset, but {folder} holds {len(within)}: {sides}; name one of them: what is "
+            "trained on must not be judged on"
+        )
+
+
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"`dataset_path` must be a folder made by `rfm generate`, but {folder} is none")
     lacking = [name for name in ("dataset_info.json", "state.json") if not (folder / name).is_file()]
     within = sorted(state.parent.name for state in folder.glob("*/state.json"))
-    if lacking and within:
-        sides = ", ".join(within)
-        raise DataError(
-            f"`dataset_path` must be one dataset, but {folder} holds {sides}; name {folder / within[0]}, say"
-        )
     if lacking:
+        _raise_if_another_kind(folder, within)
         raise DataError(
             f"`dataset_path` must be a dataset saved to disk, but {folder} lacks {' and '.join(lacking)}; "
             "make one with `rfm generate`"

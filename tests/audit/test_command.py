@@ -19,7 +19,7 @@ def test_the_command_prints_tables_of_at_most_80_columns_and_fails_past_a_limit(
     monkeypatch.setenv("COLUMNS", "80")
     assert run_command(("audit",), [str(clean)], "rfm audit") == 0
     assert run_command(("audit",), [str(clean), "--max_duplicates", "0"], "rfm audit") == 1
-    shown = capsys.readouterr().err
+    shown = capsys.readouterr().out
     assert "contradictions                      0       <= 0   ok" in shown
     assert "FAILED" in shown
     assert max(map(len, shown.splitlines()[1:])) <= 80

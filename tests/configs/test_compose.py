@@ -55,7 +55,6 @@ def test_the_resolved_configuration_is_plain_json():
         ("data.max_frames=null", "field 'data.max_frames' is not Optional"),
         ("data.sample_type_ratio=[half,half,0]", "Value 'half' of type 'str' could not be converted to Float"),
         ("data.sample_type_ratio=[0.7,0.3", "can't be used: no viable alternative at input '[0.7,0.3'"),
-        ("data.train_datasets=metaworld", "str is not a ListConfig, list or tuple. full_key: data.train_datasets"),
         ("data.sample_type_ratio=[0,0,0]", "`data.sample_type_ratio` must have a share above 0, but is all zeros"),
         ("data.sample_type_ratio=[1,0]", "must be three shares >= 0 (preference, progress, similarity), but is [1.0"),
         ("data.sample_type_ratio=[-1,1,1]", "must be three shares >= 0"),
@@ -74,6 +73,20 @@ def test_a_wrong_override_is_refused(override, text):
     with pytest.raises(ConfigError) as caught:
         load_config(overrides=[override])
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "name", "value"),
+    [
+        ("data.train_datasets=my_demos", "train_datasets", ["my_demos"]),
+        ("+data.eval_datasets=a/b,c", "eval_datasets", ["a/b", "c"]),
+        ("data.sample_type_ratio=1,0,0", "sample_type_ratio", [1.0, 0.0, 0.0]),
+        ("data.train_datasets=[my_demos]", "train_datasets", ["my_demos"]),
+        ("data.train_datasets= [a, b]", "train_datasets", ["a", "b"]),
+    ],
+)
+def test_a_list_needs_no_brackets(override, name, value):
+    assert getattr(load_config(overrides=[override]).data, name) == value
 
 
 def test_all_faults_come_together():

@@ -33,7 +33,7 @@ def compare(tmp_path, capsys):
         status = run_command(
             ("compare",), [str(first), str(second), "--output_path", str(output), *flags], "rfm compare"
         )
-        return status, json.loads(output.read_text()) if output.exists() else None, capsys.readouterr().err
+        return status, json.loads(output.read_text()) if output.exists() else None, "".join(capsys.readouterr())
 
     return run
 
@@ -117,7 +117,7 @@ def test_files_that_are_no_results_are_refused(tmp_path, compare):
     (tmp_path / "bare.json").write_text(json.dumps({"total_samples": 3}))
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "broken.json").write_text("{")
-    assert "bare.json must hold predictions, but does not: evaluate again with --save_predictions" in compare(
+    assert "bare.json must hold predictions, but does not: evaluate again without --no_save_predictions" in compare(
         good, tmp_path / "bare.json"
     )[2].replace("\n", " ")
     assert (

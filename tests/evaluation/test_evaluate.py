@@ -92,9 +92,20 @@ def test_every_sample_of_a_random_model_is_counted(evaluate, dataset, model):
     assert all(one["unreadable"] is None for one in results["predictions"])
 
 
-def test_predictions_are_written_only_if_asked_for(evaluate, monkeypatch):
+def test_predictions_are_written_unless_they_are_not_wanted(evaluate, monkeypatch):
     saying(monkeypatch, lambda row: "ANS: 1")
-    assert "predictions" not in evaluate()[1]
+    assert "predictions" in evaluate()[1]
+    assert "predictions" not in evaluate("--no_save_predictions")[1]
+
+
+def test_how_much_will_be_asked_is_said_before(evaluate, monkeypatch, caplog):
+    saying(monkeypatch, lambda row: "ANS: 1")
+    with caplog.at_level("INFO", logger="rfm"):
+        results = evaluate("--controls", "blank", "swapped", "floor")[1]
+    pairs = results["preference"]["count"] + results["similarity"]["count"]
+    assert f" answers {ROWS} questions, and again under 2 controls: {2 * ROWS + pairs} answers in all, 20 at a time" in (
+        caplog.messages[0]
+    )
 
 
 def test_a_perfect_model(evaluate, dataset, monkeypatch):
@@ -142,7 +153,7 @@ def test_the_control_is_judged_by_itself(evaluate, monkeypatch):
 def test_the_results_are_shown(evaluate, monkeypatch, capsys):
     saying(monkeypatch, lambda row: f"ANS: {row['answer']}")
     evaluate("--controls", "blank")
-    shown = capsys.readouterr().err
+    shown = capsys.readouterr().out
     assert all(part in shown for part in ("60 samples of", "blank frames", "best constant", "by strategy"))
 
 

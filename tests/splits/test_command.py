@@ -151,7 +151,7 @@ def test_frames_that_cannot_be_read_are_named(copies, tmp_path, caplog):
 def test_the_counts_are_shown(four_tasks, tmp_path, capsys):
     arguments = f"--datasets toy_train --split {SHARES} --datasets_root {four_tasks} --near_duplicates ignore --output"
     assert run_command(("split",), [*arguments.split(), str(tmp_path / "s.json")], "rfm split") == 0
-    lines = [line.replace("│", " ").split() for line in capsys.readouterr().err.splitlines()]
+    lines = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
     assert ["all", "77", "10", "9"] in lines
     assert [line[:2] for line in lines if line[:1] == ["quality"]] == [
         ["quality", name] for name in ("failure", "suboptimal", "successful")

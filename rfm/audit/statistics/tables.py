@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from rfm.audit.statistics.counts import Statistics, binned
-from rfm.console import console, plain
+from rfm.console import plain, results
 
 MOST_LINES = 15
 """Sources and tasks named, at most."""
@@ -22,12 +22,12 @@ def print_statistics(statistics: Statistics) -> None:
     """Print what one dataset consists of."""
     looked = "" if statistics.rows == statistics.total else f" of {statistics.total}"
     title = f"{statistics.path}: {statistics.rows} rows{looked} on {statistics.frame_files} frame files"
-    console().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    results().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
     for table in tables(statistics):
-        console().print(table)
+        results().print(table)
     if statistics.lacking:
         names = ", ".join(statistics.lacking)
-        console().print(f"columns it does not have: {names}", markup=False, highlight=False)
+        results().print(f"columns it does not have: {names}", markup=False, highlight=False)
 
 
 def tables(statistics: Statistics) -> list[Table]:

@@ -23,10 +23,11 @@ Numbers = dict[str, Any]
 def preference_metrics(
     predicted: Float64[np.ndarray, " n"], answer: Float64[np.ndarray, " n"], group: np.ndarray
 ) -> Numbers:
-    """Return count, correct, accuracy (a share in [0, 1]), its 95% interval and the number of unparsed answers."""
+    """Return count, episodes, correct, accuracy (a share in [0, 1]), its 95% interval and unparsed answers."""
     right = hits(predicted, answer)
     return {
         "count": len(answer),
+        "episodes": len(np.unique(group)),
         "correct": int(right.sum()),
         "accuracy": mean(right),
         "accuracy_interval": interval(right, group),
@@ -37,11 +38,12 @@ def preference_metrics(
 def progress_metrics(
     predicted: Float64[np.ndarray, " n"], target: Float64[np.ndarray, " n"], group: np.ndarray
 ) -> Numbers:
-    """Return count, MAE and RMSE (points of 0 to 100) with 95% intervals, and the number of unparsed answers."""
+    """Return count, episodes, MAE and RMSE (points of 0 to 100) with 95% intervals, and unparsed answers."""
     error = errors(predicted, target)
     square = mean(error**2)
     return {
         "count": len(target),
+        "episodes": len(np.unique(group)),
         "mae": mean(error),
         "rmse": None if square is None else float(np.sqrt(square)),
         "mae_interval": interval(error, group),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.table import Table
 
-from rfm.console import console, plain
+from rfm.console import plain, results
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
 
@@ -18,17 +18,17 @@ def print_comparison(found: Numbers) -> None:
     kinds = [kind for kind in MAIN_METRIC if kind in found]
     for side in ("first", "second"):
         name = "A" if side == "first" else "B"
-        console().print(
+        results().print(
             f"{name}  {found[side]['model_path']}  ({found[side]['results']})", highlight=False, markup=False
         )
     if found["left_out"]:
-        console().print(f"{found['left_out']} rows were not judged in one of the two and are left out", highlight=False)
-    console().print(_table("B beside A", [(f"{kind}", found[kind]) for kind in kinds]))
+        results().print(f"{found['left_out']} rows were not judged in one of the two and are left out", highlight=False)
+    results().print(_table("B beside A", [(f"{kind}", found[kind]) for kind in kinds]))
     for kind in kinds:
-        console().print(_table(f"{kind} by task", list(found[kind]["by_task"].items())))
+        results().print(_table(f"{kind} by task", list(found[kind]["by_task"].items())))
     for kind in kinds:
         if found[kind]["most_different"]:
-            console().print(_rows(kind, found[kind]["most_different"]))
+            results().print(_rows(kind, found[kind]["most_different"]))
 
 
 def _table(title: str, rows: list[tuple[str, Numbers]]) -> Table:

@@ -58,17 +58,22 @@ def _tasks(axis: Axes, results: Numbers, kind: str, metric: str) -> None:
 
 
 def _bars(axis: Axes, names: Sequence[str], numbers: Sequence[Numbers], metric: str, colours: Sequence[str]) -> None:
-    """Draw lying bars, the first on top; an interval is missing where there was one trajectory."""
-    values = np.array([one[metric] for one in numbers], np.float64)
-    bounds = [one.get(f"{metric}_interval") or (value, value) for one, value in zip(numbers, values, strict=True)]
-    low, high = np.array(bounds, np.float64).reshape(-1, 2).T
-    reach = np.maximum(np.stack([values - low, high - values]), 0.0)
-    axis.barh(np.arange(len(names)), values, color=list(colours), xerr=reach, error_kw={"elinewidth": 1, "capsize": 2})
-    axis.set_yticks(np.arange(len(names)), [name[:32] for name in names], fontsize=8)
+    """Draw lying bars, the first on top; no interval is drawn, and its name says so, where there was one episode."""
+    places, values = np.arange(len(names)), np.array([one[metric] for one in numbers], np.float64)
+    axis.barh(places, values, color=list(colours))
+    known = [place for place, one in enumerate(numbers) if one.get(f"{metric}_interval") is not None]
+    low, high = np.array([numbers[place][f"{metric}_interval"] for place in known], np.float64).reshape(-1, 2).T
+    reach = np.maximum(np.stack([values[known] - low, high - values[known]]), 0.0)
+    axis.errorbar(values[known], places[known], xerr=reach, fmt="none", ecolor="black", elinewidth=1, capsize=2)
+    axis.set_yticks(places, [_bar_name(name, one) for name, one in zip(names, numbers, strict=True)], fontsize=8)
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.3)
     if metric == "accuracy":
         axis.set_xlim(0, 1)
+
+
+def _bar_name(name: str, numbers: Numbers) -> str:
+    return f"{name[:32]} (one episode)" if numbers.get("episodes") == 1 else name[:32]
 
 
 def _reliability(axis: Axes, kind: str, numbers: Numbers) -> None:

@@ -9,7 +9,8 @@ from rich.box import MARKDOWN, SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from rfm.console import console, plain
+from rfm.console import plain
+from rfm.console import results as output
 from rfm.evaluation.metrics.accuracy import Numbers
 
 _WIDE = 300
@@ -36,6 +37,8 @@ SET_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "five_levels": (("micro_mae", "five levels: MAE"), ("macro_mae", "five levels: macro MAE")),
 }
 """What is shown of the metrics beyond the specification's."""
+FEW_EPISODES = 10
+"""Below that a side is too small to be judged on by itself."""
 _BESIDE_SETS = ("blank", "shuffled")
 _SHARES = ("accuracy", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "micro_mae", "macro_mae", "ece")
 
@@ -43,9 +46,9 @@ _SHARES = ("accuracy", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy",
 def print_results(results: Numbers) -> None:
     """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
     for table in _tables(results):
-        console().print(table)
-    for line in unparsed_lines(results):
-        console().print(line, style="yellow", markup=False, highlight=False)
+        output().print(table)
+    for line in (*unparsed_lines(results), *thin_lines(results)):
+        output().print(line, style="yellow", markup=False, highlight=False)
 
 
 def markdown(results: Numbers) -> str:
@@ -67,8 +70,23 @@ def unparsed_lines(results: Numbers) -> Iterator[str]:
         if numbers.get("unparsed"):
             yield (
                 f"{kind}: {numbers['unparsed']} of {numbers['count']} answers are not of the form `ANS: …` and count "
-                "as wrong; --save_predictions shows them, --decoding scored or constrained leaves no choice"
+                "as wrong; `predictions` in the file shows them, --decoding scored or constrained leaves no choice"
             )
+
+
+def thin_lines(results: Numbers) -> Iterator[str]:
+    """Yield what the tables can't say: figures that rest on few episodes, and a floor that could not be measured."""
+    for kind in dict.fromkeys(kind for kind, _ in _MAIN):
+        episodes = results.get(kind, {}).get("episodes", FEW_EPISODES)
+        if episodes == 1:
+            yield f"{kind}: all questions are about one episode, so there is no interval, and another may give anything"
+        elif episodes < FEW_EPISODES:
+            yield (
+                f"{kind}: all questions are about {episodes} episodes, too few for the interval to be trusted; "
+                "`rfm split --folds 5` judges on every episode in turn"
+            )
+        if why := results["controls"].get("floor", {}).get(kind, {}).get("why_not"):
+            yield f"{kind}: the non-visual floor is not measured: {why}"
 
 
 def gap_table(results: Numbers) -> Table:
@@ -177,4 +195,6 @@ def _cell(numbers: Numbers, metric: str) -> str:
         return "-"
     bounds = numbers.get(f"{metric}_interval")
     text = _form(metric, value)
-    return text if bounds is None else f"{text} [{_form(metric, bounds[0])}, {_form(metric, bounds[1])}]"
+    if bounds is None:
+        return f"{text} [one episode]" if numbers.get("episodes") == 1 else text
+    return f"{text} [{_form(metric, bounds[0])}, {_form(metric, bounds[1])}]"

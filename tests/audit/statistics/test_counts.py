@@ -62,7 +62,7 @@ def test_the_command_prints_at_most_80_columns_and_draws(dataset, tmp_path, caps
     monkeypatch.setenv("COLUMNS", "80")
     arguments = [str(dataset), "--max_rows", "100", "--plot", str(tmp_path / "plots" / "one.png")]
     assert run_command(("stats",), arguments, "rfm stats") == 0
-    shown = capsys.readouterr().err
+    shown = capsys.readouterr().out
     assert f"{dataset}: 100 rows of 400 on 12 frame files" in shown
     assert "preference/rewind" in shown
     assert max(map(len, shown.splitlines()[1:])) <= 80

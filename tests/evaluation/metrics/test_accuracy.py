@@ -66,6 +66,7 @@ def test_no_rows_have_no_mean():
     nothing = np.empty(0)
     assert preference_metrics(nothing, nothing, groups(0)) == {
         "count": 0,
+        "episodes": 0,
         "correct": 0,
         "accuracy": None,
         "accuracy_interval": None,

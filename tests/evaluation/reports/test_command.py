@@ -59,7 +59,7 @@ def test_markdown_that_can_be_pasted(file, capsys):
 
 def test_tables_and_a_picture(file, tmp_path, capsys):
     assert run(file, "--plot_path", tmp_path / "sub" / "report.png") == 0
-    assert "ahead of its best control" in capsys.readouterr().err
+    assert "ahead of its best control" in capsys.readouterr().out
     with Image.open(tmp_path / "sub" / "report.png") as picture:
         assert picture.size == (1800, 1040)
 

@@ -2,7 +2,7 @@ import re
 
 from rich.console import Console
 
-from rfm.evaluation.reports.tables import strategy_table, summary_table, unparsed_lines
+from rfm.evaluation.reports.tables import strategy_table, summary_table, thin_lines, unparsed_lines
 
 
 def progress(mae, **more):
@@ -57,8 +57,30 @@ def test_what_is_not_there_is_not_made_up():
 
 def test_answers_that_are_none_are_told():
     [line] = unparsed_lines({**RESULTS, "progress": progress(5.0, unparsed=2)})
-    assert line.startswith("progress: 2 of 3 answers are not of the form `ANS: …` and count as wrong; --save_predict")
+    assert line.startswith("progress: 2 of 3 answers are not of the form `ANS: …` and count as wrong; `predictions`")
     assert list(unparsed_lines(RESULTS)) == []
+
+
+def test_figures_of_one_episode_have_no_interval_and_say_so():
+    one = progress(5.0, mae_interval=None, rmse_interval=None, episodes=1)
+    results = {**RESULTS, "progress": one}
+    assert lines(summary_table(results))[0] == ["model", "5.0 [one episode]", "10.0"]
+    [line] = thin_lines(results)
+    assert line == (
+        "progress: all questions are about one episode, so there is no interval, and another may give anything"
+    )
+
+
+def test_figures_of_few_episodes_say_so_and_name_the_way_out():
+    [line] = thin_lines({**RESULTS, "progress": progress(5.0, episodes=4)})
+    assert line.startswith("progress: all questions are about 4 episodes, too few for the interval to be trusted")
+    assert list(thin_lines({**RESULTS, "progress": progress(5.0, episodes=10)})) == []
+
+
+def test_a_floor_that_was_not_measured_says_why():
+    floor = {"progress": {"why_not": "two trajectories are too few to hold one out"}}
+    [line] = thin_lines({**RESULTS, "controls": {"floor": floor}})
+    assert line == "progress: the non-visual floor is not measured: two trajectories are too few to hold one out"
 
 
 def test_names_of_data_are_no_markup():

@@ -11,7 +11,7 @@ from robot_datasets import moving_square, rlds_episode, write_demos, write_lerob
 
 from rfm.cli import run_command
 from rfm.errors import ConfigError, DataError, MissingExtraError
-from rfm.ingest.remote.fetch import fetch as remote
+from rfm.ingest.remote import fetch as remote
 from rfm.ingest.remote.fetch import mirrored
 
 EPISODES = [moving_square(count, seed) for seed, count in enumerate((5, 9, 4))]
