@@ -25,6 +25,7 @@ from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
 from rfm.console import progress_bar
 from rfm.files.ownership import check_replaceable, workplace
 from rfm.generation import drawing
+from rfm.generation.distinct import ACCEPTED, repeated_share, supplies, worthwhile
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.generation.idle_tail import find_cutoffs
 from rfm.generation.options import GenerateOptions
@@ -36,6 +37,7 @@ from rfm.generation.verify import verify
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.progress import read_cutoffs
 from rfm.sampling.sampler import Sampler
+from rfm.splits.file import ALL_BUT
 from rfm.trajectories.catalog import Catalog
 from rfm.vqa.prompts import PROMPT_VERSION
 
@@ -45,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 WORTH_A_WORKER = 200_000
 """Rows below which another process costs more than it saves."""
+FEW_EPISODES = 10
+"""Below that a side is too small to be judged on by itself."""
+MOST_COUNTED = 10_000_000
+"""Different questions above which their number is not told."""
 
 
 def generate(options: GenerateOptions) -> Path:
@@ -60,7 +66,7 @@ def generate(options: GenerateOptions) -> Path:
     config = load_config(options.config_name, options.config_overrides)
     config.data.seed = config.data.seed if options.seed is None else options.seed
     config.data.discrete_progress |= options.discrete_progress
-    if options.split is None:
+    if not options.divides:
         return _write(options, config)
     with split_sides(options, config) as sides:
         for side in sides:
@@ -82,7 +88,7 @@ def _write(options: GenerateOptions, config: ExperimentConfig, shown: Path | Non
         cutoffs=_cutoffs(sources.catalog, config.data),
     )
     drawer = plan.drawer()
-    _report(plan, drawer)
+    _report(plan, drawer, options.drawn_partition)
     total = drawer.quotas.total
     record = {**_record(options, plan, drawer, sources.hashes), "split": sources.split}
     output = Path(options.output_path)
@@ -164,7 +170,7 @@ def _num_samples(options: GenerateOptions, config: ExperimentConfig, catalog: Ca
     return max(1, options.num_epochs * usable)
 
 
-def _report(plan: Plan, drawer: Sampler | EvalSet) -> None:
+def _report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> None:
     """Log what was left out."""
     if isinstance(drawer, EvalSet):
         logger.info(
@@ -177,8 +183,35 @@ def _report(plan: Plan, drawer: Sampler | EvalSet) -> None:
             "--eval_mode asks %d questions about %d whole episodes, so some are the same; --eval_set has each once",
             asked, episodes,
         )  # fmt: skip
+    _report_supply(drawer, side)
     for (kind, name), reason in drawer.unsupported.items():
         logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
+
+
+def _report_supply(drawer: Sampler, side: str) -> None:
+    """Say how many different questions there are, and warn where many rows will repeat others or show few episodes."""
+    rows, (found, episodes) = drawer.quotas.total, supplies(drawer)
+    existing, share = sum(one.existing for one in found), repeated_share(found, rows)
+    if share <= ACCEPTED:
+        logger.info("%d episodes support %s different questions", episodes, _about(existing))
+    else:
+        least = min(found, key=lambda one: one.existing / one.share)
+        logger.warning(
+            "%.0f%% of these %d rows repeat others: %d episodes support %s different questions, and %s of %s/%s; "
+            "repeats teach and measure nothing new: take --num_samples %d, or more episodes",
+            100 * share, rows, episodes, _about(existing), _about(least.existing), *least.strategy,
+            worthwhile(found, rows),
+        )  # fmt: skip
+    if side != "train" and not side.startswith(ALL_BUT) and episodes < FEW_EPISODES:
+        logger.warning(
+            "side %s asks about %d episode%s: results on so few say little about others; to judge on every episode in "
+            "turn, give --folds 5 in the place of --split",
+            side, episodes, "" if episodes == 1 else "s",
+        )  # fmt: skip
+
+
+def _about(existing: float) -> str:
+    return f"about {float(f'{existing:.2g}'):,.0f}" if existing < MOST_COUNTED else f"more than {MOST_COUNTED:,}"
 
 
 def _write_rows(

@@ -8,7 +8,7 @@ from rfm.errors import ConfigError
 from rfm.generation.parts import Part
 from rfm.sampling.eval_sets import SETS
 from rfm.splits.datasets import NEAR_DUPLICATES
-from rfm.splits.deal import UNITS, parse_shares
+from rfm.splits.deal import UNITS, fold_shares, parse_shares
 
 _MOVABLE = ("data.datasets_root=", "data.split_file=")
 MOST_ROWS = 2**31 - 1
@@ -55,6 +55,12 @@ class GenerateOptions:
         default=None,
         metadata={"help": "Split data.train_datasets, as in train=0.8,val=0.1,test=0.1, and write a dataset each"},
     )
+    folds: int | None = field(
+        default=None,
+        metadata={
+            "help": "Instead of --split: so many pairs of datasets, fold_1/train, fold_1/test, …"
+        },
+    )
     split_by: str | None = field(
         default=None, metadata={"help": "What --split never divides (default: trajectory)", "choices": UNITS}
     )
@@ -94,19 +100,21 @@ class GenerateOptions:
         ]
         faults += [f"{one} and {other} must not be given together; {why}" for one, other, why in self._conflicts()]
         faults += [
-            f"`{name}` must come with `split`, but is given alone"
+            f"`{name}` must come with `split` or `folds`, but is given alone"
             for name in ("split_by", "split_near_duplicates")
-            if self.split is None and getattr(self, name) is not None
+            if not self.divides and getattr(self, name) is not None
         ]
         if self.shard is not None:
             Part.parse(self.shard)
         if self.split is not None:
             parse_shares(self.split)
+        if self.folds is not None:
+            fold_shares(self.folds)
         if faults:
             raise ConfigError("\n".join(faults))
 
     def _conflicts(self) -> list[tuple[str, str, str]]:
-        epochs = self.num_epochs is not None
+        epochs, dividing = self.num_epochs is not None, "split" if self.folds is None else "folds"
         pairs = (
             (self.samples_asked and epochs, "`num_samples`", "`num_epochs`", "both say how many rows: leave one out"),
             (
@@ -121,12 +129,13 @@ class GenerateOptions:
                 self.overwrite and self.shard is not None, "`overwrite`", "`shard`",
                 "jobs would remove each other's parts: remove the old dataset before they start",
             ),
+            (self.split is not None and self.folds is not None, "`split`", "`folds`", "both divide: leave one out"),
             (
-                self.split is not None and self.partition is not None, "`split`", "`partition`",
+                self.divides and self.partition is not None, f"`{dividing}`", "`partition`",
                 "all sides are written: leave --partition out",
             ),
             (
-                self.split is not None and self.eval_set is not None, "`split`", "`eval_set`",
+                self.divides and self.eval_set is not None, f"`{dividing}`", "`eval_set`",
                 "draw an evaluation set from one side: --partition with data.split_file",
             ),
             (
@@ -148,6 +157,11 @@ class GenerateOptions:
         """Where sources are that have moved since: `datasets_root` and `split_file` among the overrides."""
         found = (text.partition("=") for text in self.config_overrides if text.startswith(_MOVABLE))
         return {name.removeprefix("data."): value for name, _, value in found}
+
+    @property
+    def divides(self) -> bool:
+        """Whether there is a dataset for each side."""
+        return self.split is not None or self.folds is not None
 
     @property
     def samples_asked(self) -> bool:

@@ -2,6 +2,10 @@
 
     <output_path>/splits.json, <output_path>/train, <output_path>/val, <output_path>/test
 
+`--folds 5`: for each of five equal sides a dataset of it to judge on, and one of all the others to train on.
+
+    <output_path>/splits.json, <output_path>/fold_1/train, <output_path>/fold_1/test, <output_path>/fold_2/train, …
+
 The sides are written one after the other, each complete or not at all, in a folder that gets its place when all are
 there: sides of two splits never lie beside each other. Where the folder has this split already, sides that are complete
 are kept and others are made. Jobs with --shard share the folder from the start. Rows are shared in proportion to the
@@ -12,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +30,7 @@ from rfm.ingest.bundled import bundled_root
 from rfm.sampling.quotas import largest_remainder
 from rfm.splits.command import show_split
 from rfm.splits.datasets import SplitSettings, make_split, split_settings
-from rfm.splits.file import Split, read_split
+from rfm.splits.file import ALL_BUT, Split, read_split
 from rfm.trajectories.catalog import load_catalog, resolve_root
 
 SPLIT_FILE = "splits.json"
@@ -55,21 +59,21 @@ def split_sides(options: GenerateOptions, config: ExperimentConfig) -> Iterator[
             "`split` and `data.split_file` must not be given together; draw a side of that file by --partition"
         )
     settings = split_settings(
-        options.split or "", options.split_by or "trajectory", config.data.seed,
-        options.split_near_duplicates or "together",
+        (options.split or "") if options.folds is None else options.folds, options.split_by or "trajectory",
+        config.data.seed, options.split_near_duplicates or "together",
     )  # fmt: skip
-    rows = _rows(options, settings.shares)
+    parts = _parts(options, settings.shares)
     output = Path(options.output_path).resolve()
     _check_folder(output, tuple(settings.shares), overwrite=options.overwrite)
     if options.shard is not None:
         split = _make(config, settings)
         _share(output, split)
-        yield _sides(options, config, split, rows, output, output)
+        yield _sides(options, config, parts, output, output)
         return
     with workplace(output, VQA_DATASET.option) as work:
         split = _make(config, settings)
-        place = _begin(work, split, overwrite=options.overwrite)
-        yield _sides(options, config, split, rows, place, output)
+        place = _begin(work, split, parts, overwrite=options.overwrite)
+        yield _sides(options, config, parts, place, output)
         if place == work.folder:
             _publish(work, split)
 
@@ -81,19 +85,42 @@ def _make(config: ExperimentConfig, settings: SplitSettings) -> Split:
     return split
 
 
+class _Part(NamedTuple):
+    """One dataset to write: where, of which side, and how many rows; None where they follow from the trajectories."""
+
+    place: str
+    side: str
+    rows: int | None
+
+
+def _parts(options: GenerateOptions, shares: Mapping[str, float]) -> list[_Part]:
+    rows = {} if options.num_epochs is not None else _rows(options, shares)
+    if options.folds is None:
+        return [_Part(side, side, rows.get(side)) for side in shares]
+    parts = []
+    for side in shares:
+        held_out = rows.get(side)
+        others = None if held_out is None else options.num_samples - held_out
+        parts += [_Part(f"{side}/train", f"{ALL_BUT}{side}", others), _Part(f"{side}/test", side, held_out)]
+    return parts
+
+
 def _sides(
-    options: GenerateOptions, config: ExperimentConfig, split: Split, rows: Mapping[str, int], place: Path, output: Path
+    options: GenerateOptions, config: ExperimentConfig, parts: Sequence[_Part], place: Path, output: Path
 ) -> list[Side]:
     config.data.split_file = str(place / SPLIT_FILE)
-    common = dataclasses.replace(options, split=None, split_by=None, split_near_duplicates=None)
+    common = dataclasses.replace(options, split=None, folds=None, split_by=None, split_near_duplicates=None)
     return [
         Side(
             dataclasses.replace(
-                common, output_path=str(place / side), partition=side, num_samples=rows.get(side, options.num_samples)
+                common,
+                output_path=str(place / part.place),
+                partition=part.side,
+                num_samples=options.num_samples if part.rows is None else part.rows,
             ),
-            output / side,
+            output / part.place,
         )
-        for side in split.sides
+        for part in parts
     ]
 
 
@@ -106,14 +133,14 @@ def _share(output: Path, split: Split) -> None:
         _check_other(output, split)
 
 
-def _begin(work: Workplace, split: Split, *, overwrite: bool) -> Path:
+def _begin(work: Workplace, split: Split, parts: Sequence[_Part], *, overwrite: bool) -> Path:
     """Return where the sides are made: in the folder itself, where it is of this split, else in a new one."""
     if not overwrite and _is_of(work.output, split):
         return work.output
     if not overwrite:
         _check_other(work.output, split)
-        for side in split.sides:
-            check_replaceable(work.output / side, VQA_DATASET, overwrite=False)
+        for part in parts:
+            check_replaceable(work.output / part.place, VQA_DATASET, overwrite=False)
     elif any((work.output / name).exists() for name in (SPLIT_FILE, *split.sides)):
         check_replaceable(work.output, SIDES, overwrite=True)
     if not _is_of(work.folder, split):
@@ -142,16 +169,14 @@ def _own(folder: Path) -> Callable[[str], object]:
         sides = "|".join(map(re.escape, read_split(folder / SPLIT_FILE).sides))
     except (ConfigError, DataError):
         return lambda _: False
-    return re.compile(rf"{re.escape(SPLIT_FILE)}|({sides})/({FILES})").fullmatch
+    return re.compile(rf"{re.escape(SPLIT_FILE)}|({sides})/((train|test)/)?({FILES})").fullmatch
 
 
 SIDES = Kind("the sides of a split", VQA_DATASET.option, (SPLIT_FILE,), _own)
 
 
 def _rows(options: GenerateOptions, shares: Mapping[str, float]) -> dict[str, int]:
-    """The rows of each side; none where they follow from the trajectories."""
-    if options.num_epochs is not None:
-        return {}
+    """The rows of each side."""
     counts = largest_remainder(options.num_samples, {("side", side): share for side, share in shares.items()})
     rows = {side: count for (_, side), count in counts.items()}
     for side, count in rows.items():

@@ -31,8 +31,11 @@ class SplitOptions:
     """Deal the trajectories of datasets to the sides of a split, for `rfm generate --partition`."""
 
     datasets: tuple[str, ...] = field(metadata={"help": "Dataset keys"})
-    split: str = field(metadata={"help": "Sides and their shares, as in train=0.8,val=0.1,test=0.1"})
     output: str = field(metadata={"help": "JSON file to write"})
+    split: str | None = field(default=None, metadata={"help": "Sides and their shares, as in train=0.8,test=0.2"})
+    folds: int | None = field(
+        default=None, metadata={"help": "Instead: so many sides fold_1, fold_2, … of equal size, for cross-validation"}
+    )
     by: str = field(default="trajectory", metadata={"help": "What is never divided", "choices": UNITS})
     datasets_root: str | None = field(
         default=None,
@@ -59,7 +62,10 @@ class SplitOptions:
 
     def settings(self) -> SplitSettings:
         """Return the checked settings; raises ConfigError."""
-        return split_settings(self.split, self.by, self.seed, self.near_duplicates, self.max_distance)
+        if (self.split is None) == (self.folds is None):
+            raise ConfigError("one of `split` and `folds` must be given: --split train=0.8,test=0.2, or --folds 5")
+        dealt = (self.split or "") if self.folds is None else self.folds
+        return split_settings(dealt, self.by, self.seed, self.near_duplicates, self.max_distance)
 
 
 def split(options: SplitOptions) -> Path:

@@ -15,7 +15,7 @@ from jaxtyping import Int, Int64
 
 from rfm.errors import ConfigError
 from rfm.frames.near_duplicates import MOST_BITS, near_duplicates
-from rfm.splits.deal import UNITS, Strata, assign, join, parse_shares
+from rfm.splits.deal import UNITS, Strata, assign, fold_shares, join, parse_shares
 from rfm.splits.file import FORMAT, Split, assignment_hash
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.extra_columns import ExtraColumns, extra_columns
@@ -42,9 +42,9 @@ class SplitSettings:
 
 
 def split_settings(
-    shares: str, by: str, seed: int, near_duplicates: str, max_distance: int | None = None
+    shares: str | int, by: str, seed: int, near_duplicates: str, max_distance: int | None = None
 ) -> SplitSettings:
-    """Check what a user wrote; ConfigError names all that is wrong beside the shares at once."""
+    """Check what a user wrote, shares or a number of folds; ConfigError names all that is wrong beside them at once."""
     ignored = near_duplicates == "ignore"
     most = _MOST_BITS if max_distance is None else max_distance
     faults = [
@@ -62,7 +62,8 @@ def split_settings(
     if faults:
         raise ConfigError("\n".join(faults))
     distance = MOST_BITS if max_distance is None else max_distance
-    return SplitSettings(parse_shares(shares), by, seed, near_duplicates, None if ignored else distance)
+    dealt = fold_shares(shares) if isinstance(shares, int) else parse_shares(shares)
+    return SplitSettings(dealt, by, seed, near_duplicates, None if ignored else distance)
 
 
 def make_split(catalog: Catalog, settings: SplitSettings) -> Split:

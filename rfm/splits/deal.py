@@ -61,6 +61,13 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
+def fold_shares(folds: int) -> dict[str, float]:
+    """Return the shares of sides fold_1, fold_2, …; raises ConfigError for fewer than two."""
+    if folds < 2:
+        raise ConfigError(f"`folds` must be at least 2, but is {folds}")
+    return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
+
+
 def join(codes: Sequence[Int[np.ndarray, " n"]]) -> Int64[np.ndarray, " n"]:
     """The group of each trajectory: those with an equal code in any of `codes` are together; -1 joins nothing."""
     size = len(codes[0])

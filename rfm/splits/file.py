@@ -36,6 +36,8 @@ FORMAT = 1
 
 Ids = dict[str, list[str]]
 """Ids by dataset key."""
+ALL_BUT = "all_but_"
+"""Before the name of a side: everything that is not on it, as training in cross-validation wants."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,24 @@ def read_split(path: str | Path, name: str = "data.split_file") -> Split:
 
 
 def select_side(catalog: Catalog, split: Split, side: str, sources: Mapping[str, str]) -> Catalog:
-    """The trajectories of a catalog that are on one side; `sources` are the hashes of the catalog's datasets.
+    """The trajectories of a catalog that are on one side, or on all but one (`ALL_BUT`).
+
+    `sources` are the hashes of the catalog's datasets.
 
     Raises:
         ConfigError: there is no such side, or the catalog has trajectories that are on none.
 
     """
-    if side not in split.sides:
+    name = side if side in split.sides else side.removeprefix(ALL_BUT)
+    if name not in split.sides:
         known = ", ".join(split.sides)
-        raise ConfigError(f"`partition` must be a side of the split ({known}), but is {side}")
+        raise ConfigError(f"`partition` must be a side of the split ({known}), or {ALL_BUT} and one, but is {side}")
     on_any = _on_side(catalog, _all_ids(split))
     if not on_any.all():
         _raise_missing(catalog, on_any)
-    chosen = _on_side(catalog, split.sides[side])
-    _report_changes(catalog, split, side, sources, int(chosen.sum()))
-    return catalog.select(chosen)
+    chosen = _on_side(catalog, split.sides[name])
+    _report_changes(catalog, split, name, sources, int(chosen.sum()))
+    return catalog.select(chosen if name == side else ~chosen)
 
 
 def _on_side(catalog: Catalog, ids: Ids) -> Bool[np.ndarray, " n"]:
