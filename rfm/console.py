@@ -46,7 +46,6 @@ def console() -> Console:
     return _console(stderr=True)
 
 
-@cache
 def results() -> Console:
     """Return the console of what a command was asked for: tables and findings, for a pipe as well."""
     return _console(stderr=False)

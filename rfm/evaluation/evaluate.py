@@ -22,6 +22,7 @@ import numpy as np
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.contest import Contest, parse
 from rfm.evaluation.exam import Exam, open_exam
+from rfm.evaluation.folds import fold_options, is_folded, pooled
 from rfm.evaluation.judge import Sheet, make_sheets, unreadable_report
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.probabilities import LACKING, calibrations, fitted_temperatures, other_answers
@@ -48,7 +49,7 @@ logger = logging.getLogger(__name__)
 def evaluate(options: EvaluateOptions) -> int:
     """Run `rfm evaluate`; status 1 where more rows are unreadable than allowed."""
     with processes() as ranks:
-        results = evaluate_checkpoint(options, ranks)
+        results = (evaluate_folds if is_folded(options) else evaluate_checkpoint)(options, ranks)
     if not ranks.first:
         return int(results["unreadable"]["count"] > options.max_unreadable)
     print_results(results)
@@ -62,6 +63,15 @@ def evaluate(options: EvaluateOptions) -> int:
             f"All reasons are in {options.output_path}; --max_unreadable {count} accepts these rows"
         )
     return 0
+
+
+def evaluate_folds(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbers:
+    """Evaluate each fold's model on its dataset, write all results files and return the pooled content."""
+    found = {name: evaluate_checkpoint(fold, ranks) for name, fold in fold_options(options).items()}
+    results = pooled(options, found)
+    if ranks.first:
+        _write(Path(options.output_path), results)
+    return results
 
 
 def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbers:

@@ -57,9 +57,7 @@ class GenerateOptions:
     )
     folds: int | None = field(
         default=None,
-        metadata={
-            "help": "Instead of --split: so many pairs of datasets, fold_1/train, fold_1/test, …"
-        },
+        metadata={"help": "Instead of --split: so many pairs of datasets, fold_1/train, fold_1/test, …"},
     )
     split_by: str | None = field(
         default=None, metadata={"help": "What --split never divides (default: trajectory)", "choices": UNITS}

@@ -83,7 +83,7 @@ def thin_lines(results: Numbers) -> Iterator[str]:
         elif episodes < FEW_EPISODES:
             yield (
                 f"{kind}: all questions are about {episodes} episodes, too few for the interval to be trusted; "
-                "`rfm split --folds 5` judges on every episode in turn"
+                "`rfm generate --folds 5` makes what is needed to judge on every episode in turn"
             )
         if why := results["controls"].get("floor", {}).get(kind, {}).get("why_not"):
             yield f"{kind}: the non-visual floor is not measured: {why}"
@@ -126,7 +126,7 @@ def set_table(results: Numbers) -> Table:
         table.add_column(contestant_name(name), justify="right")
     for name in shown:
         for metric, label in SET_COLUMNS[name]:
-            cells = [_cell(numbers.get(name, {}), metric).split(" [")[0] for _, numbers in others]
+            cells = [_bare(_cell(numbers.get(name, {}), metric)) for _, numbers in others]
             table.add_row(label, _cell(results[name], metric), *cells)
     return table
 
@@ -140,7 +140,7 @@ def strategy_table(results: Numbers) -> Table:
     for kind, metric in _MAIN:
         for name, numbers in results.get(kind, {}).get("by_strategy", {}).items():
             constant = results["best_constant"][kind]["by_strategy"][name]
-            cells = _cell(numbers, metric), _cell(constant, metric).split(" [")[0]
+            cells = _cell(numbers, metric), _bare(_cell(constant, metric))
             table.add_row(plain(f"{kind}/{name}"), str(numbers["count"]), *cells)
     return table
 
@@ -186,7 +186,7 @@ def _form(metric: str, value: float) -> str:
 
 def _summary_cell(numbers: Numbers, metric: str) -> str:
     cell = _cell(numbers, metric)
-    return cell.split(" [")[0] if metric == "rmse" else cell  # a third interval does not fit into 80 columns
+    return _bare(cell) if metric == "rmse" else cell  # a third interval does not fit into 80 columns
 
 
 def _cell(numbers: Numbers, metric: str) -> str:
@@ -196,5 +196,10 @@ def _cell(numbers: Numbers, metric: str) -> str:
     bounds = numbers.get(f"{metric}_interval")
     text = _form(metric, value)
     if bounds is None:
-        return f"{text} [one episode]" if numbers.get("episodes") == 1 else text
+        return f"{text} (one episode)" if numbers.get("episodes") == 1 else text
     return f"{text} [{_form(metric, bounds[0])}, {_form(metric, bounds[1])}]"
+
+
+def _bare(cell: str) -> str:
+    """Return a cell without its interval."""
+    return cell.partition(" [")[0].partition(" (")[0]

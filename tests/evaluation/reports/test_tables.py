@@ -64,7 +64,7 @@ def test_answers_that_are_none_are_told():
 def test_figures_of_one_episode_have_no_interval_and_say_so():
     one = progress(5.0, mae_interval=None, rmse_interval=None, episodes=1)
     results = {**RESULTS, "progress": one}
-    assert lines(summary_table(results))[0] == ["model", "5.0 [one episode]", "10.0"]
+    assert lines(summary_table(results))[0] == ["model", "5.0 (one episode)", "10.0"]
     [line] = thin_lines(results)
     assert line == (
         "progress: all questions are about one episode, so there is no interval, and another may give anything"

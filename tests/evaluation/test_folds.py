@@ -1,0 +1,82 @@
+"""Cross-validation over episodes: folds are drawn, judged each by its own model, and pooled."""
+
+import json
+
+import numpy as np
+import pytest
+from checkpoints import random_checkpoint
+from datasets import load_from_disk
+from worlds import make_world
+
+from rfm.cli import run_command
+from rfm.errors import ConfigError
+from rfm.evaluation.folds import fold_options
+from rfm.evaluation.options import EvaluateOptions
+from rfm.vqa.provenance import trajectory_hashes
+
+FOLDS, ROWS = 3, 90
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Twelve episodes in three folds, and a model of each fold that is random."""
+    folder = tmp_path_factory.mktemp("folds")
+    root = make_world(folder, "toy_train", episodes=12, tasks=2)
+    words = f"--folds {FOLDS} --num_samples {ROWS} --output_path {folder / 'datasets'} --config_overrides"
+    settings = [f"data.datasets_root={root}", "data.train_datasets=toy_train", "data.max_frames=4"]
+    assert run_command(("generate",), [*words.split(), *settings, "data.sample_type_ratio=1,1,0"], "rfm generate") == 0
+    for number in range(1, FOLDS + 1):
+        seen = trajectory_hashes(load_from_disk(str(folder / "datasets" / f"fold_{number}" / "train")))
+        random_checkpoint(folder / f"outputs_{number}" / "final", trained_on=seen)
+    return folder
+
+
+def shown(path):
+    rows = load_from_disk(str(path))
+    names = [name for name in rows.column_names if name.endswith("trajectory_id")]
+    return {one for name in names for one in rows[name] if one}
+
+
+def test_each_episode_is_judged_on_in_one_fold_and_trained_on_in_all_others(folds):
+    tests = [shown(folds / "datasets" / f"fold_{n}" / "test") for n in range(1, FOLDS + 1)]
+    trains = [shown(folds / "datasets" / f"fold_{n}" / "train") for n in range(1, FOLDS + 1)]
+    assert all(not test & train for test, train in zip(tests, trains, strict=True))
+    assert sum(map(len, tests)) == len(set.union(*tests))
+    assert set.union(*tests) <= set.union(*trains)
+    sizes = [len(load_from_disk(str(folds / "datasets" / f"fold_{n}" / "test"))) for n in range(1, FOLDS + 1)]
+    assert sizes == [ROWS // FOLDS] * FOLDS
+
+
+def test_pooled_results_are_those_of_all_rows(folds, tmp_path):
+    output = tmp_path / "all.json"
+    words = (
+        f"--model_path {folds}/outputs_{{fold}}/final --dataset_path {folds}/datasets/fold_{{fold}}/test --device cpu"
+    )
+    assert run_command(("evaluate",), [*words.split(), "--output_path", str(output)], "rfm evaluate") == 0
+    pooled = json.loads(output.read_text())
+    each = [json.loads((tmp_path / f"all.fold_{n}.json").read_text()) for n in range(1, FOLDS + 1)]
+    assert pooled["total_samples"] == ROWS
+    assert list(pooled["folds"]) == ["1", "2", "3"]
+    assert pooled["trained_on_share"] == 0.0
+    correct = sum(one["preference"]["correct"] for one in each)
+    assert pooled["preference"]["correct"] == correct
+    assert pooled["preference"]["count"] == sum(one["preference"]["count"] for one in each)
+    mae = np.average([one["progress"]["mae"] for one in each], weights=[one["progress"]["count"] for one in each])
+    assert pooled["progress"]["mae"] == pytest.approx(mae)
+    assert pooled["progress"]["episodes"] == sum(one["progress"]["episodes"] for one in each) > 6
+    low, high = pooled["progress"]["mae_interval"]
+    assert low <= pooled["progress"]["mae"] <= high
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"model_path": "m/{fold}", "dataset_path": "d"}, "`dataset_path` must hold {fold} once, as `model_path` may"),
+        ({"dataset_path": "nowhere/{fold}/test"}, "make them with rfm generate --folds 5"),
+        ({"save_predictions": False}, "`save_predictions` must be on for folds"),
+    ],
+)
+def test_what_is_wrong_is_said(changes, text):
+    with pytest.raises(ConfigError) as caught:
+        fold_options(EvaluateOptions(**{"model_path": "m", "dataset_path": "d/{fold}", **changes}))
+    assert text in str(caught.value)
