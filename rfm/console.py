@@ -73,7 +73,14 @@ def _handler() -> logging.Handler:
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.addFilter(_is_unsaid)
     return handler
+
+
+def _is_unsaid(record: logging.LogRecord) -> bool:
+    """Whether no library has printed a record by a handler of its own: transformers' lines came twice."""
+    library = logging.getLogger(record.name.partition(".")[0])
+    return library.name == "rfm" or not library.handlers
 
 
 class _Rate(ProgressColumn):

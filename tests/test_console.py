@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 import sys
 
@@ -55,7 +56,24 @@ results().print(table)
 
 
 def test_results_go_to_standard_output_and_logs_to_standard_error_in_whole_lines():
-    run = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, text=True, check=True)
+    clean = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    run = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, text=True, check=True, env=clean)
     assert run.stderr == f"WARNING: a line of {'words ' * 40}\n"
     assert "y" * 150 in run.stdout
     assert not any(line.endswith("  ") for line in run.stdout.splitlines())
+
+
+TWICE = """
+import logging
+from rfm.console import set_up_logging
+
+set_up_logging()
+logging.getLogger("library").addHandler(logging.StreamHandler())
+logging.getLogger("library.part").warning("once")
+logging.getLogger("other.part").warning("also once")
+"""
+
+
+def test_what_a_library_prints_itself_is_not_printed_again():
+    run = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=True)
+    assert run.stderr.splitlines() == ["once", "WARNING: also once"]

@@ -76,13 +76,13 @@ def _explained(repository: str) -> Iterator[None]:
     except LocalTokenNotFoundError as error:
         raise RfmError(f"{_what(repository)}, but there is no token; run `hf auth login` or set HF_TOKEN") from error
     except OfflineModeIsEnabled as error:
-        raise RfmError(f"{_what(repository)}, but HF_HUB_OFFLINE forbids it; unset it or drop --push_to_hub") from error
+        raise RfmError(f"{_what(repository)}, but HF_HUB_OFFLINE forbids it; unset it") from error
     except HfHubHTTPError as error:
         raise RfmError(f"{_what(repository)}, but the hub answers: {_reason(error)}") from error
     except _HTTPError as error:
         raise RfmError(
-            f"{_what(repository)}, but the hub can't be reached ({error}); check the network and HF_ENDPOINT, "
-            "or drop --push_to_hub and upload later with `rfm export push`"
+            f"{_what(repository)}, but the hub can't be reached ({error}); check the network and HF_ENDPOINT; "
+            "without the hub nothing is lost, `rfm export push` uploads a checkpoint at any time"
         ) from error
 
 

@@ -46,7 +46,7 @@ def test_an_evaluation_set_of_a_side(four_tasks, tmp_path, by_trajectory):
 def test_a_side_that_is_none_is_named_with_those_there_are(four_tasks, tmp_path, by_trajectory):
     with pytest.raises(ConfigError) as caught:
         generate(draw(four_tasks, tmp_path / "vqa", f"data.split_file={by_trajectory}", partition="dev"))
-    assert str(caught.value) == "`partition` must be a side of the split (train, val, test), but is dev"
+    assert str(caught.value) == "`partition` must be a side of the split (train, val, test), or all_but_ and one, but is dev"
     with pytest.raises(
         ConfigError, match=r"must be train or eval, but is val; the sides of a split need `data.split_f"
     ):
