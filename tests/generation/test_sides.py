@@ -46,7 +46,10 @@ def test_an_evaluation_set_of_a_side(four_tasks, tmp_path, by_trajectory):
 def test_a_side_that_is_none_is_named_with_those_there_are(four_tasks, tmp_path, by_trajectory):
     with pytest.raises(ConfigError) as caught:
         generate(draw(four_tasks, tmp_path / "vqa", f"data.split_file={by_trajectory}", partition="dev"))
-    assert str(caught.value) == "`partition` must be a side of the split (train, val, test), or all_but_ and one, but is dev"
+    assert (
+        str(caught.value)
+        == "`partition` must be a side of the split (train, val, test), or all_but_ and one, but is dev"
+    )
     with pytest.raises(
         ConfigError, match=r"must be train or eval, but is val; the sides of a split need `data.split_f"
     ):
@@ -121,7 +124,9 @@ def test_a_split_that_has_moved_is_named_to_verify(four_tasks, tmp_path, by_traj
 
 
 def test_the_folder_of_all_sides_is_no_dataset(all_sides):
-    with pytest.raises(DataError, match=r"must be one dataset, but .* holds test, train, val; name .*/test, say"):
+    with pytest.raises(
+        DataError, match=r"must be one dataset, but .* holds 3: .*/train, .*/test, .*/val; name one of them"
+    ):
         load_dataset(all_sides)
 
 
@@ -266,8 +271,11 @@ def test_killed_anywhere_sides_of_two_splits_never_lie_beside_each_other(four_ta
             {"split": SHARES, "eval_set": "ranking"},
             "`split` and `eval_set` must not be given together; draw an evaluat",
         ),
-        ({"split_by": "task"}, "`split_by` must come with `split`, but is given alone"),
-        ({"split_near_duplicates": "report"}, "`split_near_duplicates` must come with `split`, but is given alone"),
+        ({"split_by": "task"}, "`split_by` must come with `split` or `folds`, but is given alone"),
+        (
+            {"split_near_duplicates": "report"},
+            "`split_near_duplicates` must come with `split` or `folds`, but is given alone",
+        ),
         ({"split": "train=1,test=0"}, "`split` must have shares above 0 and below 1, but `train` has '1'"),
     ],
 )
