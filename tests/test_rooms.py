@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-from importlinter.cli import EXIT_STATUS_ERROR, EXIT_STATUS_SUCCESS, lint_imports
+ROOT = Path(__file__).parents[1]
+LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(sys.argv[1], no_cache=True))"
 
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+
+def lint(config: Path) -> subprocess.CompletedProcess:
+    """Run the linter in a process of its own: it configures logging for all."""
+    return subprocess.run(
+        [sys.executable, "-c", LINT, str(config)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def changed(tmp_path: Path, before: str, after: str) -> Path:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert before in text
+    (tmp_path / "pyproject.toml").write_text(text.replace(before, after, 1))
+    return tmp_path / "pyproject.toml"
 
 
 def test_imports_run_downwards_and_the_lower_rooms_without_torch():
-    assert lint_imports(config_filename=str(PYPROJECT), no_cache=True) == EXIT_STATUS_SUCCESS
+    run = lint(ROOT / "pyproject.toml")
+    assert run.returncode == 0, run.stdout
+    assert "2 kept, 0 broken" in run.stdout
 
 
 def test_an_import_that_runs_upwards_would_be_found(tmp_path):
-    upside_down = PYPROJECT.read_text().replace('"frames",\n    "trajectories",', '"trajectories",\n    "frames",')
-    (tmp_path / "pyproject.toml").write_text(upside_down)
-    assert lint_imports(config_filename=str(tmp_path / "pyproject.toml"), no_cache=True) == EXIT_STATUS_ERROR
+    run = lint(changed(tmp_path, '"frames",\n    "trajectories",', '"trajectories",\n    "frames",'))
+    assert run.returncode == 1
+    assert "rfm.frames.npz -> rfm.trajectories.npz_header" in run.stdout
 
 
 def test_no_room_is_forgotten(tmp_path):
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT.read_text().replace('    "audit",\n', "", 1))
-    assert lint_imports(config_filename=str(tmp_path / "pyproject.toml"), no_cache=True) == EXIT_STATUS_ERROR
+    run = lint(changed(tmp_path, '    "audit",\n', ""))
+    assert run.returncode == 1
+    assert "rfm.audit" in run.stdout + run.stderr
