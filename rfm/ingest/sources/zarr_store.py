@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class ZarrArray:
         self.shape = _lengths(metadata.get("shape"), f"`shape` of {self.place}", 0)
         read = _read_2 if self._format == 2 else _read_3
         self._chunks, self.dtype, self._separator, self._prefix, codecs = read(metadata, self.place)
-        self._order = "F" if self._format == 2 and metadata.get("order") == "F" else "C"
+        self._order: Literal["C", "F"] = "F" if self._format == 2 and metadata.get("order") == "F" else "C"
         self._bytes = math.prod(self._chunks) * self.dtype.itemsize
         if len(self._chunks) != len(self.shape) or not 0 < self._bytes <= _MOST_CHUNK:
             raise DataError(
@@ -233,13 +233,12 @@ def _unpacker(codec: Any, version: int, place: str) -> Callable[[Any, int], Any]
         return _BOUNDED[name]
     if name == "crc32c" and version == 3:
         return _without_checksum
-    known = isinstance(name, str) and (name in _DECLARED or name in _FILTERS or name.startswith(IMAGE_CODECS))
-    if not known:
+    if not isinstance(name, str) or not (name in (*_DECLARED, *_FILTERS) or name.startswith(IMAGE_CODECS)):
         listed = ", ".join([*_BOUNDED, *_DECLARED, *_FILTERS, "those of imagecodecs"])
         raise DataError(f"{place} must be packed by {listed}, but is by `{name}`: write it anew")
     settings = {"id": name} if version == 3 else codec
     decode = _numcodecs(settings, name, place).decode
-    declared = _DECLARED.get(name, lambda data: 0)
+    declared = _DECLARED.get(name, _undeclared)
 
     def unpack(data: Any, most: int) -> Any:
         if (size := declared(data)) > most:
@@ -284,6 +283,11 @@ def _bunzipped(data: bytes, most: int) -> bytes:
 
 def _without_checksum(data: bytes, _: int) -> bytes:
     return bytes(data)[:-4]
+
+
+def _undeclared(_: bytes) -> int:
+    """What a filter or a picture makes is as large as what it is given, or checked when it is there."""
+    return 0
 
 
 def _zstd_size(data: bytes) -> int:
