@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,13 @@ def killed_at(step: int, run: Callable[..., Any], *arguments: Any, log: Path | N
 
 
 def power_cut_at(step: int, folder: Path, run: Callable[..., Any], *arguments: Any, **named: Any) -> int:
-    """The same; then cut in half what lies below `folder` and was never flushed."""
-    log = folder.parent / f"{folder.name}.flushed"
-    log.write_text("")
-    code = killed_at(step, run, *arguments, log=log, **named)
-    flushed = set(log.read_text().splitlines())
+    """The same; then cut in half what lies below `folder`, was written by `run` and never flushed."""
+    safe = {_identity(path.stat()) for path in folder.rglob("*")}
+    with tempfile.NamedTemporaryFile("r") as log:
+        code = killed_at(step, run, *arguments, log=Path(log.name), **named)
+        safe |= set(log.read().splitlines())
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and _identity(path.stat()) not in flushed:
+        if path.is_file() and not path.is_symlink() and _identity(path.stat()) not in safe:
             os.truncate(path, path.stat().st_size // 2)
     return code
 

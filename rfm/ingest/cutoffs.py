@@ -22,11 +22,14 @@ LATEST = 0.95
 """A source whose episodes stop later than that has no tail to speak of."""
 
 
-def suggest_cutoffs(root: Path, rows: Sequence[Trajectory]) -> dict[str, float]:
-    """Return the median share of time after which episodes of a source stand still, where that is LATEST at most."""
+def suggest_cutoffs(frames: Path, rows: Sequence[Trajectory]) -> dict[str, float]:
+    """Return the median share of time after which episodes of a source stand still, where that is LATEST at most.
+
+    `frames` is the folder with the files of all rows.
+    """
     found = {}
     for source in dict.fromkeys(row.data_source for row in rows):
-        shares = [share for row in _chosen(source, rows) if (share := _share(root, row)) is not None]
+        shares = [share for row in _chosen(source, rows) if (share := _share(frames, row)) is not None]
         if shares and float(np.median(shares)) <= LATEST:
             found[source] = round(float(np.median(shares)), 4)
     return found
@@ -44,6 +47,6 @@ def _chosen(source: str, rows: Sequence[Trajectory]) -> list[Trajectory]:
     return sorted(fit, key=lambda row: hashlib.sha256(row.id.encode()).digest())[:EPISODES]
 
 
-def _share(root: Path, row: Trajectory) -> float | None:
+def _share(frames: Path, row: Trajectory) -> float | None:
     shown = looked_at(row.num_frames)
-    return done_share(read_npz_frames(root / row.frames, shown), shown, row.num_frames)
+    return done_share(read_npz_frames(frames / Path(row.frames).name, shown), shown, row.num_frames)

@@ -1,32 +1,36 @@
 """`rfm merge`: several processed datasets as one.
 
 In: dataset folders, of any roots. Out: a dataset folder with all their rows, their `data_source` kept, and their
-frames, as hard links where the file system has them and as copies where not. Ids must differ over all of them. Rows
-whose frames can't be read go to `rejected.jsonl`. The dataset appears at the end; the same command goes on after an
-interruption.
+frames, as hard links where the file system has them and as copies where not; nothing is ever written or changed through
+a link. Ids must differ over all of them. Rows whose frames can't be read go to `rejected.jsonl`. The dataset appears
+whole at the end, until then what was there before is as it was; the same command goes on after an interruption.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.ownership import exclusive
-from rfm.files.staging import remove_leftovers, staged_file
+from rfm.files.ownership import Workplace, replaced
+from rfm.files.staging import staged_file
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file
+from rfm.ingest.reading import file_identity
+from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import PROCESSED, SCHEMA, read_columns, write_processed_dataset
 
 logger = logging.getLogger(__name__)
 
-REJECTED = "rejected.jsonl"
+Rows = list[tuple[Path, list[dict[str, Any]]]]
+"""The folders of the datasets, and their rows."""
 
 
 @dataclass(frozen=True)
@@ -48,45 +52,60 @@ def merge_command(options: MergeDatasetsOptions) -> int:
             raise ConfigError(f"`folders` must be dataset folders, but {folder} holds no `{PROCESSED}`")
         if folder.resolve() == output.resolve():
             raise ConfigError(f"`output` must be another folder than those that are joined, but is {folder}")
-    if (output / PROCESSED).exists() and not options.overwrite:
-        raise ConfigError(
-            f"{output} must be free for a new dataset, but holds `{PROCESSED}`: use --overwrite to replace it"
-        )
-    (output / "frames").mkdir(parents=True, exist_ok=True)
-    with exclusive(output, wait=False):
-        remove_leftovers(output / "frames")
-        kept, rejected = _join(sources, output, copy=options.copy)
-        _finish(output, kept, rejected)
-    logger.info("%d trajectories of %d datasets in %s, %d rejected", len(kept), len(sources), output, len(rejected))
-    return 1 if rejected else 0
+    rows = [(folder, read_columns(folder, SCHEMA.names).to_pylist()) for folder in sources]
+    _check_ids(rows)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    plan = {"joined": _fingerprint(rows, copy=options.copy)}
+    overwrite = may_replace(output, overwrite=options.overwrite)
+    with replaced(output, TRAJECTORIES, overwrite=overwrite, plan=plan, whole=is_whole) as work:
+        if not work.complete:
+            (work.folder / "frames").mkdir(exist_ok=True)
+            kept, rejected = _join(rows, work, copy=options.copy)
+            _finish(work, kept, rejected)
+    joined, left_out = len(read_columns(output, ("id",))), len(read_rejected(output))
+    logger.info("%d trajectories of %d datasets in %s, %d rejected", joined, len(sources), output, left_out)
+    return 1 if left_out else 0
 
 
-def _join(sources: list[Path], output: Path, *, copy: bool) -> tuple[list[Trajectory], list[dict[str, str]]]:
-    kept: list[Trajectory] = []
-    rejected: list[dict[str, str]] = []
+def _check_ids(rows: Rows) -> None:
     place: dict[str, Path] = {}
-    for folder in sources:
-        rows = read_columns(folder, SCHEMA.names).to_pylist()
-        for row in tracked(rows, f"merge {folder.name}", len(rows)):
+    for folder, those in rows:
+        for row in those:
             if row["id"] in place:
                 raise DataError(
                     f"`id` must differ in all datasets, but `{row['id']}` is in {place[row['id']]} and {folder}"
                 )
             place[row["id"]] = folder
+
+
+def _fingerprint(rows: Rows, *, copy: bool) -> str:
+    """A hash of all rows and of their files' sizes and times of change."""
+    digest = hashlib.sha256(repr(copy).encode())
+    for folder, those in rows:
+        for row in those:
+            digest.update(repr((*row.values(), file_identity(folder.parent / str(row["frames"])))).encode())
+    return digest.hexdigest()
+
+
+def _join(rows: Rows, work: Workplace, *, copy: bool) -> tuple[list[Trajectory], list[dict[str, str]]]:
+    kept: list[Trajectory] = []
+    rejected: list[dict[str, str]] = []
+    for folder, those in rows:
+        for row in tracked(those, f"merge {folder.name}", len(those)):
             row["data_source"] = (row["data_source"] or "").strip() or folder.name  # as the catalog reads it
             try:
-                kept.append(_moved(row, folder.parent, output, len(kept), copy=copy))
+                kept.append(_moved(row, folder.parent, work, len(kept), copy=copy))
             except DataError as error:
                 rejected.append({"id": row["id"], "reason": str(error)})
     return kept, rejected
 
 
-def _moved(row: dict[str, object], root: Path, output: Path, number: int, *, copy: bool) -> Trajectory:
+def _moved(row: dict[str, Any], root: Path, work: Workplace, number: int, *, copy: bool) -> Trajectory:
     source = frames_file(root, str(row["frames"]))
     shape = npz_frames_shape(source)
     name = f"frames/{number:06d}_{source.name}"
-    _place(source, output / name, copy=copy)
-    known = {**row, "frames": f"{output.name}/{name}", "frames_shape": shape, "num_frames": shape[0]}
+    _place(source, work.folder / name, copy=copy)
+    known = {**row, "frames": f"{work.output.name}/{name}", "frames_shape": shape, "num_frames": shape[0]}
     known["is_robot"] = True if row["is_robot"] is None else row["is_robot"]
     for name in ("progress", "frame_times"):
         known[name] = None if row[name] is None else tuple(row[name])  # type: ignore[arg-type]
@@ -94,28 +113,35 @@ def _moved(row: dict[str, object], root: Path, output: Path, number: int, *, cop
 
 
 def _place(source: Path, target: Path, *, copy: bool) -> None:
-    with staged_file(target) as staged:
-        if not copy:
-            staged.unlink()
-            try:
-                os.link(source, staged)
-            except OSError:  # another file system
-                shutil.copyfile(source, staged)
-        else:
+    """Link or copy the file, with its rights and no more, unless an interrupted run has done so."""
+    status = source.stat()
+    if target.is_file() and target.stat().st_size == status.st_size:
+        return
+    with staged_file(target, mode=status.st_mode & 0o666) as staged:
+        if copy or not _linked(source, staged):
             shutil.copyfile(source, staged)
 
 
-def _finish(output: Path, kept: list[Trajectory], rejected: list[dict[str, str]]) -> None:
+def _linked(source: Path, target: Path) -> bool:
+    """Put a link to the source in the place of a new file; False on another file system, or for another user's file."""
+    link = target.with_name(f"{target.name}.link")
+    try:
+        os.link(source, link)
+    except OSError:
+        return False
+    link.replace(target)
+    return True
+
+
+def _finish(work: Workplace, kept: list[Trajectory], rejected: list[dict[str, str]]) -> None:
     named = {Path(row.frames).name for row in kept}
-    for path in (output / "frames").iterdir():
+    for path in (work.folder / "frames").iterdir():
         if path.name not in named:
             path.unlink()
-    (output / REJECTED).unlink(missing_ok=True)
-    if rejected:
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in rejected)
-        (output / REJECTED).write_text(text, encoding="utf-8")
+    write_rejected(work.folder, rejected)
     if not kept:
         raise DataError(
-            f"`folders` must hold usable trajectories, but of {len(rejected)} none is; see {output / REJECTED}"
+            f"`folders` must hold usable trajectories, but of {len(rejected)} none is; see {work.folder / REJECTED}"
         )
-    write_processed_dataset(output, kept)
+    write_processed_dataset(work.folder, kept)
+    work.publish()

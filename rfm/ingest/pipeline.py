@@ -1,42 +1,39 @@
 """From episodes of any source to processed datasets: the part that all adapters share.
 
 In: `Episode`s; their frames are read when their turn comes, maybe in another process. Out: one .npz an episode and one
-dataset a `data_source`. Frames come first, the rows last, and only then does a dataset count as complete. Until then
-`unfinished.json` in its folder holds a hash of options and sources: a run that was killed goes on where it stopped when
-the hash is the same, and starts over when it is not. The bytes depend on episodes and options alone, not on workers or
-interruptions. Episodes whose frames can't be read, that their adapter found faulty, or whose id another one has taken,
-go to `rejected.jsonl` with the reason; the others are kept.
+dataset a `data_source`. Frames come first, the rows last, in a folder that gets its place when all is there; until then
+what was there before is as it was. `made_from.json` in it holds a hash of options, sources and rows: a run that was
+killed goes on where it stopped when the hash is the same, starts over when it is not, and has nothing to do when the
+dataset is there. The bytes depend on episodes and options alone, not on workers or interruptions. Episodes whose frames
+can't be read, that their adapter found faulty, or whose id another one has taken, go to `rejected.jsonl` with the
+reason; the others are kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
-import shutil
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.ownership import exclusive
-from rfm.files.staging import remove_leftovers, staged_file
+from rfm.files.ownership import Workplace, replaced
 from rfm.frames.npz import npz_frames_shape, read_beside, write_npz
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.reading import rejected
-from rfm.ingest.vacancy import UNFINISHED, check_ours, check_vacant
+from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
 from rfm.trajectories.record import Trajectory, dataset_folder, value_faults
-from rfm.trajectories.store import PROCESSED, write_processed_dataset
+from rfm.trajectories.store import PROCESSED, read_columns, write_processed_dataset
 
 logger = logging.getLogger(__name__)
 
-REJECTED = "rejected.jsonl"
 _INDICES, _TIMES = "source_indices", "source_times"
 """Beside the frames in an .npz: their places in the recording, and their times as shares of it."""
 
@@ -100,11 +97,11 @@ def ingest(
     episodes: Iterable[Episode],
     output: Path,
     options: IngestOptions,
-    deliver: Callable[[Sequence[str]], None] | None = None,
+    deliver: Callable[[Mapping[str, Path]], None] | None = None,
 ) -> IngestSummary:
     """Write the episodes' datasets under `output`; see the module for what is left where.
 
-    `deliver` gets the names of their folders when all are written: only after it do they count as finished.
+    `deliver` gets the folders of all datasets by their names when they are written: only after it do they appear.
 
     All episodes are listed first, without their frames. Raises ConfigError, before any work, where a dataset is
     complete already and `overwrite` is not set; whatever the adapter raises while it lists comes before any work too.
@@ -112,30 +109,44 @@ def ingest(
     listed = [_checked(episode) for episode in episodes]
     distinct, repeated = _distinct(listed)
     groups = _group(distinct, repeated)
-    trajectories: list[Trajectory] = []
-    rejected: list[Rejection] = []
+    again = {name: [one for one in repeated if dataset_folder(one.data_source) == name] for name in groups}
     with ExitStack() as stack:
-        for name in groups:
-            (output / name).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(exclusive(output / name, wait=False))
-            check_ours(output / name)
-            if not options.overwrite:
-                check_vacant(output / name)
-        for name, members in groups.items():
-            _prepare(output / name, _fingerprint(members, options))
-        by_id = _outcomes(distinct, output, options)
-        for name, members in groups.items():
-            rows, failed = _rows(members, by_id)
-            failed += [_repetition(episode) for episode in repeated if dataset_folder(episode.data_source) == name]
-            _finish(output / name, rows, failed)
-            trajectories += rows
-            rejected += failed
+        works = {
+            name: stack.enter_context(_workplace(output / name, [*members, *again[name]], options))
+            for name, members in groups.items()
+        }
+        folders = {name: work.folder / "frames" for name, work in works.items() if not work.complete}
+        wanted = [one for one in distinct if dataset_folder(one.data_source) in folders]
+        by_id = _outcomes(wanted, folders, options)
+        for name in folders:
+            rows, failed = _rows(groups[name], by_id)
+            _finish(works[name], rows, [*failed, *map(_repetition, again[name])])
         if deliver is not None:
-            deliver(list(groups))
-        for name in groups:
-            (output / name / UNFINISHED).unlink()
-    keys = tuple(dict.fromkeys(row.data_source for row in trajectories))
-    return IngestSummary(output, keys, len(trajectories), sum(row.num_frames for row in trajectories), tuple(rejected))
+            deliver({name: work.folder for name, work in works.items()})
+        for name in folders:
+            works[name].publish()
+    return _summary(output, list(groups))
+
+
+def _workplace(output: Path, episodes: Sequence[Episode], options: IngestOptions) -> AbstractContextManager[Workplace]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    plan = {"sources_and_options": _fingerprint(episodes, options)}
+    overwrite = may_replace(output, overwrite=options.overwrite)
+    return replaced(output, TRAJECTORIES, overwrite=overwrite, plan=plan, whole=is_whole)
+
+
+def _summary(output: Path, names: Sequence[str]) -> IngestSummary:
+    """What the datasets hold."""
+    sources: list[str] = []
+    lengths: list[int] = []
+    rejected: list[Rejection] = []
+    for name in names:
+        rejected += [Rejection(**one) for one in read_rejected(output / name)]
+        if (output / name / PROCESSED).is_dir():
+            rows = read_columns(output / name, ("data_source", "num_frames"))
+            sources += rows["data_source"].to_pylist()
+            lengths += rows["num_frames"].to_pylist()
+    return IngestSummary(output, tuple(dict.fromkeys(sources)), len(lengths), sum(lengths), tuple(rejected))
 
 
 def _checked(episode: Episode) -> Episode:
@@ -180,56 +191,38 @@ def _group(distinct: Sequence[Episode], repeated: Sequence[Episode]) -> dict[str
     return groups
 
 
-def _frames_path(episode: Episode) -> str:
-    """The .npz relative to the root; an id that is no safe file name is made one, and marked with its hash."""
+def _file_name(episode: Episode) -> str:
+    """The .npz; an id that is no safe file name is made one, and marked with its hash."""
     name = _UNSAFE.sub("_", episode.id)[:_LONGEST_NAME]
     if name != episode.id:
         name = f"{name}-{hashlib.sha256(episode.id.encode()).hexdigest()[:10]}"
-    return f"{dataset_folder(episode.data_source)}/frames/trajectory_{name}.npz"
+    return f"trajectory_{name}.npz"
 
 
 def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
+    """A hash of all that determines a dataset."""
     sizes = (options.height, options.width, options.shortest_side)
     digest = hashlib.sha256(repr((options.max_frames, sizes, options.form)).encode())
     for episode in episodes:
-        count = None if episode.progress is None else len(episode.progress)
-        digest.update(repr((episode.id, count, episode.source.identity())).encode())
+        values = [getattr(episode, field.name) for field in fields(episode) if field.name != "source"]
+        digest.update(repr((*values, episode.source.identity())).encode())
     return digest.hexdigest()
 
 
-def _prepare(folder: Path, fingerprint: str) -> None:
-    """Keep the frames of an unfinished run of the same sources and options; clear away anything else."""
-    marker = folder / UNFINISHED
-    frames = folder / "frames"
-    if marker.is_file() and marker.read_text(encoding="utf-8") == _marker_text(fingerprint):
-        frames.mkdir(exist_ok=True)
-        remove_leftovers(frames)
-        logger.info("going on with the unfinished ingest in %s", folder)
-    else:
-        for name in (PROCESSED, "frames"):  # the marker comes last: it vouches for what lies in `frames`
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
-        frames.mkdir()
-        with staged_file(marker) as staged:
-            staged.write_text(_marker_text(fingerprint), encoding="utf-8")
-    remove_leftovers(folder)
-
-
-def _marker_text(fingerprint: str) -> str:
-    return json.dumps({"sources_and_options": fingerprint}) + "\n"
-
-
-def _outcomes(episodes: Sequence[Episode], output: Path, options: IngestOptions) -> dict[str, _Outcome]:
-    """The outcome of each episode by its id, with a progress bar."""
-    jobs = (_Job(episode, output / _frames_path(episode), options) for episode in episodes)
+def _outcomes(episodes: Sequence[Episode], folders: Mapping[str, Path], options: IngestOptions) -> dict[str, _Outcome]:
+    """The outcome of each episode by its id, with a progress bar; `folders` are those of the frames by dataset."""
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+    paths = [folders[dataset_folder(episode.data_source)] / _file_name(episode) for episode in episodes]
+    jobs = (_Job(episode, path, options) for episode, path in zip(episodes, paths, strict=True))
     results = EXECUTORS[options.executor](_run, jobs, options.num_workers)
     outcomes = {}
     for number, outcome in tracked(results, "ingest", len(episodes)):
-        episode = episodes[number]
-        if outcome.stored is not None and not (output / _frames_path(episode)).is_file():
+        episode, path = episodes[number], paths[number]
+        if outcome.stored is not None and not path.is_file():
             raise ConfigError(
                 f"--output must be a folder that all machines share, but the frames of `{episode.id}` were written on "
-                f"another machine and are not in {output} here"
+                f"another machine and are not in {path.parent} here"
             )
         outcomes[episode.id] = outcome
     _say([(identity, note) for identity, outcome in outcomes.items() for note in outcome.notes])
@@ -248,8 +241,11 @@ def _run(job: _Job) -> _Outcome:
     progress = job.episode.progress
     if not job.path.parent.is_dir():
         raise ConfigError(f"--output must be a folder that all machines share, but {job.path.parent} is not there")
-    if job.path.is_file() and job.path.stat().st_size:
-        return _Outcome(_stored(job.path))
+    if job.path.is_file():
+        try:
+            return _Outcome(_stored(job.path))
+        except DataError:  # cut off, by a power cut maybe
+            pass
     try:
         video = job.episode.source.read(job.options)
         if progress is not None and len(progress) != video.total:
@@ -291,7 +287,7 @@ def _trajectory(episode: Episode, stored: _Stored) -> Trajectory:
         id=episode.id,
         task=episode.task,
         data_source=episode.data_source,
-        frames=_frames_path(episode),
+        frames=f"{dataset_folder(episode.data_source)}/frames/{_file_name(episode)}",
         frames_shape=stored.shape,
         num_frames=stored.shape[0],
         quality_label=episode.quality_label,
@@ -307,12 +303,15 @@ def _trajectory(episode: Episode, stored: _Stored) -> Trajectory:
     )
 
 
-def _finish(folder: Path, rows: Sequence[Trajectory], rejected: Sequence[Rejection]) -> None:
+def _finish(work: Workplace, rows: Sequence[Trajectory], rejected: Sequence[Rejection]) -> None:
     """The rejections, then the rows; a dataset without a single row is not written."""
-    (folder / REJECTED).unlink(missing_ok=True)
+    write_rejected(work.folder, (rejection._asdict() for rejection in rejected))
     if rejected:
-        lines = [json.dumps(rejection._asdict(), ensure_ascii=False) for rejection in rejected]
-        (folder / REJECTED).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        logger.warning("%d episodes rejected, see %s", len(rejected), folder / REJECTED)
+        logger.warning("%d episodes rejected, see %s", len(rejected), work.output / REJECTED)
     if rows:
-        write_processed_dataset(folder, rows, suggest_cutoffs(folder.parent, rows))
+        write_processed_dataset(work.folder, rows, suggest_cutoffs(work.folder / "frames", rows))
+    elif (work.output / PROCESSED).exists():
+        raise DataError(
+            f"a dataset must have an episode to replace another, but all {len(rejected)} are rejected, the first for: "
+            f"{rejected[0].reason}; {work.output} is left as it was, all reasons are in {work.folder / REJECTED}"
+        )

@@ -19,7 +19,7 @@ from datasets import Dataset, load_from_disk
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.ownership import exclusive
+from rfm.files.ownership import workplace
 from rfm.files.staging import staged_folder
 from rfm.frames.near_duplicates import near_duplicates
 from rfm.frames.npz import npz_frames_shape
@@ -90,7 +90,14 @@ def validate_command(options: ValidateOptions) -> int:
 
 
 def validate(root: Path, key: str, options: ValidateOptions) -> list[Fault]:
-    """Check one dataset, and fix what was asked for."""
+    """Check one dataset, and fix what was asked for, under the lock of whoever replaces it."""
+    if not options.fixed:
+        return _validated(root, key, options)
+    with workplace(root / dataset_folder(key), "datasets"):
+        return _validated(root, key, options)
+
+
+def _validated(root: Path, key: str, options: ValidateOptions) -> list[Fault]:
     name = dataset_folder(key)
     folder = root / name
     if not (folder / PROCESSED).is_dir():
@@ -209,6 +216,6 @@ def _fix(
         feature = saved.features.get(name)
         saved = saved.remove_columns([name]) if name in saved.column_names else saved
         saved = saved.add_column(name, values[name], feature=feature)
-    with exclusive(folder, wait=False), staged_folder(folder / PROCESSED) as staged:
+    with staged_folder(folder / PROCESSED) as staged:
         saved.select_columns(order).save_to_disk(str(staged))
     logger.info("wrote %s of %s anew", " and ".join(names), folder.name)

@@ -1,12 +1,17 @@
 import json
+import os
 import shutil
+import signal
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
 from films import episode, film, write_episodes
+from power_cuts import power_cut_at
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.ownership import exclusive, partial_of
 from rfm.frames.reader import read_frames
 from rfm.ingest.merge import MergeDatasetsOptions, merge_command
 from rfm.trajectories.catalog import load_catalog
@@ -73,8 +78,9 @@ def test_what_cannot_be_joined_is_said(parts, tmp_path):
     with pytest.raises(ConfigError, match="`output` must be another folder"):
         merge_command(options(parts, parts[0]))
     merge_command(options(parts, tmp_path / "whole"))
-    with pytest.raises(ConfigError, match="use --overwrite to replace it"):
-        merge_command(options(parts, tmp_path / "whole"))
+    assert merge_command(options(parts, tmp_path / "whole")) == 0
+    with pytest.raises(ConfigError, match=r"`output` .*whole exists; add --overwrite to replace it, or name another"):
+        merge_command(options(parts[:1], tmp_path / "whole"))
 
 
 def test_a_dataset_without_data_source_is_its_own_source(parts, tmp_path):
@@ -89,3 +95,89 @@ def test_a_dataset_without_data_source_is_its_own_source(parts, tmp_path):
     assert merge_command(options(bare, tmp_path / "joined" / "all")) == 0
     catalog = load_catalog(tmp_path / "joined", ["all"])
     assert [catalog.sources[int(code)].as_py() for code in catalog.source_code] == ["left", "left", "right", "right"]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["frames/episode.mp4", "frames/left/episode.mp4", "frames/a.npz", "notes.txt"])
+def test_recordings_are_never_deleted(parts, tmp_path, name, overwrite):
+    recording = tmp_path / "mine" / name
+    recording.parent.mkdir(parents=True)
+    recording.write_bytes(b"precious")
+    expected = rf"`output` must be free or a trajectory dataset, but .*mine holds {name}, which is no part of one"
+    with pytest.raises(ConfigError, match=expected):
+        merge_command(options(parts, tmp_path / "mine", overwrite=overwrite))
+    assert content(tmp_path / "mine") == {name: b"precious"}
+
+
+@pytest.fixture
+def cameras(tmp_path):
+    """Two cameras of one robot: equal ids and file names, other frames."""
+    for key, seed in (("front", 0), ("wrist", 10)):
+        rows = [episode(tmp_path / "robot", key, name, film(seed + ord(name))) for name in "abc"]
+        write_episodes(tmp_path / "robot", key, rows)
+    return tmp_path / "robot" / "front", tmp_path / "robot" / "wrist"
+
+
+def test_a_refused_merge_changes_nothing(cameras, tmp_path):
+    front, wrist = cameras
+    merge_command(options([front], tmp_path / "joined"))
+    before = content(tmp_path / "joined")
+    with pytest.raises(DataError, match="`id` must differ in all datasets, but `a` is in"):
+        merge_command(options([wrist, front], tmp_path / "joined", overwrite=True))
+    assert content(tmp_path / "joined") == before
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_killed_anywhere_the_rows_have_their_own_frames(cameras, tmp_path, copy):
+    front, wrist = cameras
+    output = tmp_path / "joined"
+    datasets = []
+    for camera in (wrist, front):
+        merge_command(options([camera], output, copy=copy, overwrite=True))
+        datasets.append(content(output))
+    after, before = datasets
+    step, code = 0, -signal.SIGKILL
+    while code:
+        code = power_cut_at(step, tmp_path, merge_command, options([wrist], output, copy=copy, overwrite=True))
+        assert content(output) in (before, after)
+        if content(output) == after:
+            break
+        step += 1
+    assert merge_command(options([wrist], output, copy=copy, overwrite=True)) == 0
+    assert content(output) == after
+    assert step > 3
+
+
+@pytest.mark.parametrize("rights", [0o600, 0o444, 0o400])
+@pytest.mark.parametrize("copy", [False, True])
+def test_rights_of_the_sources_are_kept_and_not_widened(parts, tmp_path, rights, copy):
+    private = parts[0] / "frames" / "trajectory_x.npz"
+    private.chmod(rights)
+    merge_command(options(parts, tmp_path / "joined", copy=copy))
+    assert stat.S_IMODE(private.stat().st_mode) == rights
+    joined = tmp_path / "joined" / "frames" / "000000_trajectory_x.npz"
+    assert stat.S_IMODE(joined.stat().st_mode) | 0o200 == rights | 0o200
+
+
+def test_a_second_merge_is_refused_before_it_changes_anything(parts, tmp_path):
+    with (
+        exclusive(partial_of(tmp_path / "joined"), wait=False),
+        pytest.raises(ConfigError, match="must have one writer at a time, but another process is writing it"),
+    ):
+        merge_command(options(parts, tmp_path / "joined", overwrite=True))
+    assert not (tmp_path / "joined").exists()
+
+
+@pytest.mark.parametrize("cut", [0, 0.5])
+def test_joined_frames_that_were_cut_are_not_complete(parts, tmp_path, cut):
+    made = options(parts, tmp_path / "joined", copy=True)
+    merge_command(made)
+    frames = tmp_path / "joined" / "frames" / "000001_trajectory_y.npz"
+    os.truncate(frames, int(frames.stat().st_size * cut))
+    with pytest.raises(ConfigError, match=r"`output` .*joined exists; add --overwrite to replace it"):
+        merge_command(made)

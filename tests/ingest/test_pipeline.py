@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from power_cuts import killed_at, power_cut_at
 
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
@@ -98,11 +101,12 @@ if __name__ == "__main__":
         if not child:
             killed(3)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
-        times = {{p.name: p.stat().st_mtime_ns for p in Path({output!r}).glob("*/frames/*")}}
+        times = {{p.name: p.stat().st_mtime_ns for p in Path({output!r}).glob("[.d]*/frames/*")}}
         print(len(times))
     run()
     if {kills}:
-        assert times.items() <= {{p.name: p.stat().st_mtime_ns for p in Path({output!r}).glob("*/frames/*")}}.items()
+        now = {{p.name: p.stat().st_mtime_ns for p in Path({output!r}).glob("[.d]*/frames/*")}}
+        assert times.items() <= now.items()
 """
 
 
@@ -138,7 +142,10 @@ def test_recordings_in_a_folder_called_frames_are_never_deleted(tmp_path, overwr
     recording = tmp_path / "drawn" / "frames" / "ep1.mp4"
     recording.parent.mkdir(parents=True)
     recording.write_bytes(b"precious")
-    with pytest.raises(ConfigError, match=r"drawn must be free .* holds .*ep1.mp4, which no ingest wrote and which is"):
+    with pytest.raises(
+        ConfigError,
+        match=r"`output` must be free or a trajectory dataset, but .*drawn holds frames/ep1",
+    ):
         ingest(episodes(1), tmp_path, IngestOptions(overwrite=overwrite))
     assert recording.read_bytes() == b"precious"
 
@@ -148,6 +155,61 @@ def test_after_a_run_that_rejected_everything_the_same_command_starts_anew(tmp_p
     assert ingest(broken, tmp_path, IngestOptions()).num_trajectories == 0
     assert ingest(episodes(1), tmp_path, IngestOptions()).num_trajectories == 1
     assert not (tmp_path / "drawn" / "rejected.jsonl").exists()
-    with pytest.raises(ConfigError, match="drawn must be free for a new dataset, but holds `processed_dataset`: use"):
-        ingest(episodes(1), tmp_path, IngestOptions())
+    whole = content(tmp_path)
+    with pytest.raises(DataError, match=r"must have an episode to replace another, but all 1 are rejected, the f"):
+        ingest(broken, tmp_path, IngestOptions(overwrite=True))
+    assert {name: text for name, text in content(tmp_path).items() if name in whole} == whole
+    with pytest.raises(ConfigError, match=r"`output` .*drawn exists; add --overwrite to replace it"):
+        ingest(episodes(2), tmp_path, IngestOptions())
     assert ingest(episodes(2), tmp_path, IngestOptions(overwrite=True)).num_trajectories == 2
+
+
+@pytest.mark.parametrize("step", range(0, 12, 2))
+def test_after_a_power_cut_what_was_not_flushed_is_made_again(tmp_path, step):
+    ingest(episodes(3), tmp_path / "whole", IngestOptions())
+    (tmp_path / "cut").mkdir()
+    assert power_cut_at(step, tmp_path / "cut", ingest, episodes(3), tmp_path / "cut", IngestOptions()) in (0, -9)
+    ingest(episodes(3), tmp_path / "cut", IngestOptions())
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("cut", [0, 0.5])
+def test_frames_that_were_cut_are_made_again(tmp_path, cut):
+    ingest(episodes(3), tmp_path / "whole", IngestOptions())
+    (tmp_path / "cut").mkdir()
+    assert killed_at(7, ingest, episodes(3), tmp_path / "cut", IngestOptions()) == -9
+    frames = next((tmp_path / "cut" / ".drawn.partial" / "frames").glob("*.npz"))
+    os.truncate(frames, int(frames.stat().st_size * cut))
+    ingest(episodes(3), tmp_path / "cut", IngestOptions())
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_the_same_ingest_again_is_complete(tmp_path):
+    first = ingest(episodes(3), tmp_path, IngestOptions())
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    assert ingest(episodes(3), tmp_path, IngestOptions(num_workers=1)) == first
+    assert times == {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npz")}
+    relabelled = [replace(episode, quality_label="failure") for episode in episodes(3)]
+    with pytest.raises(ConfigError, match=r"drawn exists; add --overwrite to replace it"):
+        ingest(relabelled, tmp_path, IngestOptions())
+
+
+def test_an_overwriting_ingest_that_is_killed_leaves_what_was_there(tmp_path):
+    ingest(episodes(3), tmp_path, IngestOptions())
+    before, after = content(tmp_path / "drawn"), None
+    step, code = 0, -9
+    while code:
+        code = killed_at(step, ingest, episodes(2), tmp_path, IngestOptions(overwrite=True))
+        after = content(tmp_path / "drawn")
+        assert after == before or "frames/trajectory_e002.npz" not in after
+        step += 3
+    assert len(after) < len(before)
+
+
+def test_the_umask_is_honoured(tmp_path):
+    before = os.umask(0o077)
+    try:
+        ingest(episodes(2), tmp_path, IngestOptions())
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")} == {0o600, 0o700}

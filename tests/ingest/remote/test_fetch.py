@@ -46,7 +46,9 @@ def hdf5(folder: Path) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but the one that says from which place they were made."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "made_from.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def ingest(command: str, path: str, output: str, *flags: str) -> int:
