@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rfm.errors import ConfigError
-from rfm.frames.resize import LONGEST_SIDE
+from rfm.files.limits import LONGEST_SIDE
 
 FORMATS = ("trl", "llamafactory", "ms-swift")
 FRAMES = ("jpeg", "png", "mp4")

@@ -11,9 +11,7 @@ import av
 
 from rfm.errors import DataError
 from rfm.files.lfs import check_fetched
-
-MOST_PIXELS = 2**26
-"""Pixels a frame may have (8192 x 8192): what a file declares is no reason to take memory."""
+from rfm.files.limits import check_pixels
 
 _ARGUMENTS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Names within a file need not be UTF-8. PyAV 19 replaces what is not by itself, and refuses to be told so."""
@@ -32,11 +30,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream = shown(container, path)
             if stream.codec_context is None:
                 raise DataError(f"video {path} must be of a known codec, but is not")
-            if stream.width * stream.height > MOST_PIXELS:
-                raise DataError(
-                    f"video {path} must have at most {MOST_PIXELS} pixels a frame, but declares "
-                    f"{stream.width} x {stream.height}"
-                )
+            check_pixels(stream.height, stream.width, f"video {path}")
             stream.thread_type = "NONE"  # one video a worker: threads of its own gain nothing on small frames
             yield container, stream
     except av.FFmpegError as error:

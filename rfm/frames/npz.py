@@ -24,10 +24,11 @@ import simplejpeg
 from jaxtyping import Int, Int64, Shaped, UInt8
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.limits import SMALLER, check_block, check_kept
 from rfm.files.staging import staged_file
+from rfm.frames.kept import Sizing, Slots, as_recorded
 from rfm.frames.npz_layout import Layout, layout
 from rfm.trajectories.npz_header import (
-    NpzMember,
     broken_is_data_error,
     npz_frames_shape,
     npz_member_shape,
@@ -43,15 +44,22 @@ _DEFLATE_LEVEL = 3
 """Half the time of the default (6) for 3% more bytes, on frames of 224 x 224."""
 
 
-def read_npz_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """The frames at `indices`, in that order; repeated ones are read once. DataError names what is wrong."""
+def read_npz_frames(
+    path: Path, indices: Sequence[int] | Int[np.ndarray, "n"], sizing: Sizing = as_recorded, way_out: str = SMALLER
+) -> UInt8[np.ndarray, "n h w 3"]:
+    """The frames at `indices`, in that order, each brought to its size as it is read; repeated ones are read once.
+
+    DataError names what is wrong; what too many frames end in is `way_out`.
+    """
     wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
     found = layout(path)
     check_indices(wanted, found.shape[0], path)
-    if (np.diff(wanted) > 0).all():
-        return _frames(path, wanted, found)
-    distinct, place = np.unique(wanted, return_inverse=True)
-    return _frames(path, distinct, found)[place]
+    check_kept(len(wanted), *sizing(*found.shape[1:3]), str(path), way_out)
+    rising = bool((np.diff(wanted) > 0).all())
+    distinct, place = (wanted, wanted) if rising else np.unique(wanted, return_inverse=True)
+    slots = Slots(len(distinct), *found.shape[1:3], str(path), sizing, way_out)
+    _fill(path, distinct, found, slots)
+    return slots.frames if rising else slots.frames[place]
 
 
 def write_npz(
@@ -98,30 +106,27 @@ def check_indices(wanted: Int64[np.ndarray, "n"], num_frames: int, path: Path) -
         raise DataError(f"`frame_indices[{at}]` must be {rule}, but is {wanted[at]}")
 
 
-def _frames(path: Path, distinct: Int64[np.ndarray, "k"], found: Layout) -> UInt8[np.ndarray, "k h w 3"]:
-    if found.member.fortran_order:  # frames are not contiguous in it: nothing can be skipped
-        whole = reading(path, lambda archive: _whole_array(archive, found.member))
-        return np.ascontiguousarray(whole[distinct])
-    frames = np.empty((len(distinct), *found.shape[1:]), dtype=np.uint8)
-    if found.member.offset is None:
-        reading(path, lambda archive: _inflate(archive, path, found, distinct, frames))
+def _fill(path: Path, distinct: Int64[np.ndarray, "k"], found: Layout, slots: Slots) -> None:
+    if found.member.fortran_order:
+        reading(path, lambda archive: _gather_columns(archive, path, found, distinct, slots))
+    elif found.member.offset is None:
+        reading(path, lambda archive: _inflate(archive, path, found, distinct, slots))
     else:
-        _read_stored(path, found, distinct, frames)
-    return frames
+        _read_stored(path, found, distinct, slots)
 
 
-def _read_stored(
-    path: Path, found: Layout, distinct: Int64[np.ndarray, "k"], frames: UInt8[np.ndarray, "k h w 3"]
-) -> None:
+def _read_stored(path: Path, found: Layout, distinct: Int64[np.ndarray, "k"], slots: Slots) -> None:
     start, borders = found.member.offset or 0, found.offsets
     with broken_is_data_error(path), path.open("rb", buffering=0) as stream:
-        for frame, index in zip(frames, distinct.tolist(), strict=True):
+        for at, index in enumerate(distinct.tolist()):
+            frame = slots.buffer(at)
             if borders is None:
                 _read_into(stream, start + index * frame.nbytes, frame.reshape(-1).data, path)
-                continue
-            image = bytearray(int(borders[index + 1] - borders[index]))
-            _read_into(stream, start + int(borders[index]), memoryview(image), path)
-            _decode(image, frame, index, path)
+            else:
+                image = bytearray(int(borders[index + 1] - borders[index]))
+                _read_into(stream, start + int(borders[index]), memoryview(image), path)
+                _decode(image, frame, index, path)
+            slots.settle(at)
 
 
 def _read_into(stream: io.FileIO, offset: int, target: memoryview, path: Path) -> None:
@@ -131,26 +136,24 @@ def _read_into(stream: io.FileIO, offset: int, target: memoryview, path: Path) -
 
 
 def _inflate(
-    archive: zipfile.ZipFile,
-    path: Path,
-    found: Layout,
-    distinct: Int64[np.ndarray, "k"],
-    frames: UInt8[np.ndarray, "k h w 3"],
+    archive: zipfile.ZipFile, path: Path, found: Layout, distinct: Int64[np.ndarray, "k"], slots: Slots
 ) -> None:
     size = math.prod(found.shape[1:])
     borders = np.arange(found.shape[0] + 1) * size if found.offsets is None else found.offsets
     with archive.open(f"{found.member.name}.npy") as stream:
         stream.read(found.member.header_size)
-        at = 0
-        for frame, index in zip(frames, distinct.tolist(), strict=True):
-            for skipped in range(at, index):
+        before = 0
+        for at, index in enumerate(distinct.tolist()):
+            for skipped in range(before, index):
                 _read_exactly(stream, int(borders[skipped + 1] - borders[skipped]))
             data = _read_exactly(stream, int(borders[index + 1] - borders[index]))
+            frame = slots.buffer(at)
             if found.offsets is None:
                 frame.reshape(-1)[:] = np.frombuffer(data, dtype=np.uint8)
             else:
                 _decode(data, frame, index, path)
-            at = index + 1
+            slots.settle(at)
+            before = index + 1
 
 
 def _read_exactly(stream: IO[bytes], size: int) -> bytes:
@@ -160,11 +163,24 @@ def _read_exactly(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _whole_array(archive: zipfile.ZipFile, member: NpzMember) -> UInt8[np.ndarray, "t h w 3"]:
-    with archive.open(f"{member.name}.npy") as stream:
-        stream.read(member.header_size)
-        data = np.frombuffer(_read_exactly(stream, member.num_bytes), dtype=np.uint8)
-    return data.reshape(member.shape, order="F")
+def _gather_columns(
+    archive: zipfile.ZipFile, path: Path, found: Layout, distinct: Int64[np.ndarray, "k"], slots: Slots
+) -> None:
+    """Read an array in Fortran order: one column of pixels of all frames after the other, so nothing can be skipped."""
+    count, height, width, _ = found.shape
+    check_block(count * height, f"a column of pixels of all frames in {path}")
+    check_kept(len(distinct), height, width, f"{path} (in Fortran order)", "save them in C order")
+    frames = np.empty((len(distinct), height, width, 3), np.uint8) if slots.resizes else slots.frames
+    with archive.open(f"{found.member.name}.npy") as stream:
+        stream.read(found.member.header_size)
+        for channel in range(3):
+            for column in range(width):
+                data = np.frombuffer(_read_exactly(stream, count * height), dtype=np.uint8)
+                frames[:, :, column, channel] = data.reshape(height, count)[:, distinct].T
+    if slots.resizes:
+        for at, frame in enumerate(frames):
+            slots.buffer(at)[...] = frame
+            slots.settle(at)
 
 
 def _decode(image: bytes | bytearray, frame: UInt8[np.ndarray, "h w 3"], index: int, path: Path) -> None:

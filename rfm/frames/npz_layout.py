@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from rfm.errors import DataError
+from rfm.files.limits import check_block
 from rfm.trajectories.npz_header import NpzMember, frames_shape, npz_member, reading, small_array
 
 KEPT = 2048
@@ -53,10 +54,7 @@ def _read(path: Path) -> Layout:
 def _layout(archive: zipfile.ZipFile, path: Path) -> Layout:
     shape = frames_shape(archive, path)
     if "frames.npy" in archive.namelist():
-        member = npz_member(archive, path, "frames")
-        if member.dtype != np.uint8:
-            raise DataError(f"`frames` in {path} must be uint8, but is {member.dtype}")
-        return Layout(shape, member, None)
+        return Layout(shape, npz_member(archive, path, "frames"), None)
     member = npz_member(archive, path, "jpeg")
     return Layout(shape, member, _image_offsets(archive, path, member, shape[0]))
 
@@ -67,4 +65,5 @@ def _image_offsets(archive: zipfile.ZipFile, path: Path, member: NpzMember, coun
     offsets = small_array(archive, path, "offsets", count + 1)
     if offsets[0] != 0 or offsets[-1] != member.shape[0] or (np.diff(offsets) <= 0).any():
         raise DataError(f"`offsets` in {path} must rise from 0 to {member.shape[0]} (bytes in `jpeg`), but do not")
+    check_block(int(np.diff(offsets).max()), f"a picture in {path}")
     return offsets

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rfm.errors import DataError
-from rfm.frames.video import MOST_PIXELS
+from rfm.files.limits import check_pixels, within_memory
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 """What the files begin with."""
@@ -18,12 +18,11 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 def decode_picture(data: bytes, place: str) -> UInt8[np.ndarray, "h w 3"]:
     """The picture as RGB; DataError, calling it `place`, where it can't be decoded or is too large."""
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
+        with within_memory(place), Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as image:
             width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise DataError(f"{place} must have at most {MOST_PIXELS} pixels, but declares {width} x {height}")
+            check_pixels(height, width, place)
             if image.mode[:1] in "IF":
                 raise DataError(f"{place} must have colours of 8 bits, but is {image.mode}, as depth maps are")
-            return np.asarray(image.convert("RGB"))
+            return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{place} must be a JPEG or PNG picture, but decoding it gives: {error}") from error

@@ -1,6 +1,7 @@
 """Frames named by a row: a path relative to the datasets root, and frame indices.
 
-The path is confined to the root, links followed: a dataset from elsewhere cannot make a trainer read other files.
+The path is confined to the root, links followed: a dataset from elsewhere cannot make a trainer read other files. How
+many frames it names, and how large they are, is bounded before memory is taken.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from rfm.errors import DataError
+from rfm.files.limits import within_memory
 from rfm.frames.npz import read_npz_frames
 from rfm.frames.resize import resize_frames
 from rfm.frames.video import read_video_frames
@@ -21,6 +23,7 @@ __all__ = ["frames_file", "read_frames", "resize_frames"]
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".gif", ".mkv", ".avi", ".m4v")
 """Files that are decoded as videos."""
+_SMALLER = "ingest the recordings with --shortest_side, or show fewer frames"
 
 
 def read_frames(
@@ -29,10 +32,11 @@ def read_frames(
     """The frames at `indices` of an .npz or a video under `root`; DataError names what is wrong."""
     path = frames_file(root, relative_path)
     suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return read_npz_frames(path, indices)
-    if suffix in VIDEO_SUFFIXES:
-        return read_video_frames(path, indices)
+    with within_memory(f"the frames of {relative_path}"):
+        if suffix == ".npz":
+            return read_npz_frames(path, indices, way_out=_SMALLER)
+        if suffix in VIDEO_SUFFIXES:
+            return read_video_frames(path, indices)
     known = ", ".join((".npz", *VIDEO_SUFFIXES))
     raise DataError(f"frames file `{relative_path}` must end in one of {known}, but ends in `{suffix}`")
 

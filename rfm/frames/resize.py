@@ -13,8 +13,6 @@ from PIL import Image
 
 from rfm.errors import ConfigError
 
-LONGEST_SIDE = 16384
-"""Pixels; what is longer is no frame but a slip of the pen."""
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,

@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Float64, Int, Int64, UInt8
 
 from rfm.errors import DataError
-from rfm.frames.container import MOST_PIXELS, opened
+from rfm.files.limits import check_kept, check_pixels
+from rfm.frames.container import opened
+from rfm.frames.kept import Sizing, as_recorded, gathered
 from rfm.frames.npz import check_indices
-from rfm.frames.resize import resize_frames
-from rfm.frames.timeline import choose, evenly_spaced
+from rfm.frames.timeline import Choice, choose, evenly_spaced
 from rfm.frames.upright import Viewer
 
 __all__ = [
-    "MOST_PIXELS",
     "Video",
     "decode_video",
     "evenly_spaced",
@@ -62,22 +62,16 @@ def read_video(path: Path, max_frames: int | None = None) -> tuple[UInt8[np.ndar
     return video.frames, video.fps
 
 
-def decode_video(
-    path: Path, max_frames: int | None = None, height: int | None = None, width: int | None = None
-) -> Video:
+def decode_video(path: Path, max_frames: int | None = None, sizing: Sizing = as_recorded) -> Video:
     """All frames, or at most `max_frames` that `timeline.choose` takes, the first and the last among them.
 
-    Resized one by one while decoding if a size is given.
+    Each is brought to its size while decoding.
     """
-    size = None if height is None or width is None else (height, width)
-    if max_frames is None:
-        whole = _decode(path, None, size)
-        return Video(whole.frames, np.arange(len(whole.stamps)), len(whole.stamps), whole.fps)
-    guess = choose(_packet_stamps(path), max_frames).indices
-    decoded = _decode(path, guess, size)
-    chosen = choose(decoded.stamps, max_frames)
-    if not np.array_equal(chosen.indices, guess):
-        decoded = _decode(path, chosen.indices, size)
+    guess = _choice(_packet_stamps(path), max_frames)
+    decoded = _decode(path, guess.indices, sizing)
+    chosen = _choice(decoded.stamps, max_frames)
+    if not np.array_equal(chosen.indices, guess.indices):
+        decoded = _decode(path, chosen.indices, sizing)
     distinct, place = np.unique(chosen.indices, return_inverse=True)
     frames = decoded.frames if len(distinct) == len(place) else decoded.frames[place]
     notes = (chosen.note,) if chosen.note else ()
@@ -88,34 +82,32 @@ def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"])
     """The frames at `indices`, in that order; repeated ones are converted once."""
     wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
     distinct, place = np.unique(wanted, return_inverse=True)
-    decoded = _decode(path, distinct, None, to_end=False)
+    decoded = _decode(path, distinct, as_recorded, to_end=False)
     check_indices(wanted, len(decoded.stamps), path)
-    return decoded.frames[place]
+    check_kept(len(wanted), decoded.frames.shape[1], decoded.frames.shape[2], f"video {path}")
+    return decoded.frames if np.array_equal(distinct, wanted) else decoded.frames[place]
 
 
 def read_frames_at(
-    path: Path,
-    seconds: Float64[np.ndarray, "k"],
-    tolerance: float,
-    height: int | None = None,
-    width: int | None = None,
+    path: Path, seconds: Float64[np.ndarray, "k"], tolerance: float, sizing: Sizing = as_recorded
 ) -> UInt8[np.ndarray, "k h w 3"]:
-    """The frames shown nearest to each of `seconds`, which ascend; resized one by one if a size is given.
+    """The frames shown nearest to each of `seconds`, which ascend; each is brought to its size while decoding.
 
     DataError for the first time that has no frame within `tolerance` seconds.
     """
-    size = None if height is None or width is None else (height, width)
-    frames = []
-    viewer = Viewer(f"video {path}")
-    with opened(path) as (container, stream):
+
+    def found(container: Any, stream: Any) -> Iterator[Any]:
         for second, (shown, frame) in zip(seconds.tolist(), _nearest(container, stream, seconds), strict=True):
             if frame is None or abs(shown - second) > tolerance:
                 nearest = "has none" if frame is None else f"its nearest is at {shown:.4f} s"
                 raise DataError(
                     f"video {path} must have a frame within {tolerance:.4f} s of {second:.4f} s, but {nearest}"
                 )
-            frames.append(_sized(viewer.rgb(frame), size))
-    return _stacked(frames, len(frames), path)
+            yield frame
+
+    with opened(path) as (container, stream):
+        frames = _gathered(found(container, stream), len(seconds), path, sizing)
+    return _some(frames, len(frames), path)
 
 
 def _nearest(container: Any, stream: Any, seconds: Float64[np.ndarray, "k"]) -> Iterator[tuple[float, Any]]:
@@ -156,41 +148,54 @@ def _shown_from(container: Any, stream: Any, second: float) -> Iterator[tuple[fl
             return
 
 
-def _decode(
-    path: Path, chosen: Int64[np.ndarray, "k"] | None, size: tuple[int, int] | None, to_end: bool = True
-) -> _Decoded:
-    """Decode and keep the chosen frames (all if None), each once."""
-    wanted = None if chosen is None else set(chosen.tolist())
+def _decode(path: Path, chosen: Int64[np.ndarray, "k"], sizing: Sizing, to_end: bool = True) -> _Decoded:
+    """Decode and keep the chosen frames, each once."""
+    wanted = set(chosen.tolist())
     last = None if to_end or not wanted else max(wanted)
-    frames: list[UInt8[np.ndarray, "h w 3"]] = []
     stamps: list[int | None] = []
-    viewer = Viewer(f"video {path}")
-    with opened(path) as (container, stream):
+
+    def found(container: Any, stream: Any) -> Iterator[Any]:
         for frame in container.decode(stream):
-            if wanted is None or len(stamps) in wanted:
-                frames.append(_sized(viewer.rgb(frame), size))
             stamps.append(frame.pts)
+            if len(stamps) - 1 in wanted:
+                yield frame
             if last is not None and len(stamps) > last:
-                break
+                return
+
+    with opened(path) as (container, stream):
+        frames = _gathered(found(container, stream), len(wanted), path, sizing)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-    return _Decoded(_stacked(frames, len(stamps), path), stamps, fps)
+    return _Decoded(_some(frames, len(stamps), path), stamps, fps)
+
+
+def _gathered(frames: Iterator[Any], count: int, path: Path, sizing: Sizing) -> UInt8[np.ndarray, "t h w 3"]:
+    """The decoded frames as they are shown, each in its size."""
+    place = f"video {path}"
+    viewer = Viewer(place)
+
+    def pictures() -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        for frame in frames:
+            check_pixels(frame.height, frame.width, place)  # it may change on the way
+            yield viewer.rgb(frame)
+
+    return gathered(pictures(), count, place, sizing)
+
+
+def _choice(stamps: list[int | None], max_frames: int | None) -> Choice:
+    if max_frames is not None:
+        return choose(stamps, max_frames)
+    return Choice(np.arange(len(stamps)), None)
 
 
 def _packet_stamps(path: Path) -> list[int | None]:
     """The timestamps that decoding is expected to give, in the order frames are shown."""
     with opened(path) as (container, stream):
-        packets = [packet for packet in container.demux(stream) if packet.size and not packet.is_discard]
-    stamps = [packet.pts for packet in packets]
+        packets = container.demux(stream)  # one in memory at a time
+        stamps = [packet.pts for packet in packets if packet.size and not packet.is_discard]
     return stamps if None in stamps else sorted(stamps)
 
 
-def _stacked(frames: list[UInt8[np.ndarray, "h w 3"]], total: int, path: Path) -> UInt8[np.ndarray, "t h w 3"]:
+def _some(frames: UInt8[np.ndarray, "t h w 3"], total: int, path: Path) -> UInt8[np.ndarray, "t h w 3"]:
     if not total:
         raise DataError(f"video {path} must have at least one frame, but has none")
-    if len({frame.shape for frame in frames}) > 1:
-        raise DataError(f"video {path} must have frames of one size, but their size changes on the way")
-    return np.stack(frames) if frames else np.empty((0, 1, 1, 3), np.uint8)
-
-
-def _sized(frame: UInt8[np.ndarray, "h w 3"], size: tuple[int, int] | None) -> UInt8[np.ndarray, "h w 3"]:
-    return frame if size is None else resize_frames(frame[np.newaxis], *size)[0]
+    return frames

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from jaxtyping import UInt8
-
 from rfm.errors import ConfigError, DataError
+from rfm.files.limits import LONGEST_SIDE
 from rfm.frames.npz import FORMS
-from rfm.frames.resize import LONGEST_SIDE, resize_frames
 from rfm.frames.video import Video
 from rfm.ingest.executors import EXECUTORS
 
@@ -46,19 +43,14 @@ class IngestOptions:
         if faults:
             raise ConfigError("; ".join(faults))
 
-    def sized(self, frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "height width 3"]:
-        """The frame in the size to keep."""
-        if self.height is None or self.width is None:
-            return frame
-        return resize_frames(frame[np.newaxis], self.height, self.width)[0]
-
-    def shortened(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t height width 3"]:
-        """The frames with their shorter side brought down to `shortest_side`."""
-        height, width = frames.shape[1:3]
+    def sizing(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width to keep of a frame of this height and width."""
+        if self.height is not None and self.width is not None:
+            return self.height, self.width
         if self.shortest_side is None or min(height, width) <= self.shortest_side:
-            return frames
+            return height, width
         scale = self.shortest_side / min(height, width)
-        return resize_frames(frames, max(round(height * scale), 1), max(round(width * scale), 1))
+        return max(round(height * scale), 1), max(round(width * scale), 1)
 
     def _sizes(self) -> Iterator[tuple[str, int]]:
         for name in ("max_frames", "height", "width", "shortest_side", "num_workers"):
@@ -71,7 +63,7 @@ class FrameSource(Protocol):
     """Where an episode's frames come from; pickled for worker processes."""
 
     def read(self, options: IngestOptions) -> Video:
-        """The chosen frames, `evenly_spaced`; DataError if they can't be read."""
+        """The chosen frames, `evenly_spaced`, in the size to keep; DataError if they can't be read."""
 
     def identity(self) -> str:
         """Changes when the frames do; never fails, for it is asked of files that may be gone."""

@@ -22,8 +22,10 @@ from typing import NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
+from rfm.files.limits import within_memory
 from rfm.files.ownership import Workplace, replaced
 from rfm.frames.npz import npz_frames_shape, read_beside, write_npz
+from rfm.frames.resize import resize_frames
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
@@ -247,14 +249,16 @@ def _run(job: _Job) -> _Outcome:
         except DataError:  # cut off, by a power cut maybe
             pass
     try:
-        video = job.episode.source.read(job.options)
+        with within_memory(f"the frames of `{job.episode.id}`"):
+            video = job.episode.source.read(job.options)
         if progress is not None and len(progress) != video.total:
             raise DataError(
                 f"`progress` must have one value a frame of the video ({video.total}), but has {len(progress)}"
             )
     except DataError as error:
         return _Outcome(None, str(error))
-    frames = job.options.shortened(video.frames)
+    size = job.options.sizing(*video.frames.shape[1:3])
+    frames = resize_frames(video.frames, *size)  # what its source left as recorded
     times = {} if video.times is None else {_TIMES: video.times}
     write_npz(job.path, frames, job.options.form, {_INDICES: video.indices, **times})
     return _Outcome(_stored(job.path), notes=video.notes)

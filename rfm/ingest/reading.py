@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
+from rfm.frames.kept import gathered
 from rfm.frames.video import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.trajectories.arrow_files import BROKEN_TABLE
@@ -30,7 +31,7 @@ class VideoFile:
 
     def read(self, options: IngestOptions) -> Video:
         """Decode the chosen frames."""
-        return decode_video(self.path, options.max_frames, options.height, options.width)
+        return decode_video(self.path, options.max_frames, options.sizing)
 
     def identity(self) -> str:
         """Path, size and time of change."""
@@ -38,13 +39,15 @@ class VideoFile:
 
 
 def video_of(
-    frames: Iterable[UInt8[np.ndarray, "h w 3"]], indices: Int64[np.ndarray, "t"], total: int, fps: float, place: str
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    indices: Int64[np.ndarray, "t"],
+    total: int,
+    fps: float,
+    place: str,
+    options: IngestOptions,
 ) -> Video:
-    """The chosen frames put together; DataError, calling the episode `place`, where their sizes differ."""
-    listed = list(frames)
-    if len({frame.shape for frame in listed}) > 1:
-        raise DataError(f"the frames of {place} must have one size, but their size changes on the way")
-    return Video(np.stack(listed), indices, total, fps)
+    """The chosen frames, brought to the size to keep as they come; DataError, calling the episode `place`."""
+    return Video(gathered(frames, len(indices), place, options.sizing), indices, total, fps)
 
 
 def opened_parquet(path: Path) -> pq.ParquetFile:

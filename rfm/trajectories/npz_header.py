@@ -3,11 +3,13 @@
 Costs two small reads (the zip's directory at the end, the .npy header at the member's start), whatever the size of the
 frames. Everything the file declares is checked against what it holds before anyone reserves memory for it: the shape
 against the member's size, the member's size against its compressed size (deflate shrinks at most 1032 times) and
-against the file. Pickled arrays are refused by their type alone.
+against the file; frames' counts and sizes against `rfm.files.limits` too. Pickled arrays are refused by their type
+alone.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zipfile
@@ -22,11 +24,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from rfm.errors import DataError
+from rfm.files.limits import check_count, check_pixels
 
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError, RuntimeError)
 _BROKEN_NPY = (OSError, EOFError, ValueError, struct.error)
 
 _DEFLATE_LIMIT = 1032
+_LONGEST_HEADER = 10_000
+"""Bytes; numpy reads no longer one either."""
 _LOCAL_HEADER = 30
 _Result = TypeVar("_Result")
 
@@ -83,6 +88,8 @@ def npz_member(archive: zipfile.ZipFile, path: Path, name: str) -> NpzMember:
     except KeyError:
         held = ", ".join(Path(entry).stem for entry in archive.namelist()[:8]) or "nothing"
         raise DataError(f"{path} must hold an array `{name}`, but holds {held}") from None
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"`{name}` in {path} must be stored or deflated, but is packed by method {info.compress_type}")
     with archive.open(info) as stream:
         shape, fortran_order, dtype = _npy_header(stream, path, name)
         header_size = stream.tell()
@@ -97,9 +104,14 @@ def frames_shape(archive: zipfile.ZipFile, path: Path) -> tuple[int, int, int, i
     if "frames.npy" not in names and "jpeg.npy" in names:
         shape = tuple(int(size) for size in small_array(archive, path, "shape", 4))
     else:
-        shape = npz_member(archive, path, "frames").shape
+        member = npz_member(archive, path, "frames")
+        shape = member.shape
+        if member.dtype != np.uint8:
+            raise DataError(f"`frames` in {path} must be uint8, but is {member.dtype}")
     if len(shape) != 4 or min(shape) < 1 or shape[3] != 3:
         raise DataError(f"frames in {path} must have shape (T, H, W, 3), each at least 1, but have {shape}")
+    check_count(shape[0], str(path))
+    check_pixels(shape[1], shape[2], str(path))
     return shape[0], shape[1], shape[2], shape[3]
 
 
@@ -118,8 +130,14 @@ def _npy_header(stream: IO[bytes], path: Path, name: str) -> tuple[tuple[int, ..
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise DataError(f"`{name}` in {path} must be in .npy format 1.0 or 2.0, but is in {version}")
+    size = stream.read(2 if version == (1, 0) else 4)
+    if int.from_bytes(size, "little") > _LONGEST_HEADER:
+        raise DataError(
+            f"`{name}` in {path} must have a header of at most {_LONGEST_HEADER} bytes, but has a longer one"
+        )
+    header = io.BytesIO(size + stream.read(int.from_bytes(size, "little")))
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = read(stream)
+    shape, fortran_order, dtype = read(header)
     if dtype.hasobject:
         raise DataError(f"`{name}` in {path} must hold numbers, but is a pickled array, which is never loaded")
     return shape, fortran_order, dtype

@@ -17,7 +17,7 @@ def test_a_picture_comes_back() -> None:
 @pytest.mark.parametrize(
     ("size", "error"),
     [
-        (9_000, "^x must have at most 67108864 pixels, but declares 9000 x 9000$"),
+        (9_000, "^x must have at most 67108864 pixels a frame, but declares 9000 x 9000$"),
         (32_000, "^x must be a JPEG or PNG picture, but decoding it gives: Image size .* exceeds limit"),
     ],
 )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rfm.errors import DataError
-from rfm.frames import container, video
+from rfm.files import limits
+from rfm.frames import video
 from rfm.frames.video import decode_video, read_frames_at, read_video, read_video_frames
 
 REAL_CLIPS = Path(__file__).parents[3] / "shared" / "data" / "real_clips"
@@ -73,7 +74,7 @@ def test_packets_that_promise_other_frames_are_not_believed(
 
 def test_resized_while_decoding(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", 3)
-    assert decode_video(tmp_path / "a.mp4", 2, 8, 12).frames.shape == (2, 8, 12, 3)
+    assert decode_video(tmp_path / "a.mp4", 2, lambda *_: (8, 12)).frames.shape == (2, 8, 12, 3)
 
 
 def test_metadata_turn_the_frames(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_frames_at_times_are_the_nearest_shown(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     assert levels(read_frames_at(path, np.array([0.0, 0.1, 3.9]), 0.05)) == [0, 1, 39]
     assert levels(read_frames_at(path, np.array([2.04, 2.06, 2.06]), 0.05)) == [20, 21, 21]
-    assert read_frames_at(path, np.array([1.0]), 0.05, 16, 24).shape == (1, 16, 24, 3)
+    assert read_frames_at(path, np.array([1.0]), 0.05, lambda *_: (16, 24)).shape == (1, 16, 24, 3)
 
 
 def test_decoding_starts_at_the_key_frame_before_and_ends_at_the_last(tmp_path: Path) -> None:
@@ -180,6 +181,6 @@ def test_a_time_without_a_frame_is_an_error(tmp_path: Path) -> None:
 
 def test_a_declared_size_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "a.mp4", 10)
-    monkeypatch.setattr(container, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(limits, "MOST_PIXELS", 1000)
     with pytest.raises(DataError, match="must have at most 1000 pixels a frame, but declares 48 x 32"):
         read_video(tmp_path / "a.mp4")

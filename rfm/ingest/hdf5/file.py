@@ -16,7 +16,7 @@ import numpy as np
 
 from rfm.errors import DataError, MissingExtraError
 from rfm.files.documents import parse_json
-from rfm.frames.video import MOST_PIXELS
+from rfm.files.limits import check_block, check_count, check_pixels
 
 _DEFLATE, _LZF, _SZIP = 1, 32000, 4
 _MOST_RATIO = {_DEFLATE: 1100, _LZF: 1100, _SZIP: 1100}
@@ -84,8 +84,11 @@ def check_stored(data: Any, place: str) -> None:
     declared, stored = math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
     if declared > stored * ratio:
         raise DataError(f"{place} must be stored in full, but declares {declared} bytes and stores {stored}")
-    if len(data.shape) == 4 and data.shape[1] * data.shape[2] > MOST_PIXELS:
-        raise DataError(f"{place} must have at most {MOST_PIXELS} pixels a frame, but has shape {data.shape}")
+    if len(data.shape) == 4:
+        check_count(data.shape[0], place)
+        check_pixels(data.shape[1], data.shape[2], place)
+    if data.chunks is not None:
+        check_block(math.prod(data.chunks) * data.dtype.itemsize, f"a chunk of {place}")
 
 
 def _check_filters(data: Any, place: str) -> int:

@@ -32,8 +32,8 @@ class Hdf5Pictures:
         with opened(self.path) as file:
             pictures = checked_pictures(file, self.camera, self.place)
             indices = evenly_spaced(pictures.shape[0], options.max_frames)
-            frames = (options.sized(frame) for frame in self._frames(pictures, indices))
-            return video_of(frames, indices, pictures.shape[0], 0.0, self.place)
+            frames = self._frames(pictures, indices)
+            return video_of(frames, indices, pictures.shape[0], 0.0, self.place, options)
 
     def identity(self) -> str:
         """The file, and what of it is read."""

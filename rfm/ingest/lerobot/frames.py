@@ -34,7 +34,7 @@ class VideoStretch:
         """Seek to the first chosen frame and decode up to the last; each within half a frame of its time."""
         indices = evenly_spaced(self.count, options.max_frames)
         after = indices / self.fps if self.times is None else np.asarray(self.times)[indices]
-        frames = read_frames_at(self.path, self.start + after, 0.5 / self.fps, options.height, options.width)
+        frames = read_frames_at(self.path, self.start + after, 0.5 / self.fps, options.sizing)
         return Video(frames, indices, self.count, self.fps)
 
     def identity(self) -> str:
@@ -56,8 +56,8 @@ class ParquetPictures:
     def read(self, options: IngestOptions) -> Video:
         """Read the row groups that hold the chosen rows, a few rows at a time."""
         indices = evenly_spaced(self.count, options.max_frames)
-        frames = (options.sized(self._decode(row, value)) for row, value in self._values(self.first + indices))
-        return video_of(frames, indices, self.count, self.fps, f"{self.path} from row {self.first} on")
+        frames = (self._decode(row, value) for row, value in self._values(self.first + indices))
+        return video_of(frames, indices, self.count, self.fps, f"{self.path} from row {self.first} on", options)
 
     def identity(self) -> str:
         """The file, and the rows of it."""

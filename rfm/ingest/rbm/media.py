@@ -51,12 +51,10 @@ class RowMedia:
             raise DataError(f"{self.place} must hold pictures, but is an empty list")
         indices = evenly_spaced(len(value), options.max_frames)
         frames = (
-            options.sized(
-                decode_picture(self._bytes(value[at], f"picture {at} of {self.place}"), f"picture {at} of {self.place}")
-            )
+            decode_picture(self._bytes(value[at], f"picture {at} of {self.place}"), f"picture {at} of {self.place}")
             for at in indices.tolist()
         )
-        return video_of(frames, indices, len(value), 0.0, self.place)
+        return video_of(frames, indices, len(value), 0.0, self.place, options)
 
     def identity(self) -> str:
         """The file, and the row and column in it."""
@@ -100,8 +98,7 @@ class NpzFile:
         """Read the chosen frames."""
         total = npz_frames_shape(self.path)[0]
         indices = evenly_spaced(total, options.max_frames)
-        frames = (options.sized(frame) for frame in read_npz_frames(self.path, indices))
-        return video_of(frames, indices, total, 0.0, str(self.path))
+        return Video(read_npz_frames(self.path, indices, options.sizing), indices, total, 0.0)
 
     def identity(self) -> str:
         """Path, size and time of change."""

@@ -84,10 +84,10 @@ class RecordPictures:
             pictures = _pictures(features(content, self.place), self.camera, self.place)
             indices = evenly_spaced(len(pictures), options.max_frames)
             frames = (
-                options.sized(decode_picture(bytes(pictures[at]), f"`{self.camera}` at step {at} of {self.place}"))
+                decode_picture(bytes(pictures[at]), f"`{self.camera}` at step {at} of {self.place}")
                 for at in indices.tolist()
             )
-            return video_of(frames, indices, len(pictures), 0.0, self.place)
+            return video_of(frames, indices, len(pictures), 0.0, self.place, options)
 
     def check_steps(self) -> None:
         """DataError where a step has no picture: frames are as many as steps."""

@@ -112,7 +112,7 @@ def test_a_row_with_faulty_media_leaves_the_others_alone(tmp_path: Path) -> None
         "4": "must lie in the dataset's folder",
         "5": "must hold bytes or name a picture, but reading",
         "6": "must hold bytes or name a file, but does neither",
-        "7": "must have one size, but their size changes on the way",
+        "7": "must have frames of one size, but their size changes on the way",
     }
     assert set(found) == set(expected)
     for name, text in expected.items():
