@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rfm.files import ownership
+
 CONTEXT = multiprocessing.get_context("fork")
 CHANGES = ("rename", "replace", "unlink", "rmdir", "link")
 
@@ -70,4 +72,8 @@ def _note_flushes(log: Path) -> None:
         with log.open("a") as sink:
             sink.write(_identity(os.fstat(handle)) + "\n")
 
-    os.fsync = noting
+    def noting_all(folder: Path) -> None:
+        with log.open("a") as sink:
+            sink.writelines(_identity(path.stat()) + "\n" for path in folder.rglob("*"))
+
+    os.fsync, ownership.flush_disk = noting, noting_all

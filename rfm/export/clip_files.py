@@ -42,7 +42,7 @@ def _write_picture(folder: Path, frame: UInt8[np.ndarray, "h w 3"], kind: str) -
     target = folder / relative
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with staged_file(target) as staged:
+        with staged_file(target, durable=False) as staged:
             _save(Image.fromarray(frame), staged, kind)
     return relative
 

@@ -29,6 +29,7 @@ from rfm.files.staging import (
     LEFTOVER,
     finish_replacement,
     flush,
+    flush_disk,
     naming,
     new_of,
     remove,
@@ -121,10 +122,13 @@ class Workplace:
         if kind.is_ours(self.folder):
             empty(self.folder)
 
-    def publish(self) -> None:
-        """Let the folder appear, replacing what was there; its files are flushed already, its names are flushed now."""
-        for place, _, _ in os.walk(self.folder):
-            flush(Path(place))
+    def publish(self, *, flushed: bool = True) -> None:
+        """Let the folder appear, replacing what was there; `flushed`: whether its files are on the disk already."""
+        if flushed:
+            for place, _, _ in os.walk(self.folder):
+                flush(Path(place))
+        else:
+            flush_disk(self.folder)
         with naming(self.output):
             if self.output.is_dir():
                 with exclusive(self.output, wait=False):  # after an exchange the old one carries the name of the lock

@@ -100,6 +100,19 @@ def flush_tree(folder: Path) -> None:
         flush(Path(place))
 
 
+def flush_disk(folder: Path) -> None:
+    """Flush all that was written to the disk that holds `folder`: for more files than are flushed one by one."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if call is None:
+            os.sync()
+        elif call(handle) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+    finally:
+        os.close(handle)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what killed processes left staged in `folder`; only for the holder of its lock."""
     for leftover in folder.iterdir():

@@ -9,7 +9,7 @@ import hashlib
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from rfm.configs.experiment_configs import ExperimentConfig
 from rfm.generation.columns import record_batch
-from rfm.processes import die_with_parent
+from rfm.processes import worker_pool
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
@@ -76,9 +76,9 @@ def _parallel(plan: Plan, drawer: Sampler | EvalSet, numbers: range, workers: in
 
     A forked process shares the drawer's memory; any other is sent the plan and makes a drawer of its own.
     """
-    context = multiprocessing.get_context()
-    shared = drawer if context.get_start_method() == "fork" else None
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(plan, shared)) as pool:
+    start = multiprocessing.get_start_method()
+    shared = drawer if start == "fork" else None
+    with worker_pool(workers, start, _start_worker, (plan, shared)) as pool:
         under_way: deque[Future[_Drawn]] = deque()
         for number in numbers:
             under_way.append(pool.submit(_work, number))
@@ -93,7 +93,6 @@ _worker: tuple[Plan, Sampler | EvalSet] | None = None
 
 def _start_worker(plan: Plan, drawer: Sampler | EvalSet | None) -> None:
     global _worker
-    die_with_parent()
     _worker = plan, drawer or plan.drawer()
 
 

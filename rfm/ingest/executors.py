@@ -7,18 +7,16 @@ memory does not grow with their number. An exception of a job ends the run, and 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rfm.errors import ConfigError, MissingExtraError, RfmError
-from rfm.processes import die_with_parent
+from rfm.errors import ConfigError, MissingExtraError
+from rfm.processes import worker_killed, worker_pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -34,18 +32,14 @@ def run_local(function: Callable[[Job], Result], jobs: Iterable[Job], workers: i
         return
     numbered = enumerate(jobs)
     running: dict[Future[Result], int] = {}
-    context = multiprocessing.get_context("spawn")  # a forked process may inherit locks held by threads
-    try:
-        with ProcessPoolExecutor(workers, context, die_with_parent) as pool:
-            while True:
-                for number, job in islice(numbered, workers * _QUEUED_PER_WORKER - len(running)):
-                    running[pool.submit(function, job)] = number
-                if not running:
-                    return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(done), done.result()
-    except BrokenProcessPool as error:
-        raise _killed() from error
+    with worker_pool(workers) as pool:
+        while True:
+            for number, job in islice(numbered, workers * _QUEUED_PER_WORKER - len(running)):
+                running[pool.submit(function, job)] = number
+            if not running:
+                return
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(done), done.result()
 
 
 def run_ray(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[tuple[int, Result]]:
@@ -74,7 +68,7 @@ def run_ray(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        raise _killed() from error
+        raise worker_killed() from error
     finally:
         if ours:
             ray.shutdown()
@@ -123,10 +117,3 @@ def _check_reachable(address: str) -> None:
             f"RAY_ADDRESS must be the address of a Ray cluster, but nothing answers at {address} ({error}): "
             "start one with `ray start --head`, or unset it"
         ) from error
-
-
-def _killed() -> RfmError:
-    return RfmError(
-        "workers must live until their work is done, but one was killed, maybe for lack of memory: give the same "
-        "command again, with fewer --num_workers; what is done is kept"
-    )

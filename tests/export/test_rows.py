@@ -1,13 +1,16 @@
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import load_dataset as load_files
 from PIL import Image
+from power_cuts import power_cut_at
 from vqa_fakes import fake_dataset, indices, row, write_dataset, write_frames
 
 from rfm.batch.clips import clips_of
@@ -194,11 +197,73 @@ def test_what_is_there_is_not_lost(dataset, tmp_path):
     made = options(dataset, tmp_path / "out", max_samples=1)
     export_rows(made)
     with pytest.raises(ConfigError, match=r"`output` .*out exists; add --overwrite to replace it"):
-        export_rows(made)
+        export_rows(dataclasses.replace(made, max_samples=2))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match="`output` must be an export for --overwrite to replace it"):
+    with pytest.raises(ConfigError, match=r"`output` must be free or an export of rows, but .*mine holds thesis.tex"):
         export_rows(dataclasses.replace(made, output=str(tmp_path / "mine"), overwrite=True))
+    (tmp_path / "out" / "frames" / "thesis.tex").touch()
+    with pytest.raises(ConfigError, match=r"but .*out holds frames/thesis.tex, which is no part of one and is not del"):
+        export_rows(dataclasses.replace(made, overwrite=True))
+
+
+def test_the_same_export_again_is_complete_unless_something_is_cut(dataset, tmp_path):
+    made = options(dataset, tmp_path / "out")
+    export_rows(made)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jpg")}
+    assert export_rows(made) == 0
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.jpg")}
+    os.truncate(next(iter(before)), 0)
+    with pytest.raises(ConfigError, match=r"`output` .*out exists; add --overwrite to replace it"):
+        export_rows(made)
+
+
+@pytest.mark.parametrize("step", range(0, 40, 5))
+def test_after_a_power_cut_what_was_not_flushed_is_made_again(dataset, tmp_path, monkeypatch, step):
+    monkeypatch.setattr(rows_module, "BLOCK", 3)
+    made = options(dataset, tmp_path / "whole" / "out", format="trl")
+    export_rows(made)
+    (tmp_path / "cut").mkdir()
+    cut = dataclasses.replace(made, output=str(tmp_path / "cut" / "out"))
+    power_cut_at(step, tmp_path / "cut", export_rows, cut)
+    assert export_rows(cut) == 0
+    assert content(tmp_path / "cut" / "out") == content(tmp_path / "whole" / "out")
+
+
+@pytest.mark.parametrize("kind", ["block-*.rows", "block-*.receipt", "frames/??/*.jpg"])
+def test_a_block_that_is_not_what_was_counted_is_made_again(dataset, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(rows_module, "BLOCK", 3)
+    made = options(dataset, tmp_path / "whole", format="trl")
+    export_rows(made)
+    cut = dataclasses.replace(made, output=str(tmp_path / "cut"))
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(rows_module, "_finish", interrupted)
+        export_rows(cut)
+    for file in (tmp_path / ".cut.partial").glob(kind):
+        os.truncate(file, file.stat().st_size // 2)
+    assert export_rows(cut) == 0
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_killed_worker_is_one_message(dataset, tmp_path):
+    code = (
+        "import os, signal\nfrom rfm.cli import main\nfrom rfm.export import rows\n"
+        "if __name__ == '__main__':\n"
+        f"    main(['export', 'rows', {str(dataset)!r}, '--format', 'trl', '--output', {str(tmp_path / 'out')!r}, "
+        "'--num_workers', '2'])\n"
+        "rows.write_clip = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        "error: workers must live until their work is done, but one was killed, maybe for lack of memory" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_options_that_cannot_hold_are_all_named():

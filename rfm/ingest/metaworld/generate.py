@@ -8,9 +8,8 @@ number of workers, after any number of interruptions.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,7 @@ from rfm.ingest.metaworld.simulate import Episode, simulate
 from rfm.ingest.metaworld.slots import MAX_ATTEMPTS, Slot, plan_slots
 from rfm.ingest.metaworld.tasks import select_tasks
 from rfm.ingest.metaworld.video import FPS, write_video
-from rfm.processes import die_with_parent
+from rfm.processes import worker_pool
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,7 @@ def _make_all(output: Path, slots: Sequence[Slot], num_workers: int) -> Iterator
             make_episode(output, slot)
             yield
         return
-    # spawn: a forked OpenGL context is not usable
-    with ProcessPoolExecutor(num_workers, get_context("spawn"), die_with_parent) as pool:
+    with worker_pool(num_workers) as pool:  # spawned: a forked OpenGL context is not usable
         for future in as_completed([pool.submit(make_episode, output, slot) for slot in slots]):
             future.result()
             yield
