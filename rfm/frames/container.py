@@ -15,6 +15,15 @@ from rfm.files.limits import check_pixels
 
 _ARGUMENTS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Names within a file need not be UTF-8. PyAV 19 replaces what is not by itself, and refuses to be told so."""
+_FORMATS = (
+    "mov", "matroska", "avi", "gif", "apng", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "nut", "dv",
+    "ivf", "obu", "h264", "hevc", "m4v", "mjpeg", "yuv4mpegpipe",
+)  # fmt: skip
+"""FFmpeg's names of containers that hold their pictures themselves. Playlists (HLS, DASH, ffconcat) and patterns of
+file names would have it open whatever they name."""
+_CONFINED = {"protocol_whitelist": "file", "format_whitelist": ",".join(_FORMATS)}
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"[playlist]", b"<smil")
+_LOOKED_AT = 1024
 _PICTURES = ("attached_pic", "timed_thumbnails")
 """Dispositions of streams that are cover art or previews of another one."""
 
@@ -26,7 +35,8 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         raise DataError(f"video {path} must exist, but does not")
     check_fetched(path)
     try:
-        with av.open(str(path), **_ARGUMENTS) as container:
+        # The prefix keeps FFmpeg from taking a name for a protocol, as `concat:a|b` is one.
+        with av.open(f"file:{path}", options=_CONFINED, **_ARGUMENTS) as container:
             stream = shown(container, path)
             if stream.codec_context is None:
                 raise DataError(f"video {path} must be of a known codec, but is not")
@@ -34,9 +44,22 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream.thread_type = "NONE"  # one video a worker: threads of its own gain nothing on small frames
             yield container, stream
     except av.FFmpegError as error:
+        if _is_playlist(path):
+            raise DataError(f"video {path} must hold its pictures itself, but is a playlist of other files") from error
+        if isinstance(error, av.error.ArgumentError):  # what FFmpeg says of formats that are not listed
+            raise DataError(
+                f"video {path} must be in a container of videos ({', '.join(_FORMATS)}), but is in none of them: "
+                "convert it, say by `ffmpeg -i IN OUT.mp4`"
+            ) from error
         raise DataError(f"video {path} must be readable, but decoding it gives: {error.strerror}") from error
     except UnicodeDecodeError as error:  # a name within the file
         raise DataError(f"video {path} must be readable, but decoding it gives: {error}") from error
+
+
+def _is_playlist(path: Path) -> bool:
+    with path.open("rb") as stream:
+        start = stream.read(_LOOKED_AT)
+    return any(mark in start for mark in _PLAYLISTS)
 
 
 def shown(container: Any, path: Path) -> Any:
