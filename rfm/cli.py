@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import select
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -166,23 +167,71 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     # threads that spin at a barrier take the core from the loader's workers: steps of 0.1 s took 1 to 5 s beside them
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _open_streams()
     set_up_logging()
     try:
+        _check_working_folder()
         cls, function = _resolved(name)
         options = parse_options(cls, program or os.path.basename(sys.argv[0]), arguments)  # noqa: PTH119
         result = function(options)
+        sys.stdout.flush()
     except RfmError as error:
-        console().print(f"error: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console().print(f"error: {error}", style="bold red", soft_wrap=True)
         return 1
     except OSError as error:
+        if error.errno == errno.EPIPE and _nobody_reads():
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # what is left in the buffer would fail again
+            return _NOBODY_READS
         if (text := _refused(error)) is None:
             raise
-        console().print(f"error: {text}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console().print(f"error: {text}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console().print("interrupted; the same command goes on where it can", style="bold red")
         return 130
     return result if isinstance(result, int) else 0
+
+
+_NOBODY_READS = 141
+"""What a shell reports of a command whose pipe was closed by its reader, as in `rfm report … | head`."""
+
+
+def _open_streams() -> None:
+    """Make standard streams that were closed take what is written, and let none fail on a letter it does not have.
+
+    A closed one is no stream at all, and the next file that is opened would get its number and its lines.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: PTH123, SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):  # a stream without a file
+        return False
+
+
+def _check_working_folder() -> None:
+    """Refuse to run where relative paths mean nothing, or where records of whole paths could not be written."""
+    try:
+        here = os.getcwd()  # noqa: PTH109
+        here.encode()
+    except FileNotFoundError as error:
+        raise ConfigError("the working folder must exist, but was deleted; change to another") from error
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the working folder must have a name in UTF-8, but is {os.fsencode(here)!r}; rename it"
+        ) from error
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

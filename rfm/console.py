@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -40,6 +41,22 @@ _WHOLE = 1000
 """Columns of what is no terminal, unless COLUMNS says otherwise."""
 
 
+class PlainConsole(Console):
+    """A console on which every string is words: nothing in them is markup, and nothing steers the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the words as they stand, with what can't be seen spelt out."""
+        as_words = {"markup": False, "emoji": False, "highlight": False, "highlighter": None}
+        return super().render_str(visible(text), **{**options, **as_words})
+
+
+class _Lines(logging.Formatter):
+    """Log lines in which nothing steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 @cache
 def console() -> Console:
     """Return the console that all progress bars and log lines share, so that they don't overwrite each other."""
@@ -52,8 +69,8 @@ def results() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    at = Console(stderr=stderr)
-    return at if at.is_terminal or "COLUMNS" in os.environ else Console(stderr=stderr, width=_WHOLE)
+    at = PlainConsole(stderr=stderr)
+    return at if at.is_terminal or "COLUMNS" in os.environ else PlainConsole(stderr=stderr, width=_WHOLE)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
@@ -69,10 +86,10 @@ def _handler() -> logging.Handler:
     handler: logging.Handler
     if console().is_terminal:
         handler = RichHandler(console=console(), show_path=False, show_time=False, markup=False)
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(_Lines("%(message)s"))
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        handler.setFormatter(_Lines("%(levelname)s: %(message)s"))
     handler.addFilter(_is_unsaid)
     return handler
 
@@ -81,6 +98,13 @@ def _is_unsaid(record: logging.LogRecord) -> bool:
     """Whether no library has printed a record by a handler of its own: transformers' lines came twice."""
     library = logging.getLogger(record.name.partition(".")[0])
     return library.name == "rfm" or not library.handlers
+
+
+class _Description(ProgressColumn):
+    """What is going on, with words of data in it."""
+
+    def render(self, task: Task) -> Text:
+        return plain(task.description)
 
 
 class _Rate(ProgressColumn):
@@ -94,7 +118,7 @@ class _Rate(ProgressColumn):
 def progress_bar(*, disable: bool = False) -> Progress:
     """Return a bar with description, count, rate, time spent and time left."""
     columns = (
-        TextColumn("{task.description}"),
+        _Description(),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
@@ -113,5 +137,26 @@ def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Ite
 
 def plain(words: str, most: int = 200) -> Text:
     """Return words of data or of a model as one line for a table: nothing in them is markup, at most `most` letters."""
+    return Text(one_line(words, most))
+
+
+def one_line(words: str, most: int = 200) -> str:
+    """Return words of data or of a model as one line of printable letters, at most `most`."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
-    return Text(line if len(line) <= most else f"{line[: most - 1]}…")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def visible(words: str) -> str:
+    """Return words as they are, but letters that steer a terminal or can't be written spelt out: `\\x1b`.
+
+    Lines and tabs stay. Spelt out are control characters, marks that turn the direction of reading, and half pairs.
+    """
+    if words.isprintable():
+        return words
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else _spelt(letter) for letter in words)
+
+
+def _spelt(letter: str) -> str:
+    if unicodedata.category(letter) in ("Zs", "Zl", "Zp"):
+        return " "
+    return letter.encode("unicode_escape", "backslashreplace").decode()

@@ -133,7 +133,7 @@ def run(options: DemoOptions) -> int:
     _draw(Path(model), load_catalog(root, ["metaworld_eval"]), plot)
     print_results(results)
     _say("done", started)
-    output().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}", highlight=False)
+    output().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}")
     return 0
 
 

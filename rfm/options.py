@@ -48,6 +48,10 @@ def parse_options(cls: type[Options], program: str, arguments: Sequence[str]) ->
         raise ConfigError("\n".join(f"`{name}` must fit into 64 bits, but is {values[name]}" for name in huge))
     if odd := [name for name, value in values.items() if isinstance(value, float) and math.isnan(value)]:
         raise ConfigError("\n".join(f"`{name}` must be a number, but is nan" for name in odd))
+    if odd := [name for name, value in values.items() if not _is_unicode(value)]:
+        raise ConfigError(
+            "\n".join(f"`{name}` must be UTF-8 text, but is {values[name]!a}; rename what it names" for name in odd)
+        )
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
         return cls(**values)
@@ -63,6 +67,16 @@ def _replaced(fields: Sequence[dataclasses.Field[Any]], arguments: Sequence[str]
         for field in fields
         if "instead_of" in field.metadata and f"--{field.name}" in given
     }
+
+
+def _is_unicode(value: Any) -> bool:
+    """Whether all texts can be written to files; bytes of file names that are no UTF-8 can't."""
+    try:
+        for text in value if isinstance(value, list) else [value]:
+            str(text).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_empty(value: Any, field: dataclasses.Field[Any]) -> bool:

@@ -1,11 +1,14 @@
+import io
 import logging
 import os
 import subprocess
 import sys
 
+import pytest
 from rich.progress import Task
+from rich.table import Table
 
-from rfm.console import _Rate, plain, progress_bar, tracked
+from rfm.console import PlainConsole, _Lines, _Rate, one_line, plain, progress_bar, tracked, visible
 
 
 def test_tracked_items_come_through_in_order(capsys):
@@ -77,3 +80,36 @@ logging.getLogger("other.part").warning("also once")
 def test_what_a_library_prints_itself_is_not_printed_again():
     run = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, check=True)
     assert run.stderr.splitlines() == ["once", "WARNING: also once"]
+
+
+HOSTILE = "a\x1b]0;owned\x07b\x1b[2J\x9b31m\r\x00c\u202edrawkcab\u2028\ud800 [/red] :smile:"
+
+
+def test_what_steers_a_terminal_is_spelt_out():
+    shown = visible(HOSTILE)
+    assert shown == ("a\\x1b]0;owned\\x07b\\x1b[2J\\x9b31m\\r\\x00c\\u202edrawkcab \\ud800 [/red] :smile:")
+    assert visible("two\n\tlines, été 抽屉 😀\u00a0!") == "two\n\tlines, été 抽屉 😀 !"
+    assert one_line(HOSTILE).isprintable()
+
+
+@pytest.mark.parametrize("way", ["print", "cell", "title", "log", "bar"])
+def test_words_of_data_never_steer_the_terminal(way, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    file = io.StringIO()
+    writer = PlainConsole(file=file, force_terminal=True, width=200, color_system="truecolor")
+    if way == "print":
+        writer.print(f"error: {HOSTILE}", style="bold red", soft_wrap=True)
+    elif way == "log":
+        record = logging.LogRecord("rfm", logging.WARNING, "x", 1, "%s", (HOSTILE,), None)
+        file.write(_Lines("%(message)s").format(record))
+    elif way == "bar":
+        list(tracked([1], HOSTILE, 1))
+        file.write(capsys.readouterr().err)
+    else:
+        table = Table(title=HOSTILE if way == "title" else "", width=150)
+        table.add_row(HOSTILE if way == "cell" else "")
+        writer.print(table)
+    shown = file.getvalue()
+    assert "owned" in shown
+    assert "[/red] :smile:" in shown, "no markup, no emoji"
+    assert not any(mark in shown for mark in ("\x1b]", "\x1b[2J", "\x9b", "\x07", "\x00", "\u202e", "\ud800"))

@@ -149,17 +149,17 @@ def _check(check: Check) -> dict[str, Any]:
 
 
 def _print_checks(title: str, checks: list[Check]) -> None:
-    results().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    results().print(title, style="bold", soft_wrap=True)
     results().print(check_table(checks))
     for check in checks:
         if check.note:
-            results().print(f"{check.name}: {check.note}", style=_STYLES[check.verdict], markup=False, highlight=False)
+            results().print(f"{check.name}: {check.note}", style=_STYLES[check.verdict])
 
 
 def _print_rules(audit: DatasetAudit) -> None:
     spoken = [finding for finding in audit.findings if finding.checked or finding.unchecked]
     kept = [finding for finding in spoken if not finding.count and not finding.unchecked]
-    results().print(f"{len(kept)} of {len(spoken)} rules are kept by every row they speak of", highlight=False)
+    results().print(f"{len(kept)} of {len(spoken)} rules are kept by every row they speak of")
     if len(kept) < len(spoken):
         results().print(rule_table(audit))
 

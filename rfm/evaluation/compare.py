@@ -23,6 +23,7 @@ from rfm.evaluation.metrics.accuracy import Numbers, errors, hits
 from rfm.evaluation.metrics.bootstrap import interval
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
 from rfm.evaluation.reports.comparison import print_comparison
+from rfm.export.results_file import read_results
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def compare(options: CompareOptions) -> int:
     """Run `rfm compare`."""
     if options.output_path is not None and Path(options.output_path).is_dir():
         raise ConfigError(f"`output_path` must name a JSON file, but {options.output_path} is a folder")
-    found = compare_results(read_results(options.first), read_results(options.second), options)
+    found = compare_results(read_predictions(options.first), read_predictions(options.second), options)
     print_comparison(found)
     if options.output_path is not None:
         path = Path(options.output_path)
@@ -57,16 +58,16 @@ def compare(options: CompareOptions) -> int:
     return 0
 
 
-def read_results(path: str) -> Numbers:
+def read_predictions(path: str) -> Numbers:
     """Read a results file with predictions; raises `DataError` where it is none."""
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be a results file of `rfm evaluate`, but can't be read: {error}") from error
-    if not isinstance(results, dict) or "total_samples" not in results:
-        raise DataError(f"{path} must be a results file of `rfm evaluate`, but has no `total_samples`")
+    results = read_results(path, ("model_path", "dataset_path"))
     if "predictions" not in results:
         raise DataError(f"{path} must hold predictions, but does not: evaluate again without --no_save_predictions")
+    if len(results["predictions"]) != results["total_samples"]:
+        raise DataError(
+            f"{path} must hold a prediction for each of its {results['total_samples']} rows, but holds "
+            f"{len(results['predictions'])}; evaluate again"
+        )
     return results
 
 

@@ -8,6 +8,10 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
+from rfm.export.markdown import code, prose
+from rfm.export.training_record import COUNTS
+from rfm.files.shapes import fitted
+
 _LOADING = {
     "trl": (
         'from datasets import load_dataset\n\nrows = load_dataset("imagefolder", data_dir="FOLDER", split="train")\n'
@@ -23,12 +27,10 @@ def dataset_card(record: Mapping[str, Any], dataset_path: str, config: Mapping[s
     front = DatasetCardData(
         task_categories=["video-text-to-text"], tags=["robotics", "reward-model", "rfm-vqa"], pretty_name="RFM-VQA rows"
     )
-    counts = [
-        f"- {kind}: {count['total']} rows" for kind, count in (config.get("counts") or {}).items() if count.get("total")
-    ]
-    source = f"`{Path(dataset_path).name}`" + (
-        f", content hash `{record['dataset_hash']}`" if record["dataset_hash"] else ""
-    )
+    counted = fitted(config.get("counts") or {}, COUNTS, f"`counts` of {dataset_path}")
+    counts = [f"- {prose(kind)}: {count['total']} rows" for kind, count in counted.items() if count["total"]]
+    digest = f", content hash {code(record['dataset_hash'])}" if record["dataset_hash"] else ""
+    source = f"{code(Path(dataset_path).name)}{digest}"
     lines = [
         f"# {record['rows']} questions about robot videos, for {record['format']}",
         f"Made by `rfm export rows` from {source}; clips are {record['frames']} files, none written twice.",

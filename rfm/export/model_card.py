@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,21 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from rfm.batch.input_format import InputFormat
+from rfm.console import one_line
 from rfm.errors import DataError
+from rfm.export.markdown import code, prose
 from rfm.export.options import CardOptions
+from rfm.export.results_file import read_results
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
 from rfm.files.documents import read_json_object
+from rfm.files.shapes import COUNT, NUMBER, TEXT, fields, fitted
 from rfm.model.stock import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
+_LONGEST = 2000
+_REPORT = fields({"dtype": TEXT, "rows": COUNT, "largest_difference": NUMBER, "largest_logit": NUMBER})
 MERGE_REPORT = "merge.json"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _METRICS = {"preference": ("accuracy",), "similarity": ("accuracy",), "progress": ("mae", "rmse")}
@@ -58,10 +65,8 @@ def export_card(options: CardOptions) -> int:
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """Read what `rfm evaluate` wrote; raises `DataError` where the file is something else."""
-    if not path.is_file():
-        raise DataError(f"`evaluation` must be a file of `rfm evaluate`, but {path} does not exist")
-    results = read_json_object(path)
-    if "total_samples" not in results or not any(kind in results for kind in _METRICS):
+    results = read_results(path, ("dataset_path",))
+    if not any(kind in results for kind in _METRICS):
         raise DataError(f"`evaluation` must be a file of `rfm evaluate`, but {path} holds no metrics")
     return results
 
@@ -70,7 +75,7 @@ def model_card(folder: Path, results: Mapping[str, Any] | None, place: Path) -> 
     """Return the card's text."""
     record = read_record(folder)
     front = _front_matter(folder, record, results, place)
-    sections = [f"# {front.model_name}", _introduction(folder, record)]
+    sections = [f"# {prose(front.model_name)}", _introduction(folder, record)]
     sections += [f"## {title}\n\n{text}" for title, text in _sections(folder, record, results, place) if text]
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -130,7 +135,7 @@ def _metrics(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 def _introduction(folder: Path, record: TrainingRecord) -> str:
     kind = "A LoRA adapter" if (folder / ADAPTER_FILE).is_file() else "A vision-language model"
     base = record.options.get("model_name")
-    origin = f", fine-tuned from `{base if _is_hub_name(base) else Path(base).name}`," if base else ""
+    origin = f", fine-tuned from {code(base if _is_hub_name(base) else Path(base).name)}," if base else ""
     return (
         f"{kind}{origin} that judges robot videos: how far a robot got with a task (`ANS: 0` to `ANS: 100`), and which "
         "of two videos made more progress (`ANS: 1` or `ANS: 2`)."
@@ -145,7 +150,8 @@ def _sections(
     yield "Training", _options(record.options)
     yield "Frames", _frames(InputFormat.load(folder))
     yield "Merge", _merge(folder / MERGE_REPORT)
-    yield "Use", f"```\nrfm evaluate --model_path {place.name} --dataset_path DATASET\n```"
+    named = shlex.quote(one_line(place.name)).replace("```", "`")
+    yield "Use", f"```\nrfm evaluate --model_path {named} --dataset_path DATASET\n```"
 
 
 def _evaluation(results: Mapping[str, Any]) -> str:
@@ -156,34 +162,39 @@ def _evaluation(results: Mapping[str, Any]) -> str:
         lines.append(f"| {results[kind].get('count', '')} {kind} | {name} | {value:.4g} | {shown} |")
     share = results.get("trained_on_share")
     seen = "" if share is None else f" {share:.0%} of its trajectories were in the training data."
-    return f"On `{Path(results['dataset_path']).name}`, {results['total_samples']} rows.{seen}\n\n" + "\n".join(lines)
+    dataset = code(Path(results["dataset_path"]).name)
+    return f"On {dataset}, {results['total_samples']} rows.{seen}\n\n" + "\n".join(lines)
 
 
 def _data(data: Mapping[str, Any]) -> str:
     if not data:
         return ""
-    lines = [f"- dataset: `{Path(data['dataset_path']).name}`, {data['rows']} rows"]
+    lines = [f"- dataset: {code(Path(data['dataset_path']).name)}, {data['rows']} rows"]
     if "content_hash" in data:
-        lines.append(f"- content hash of the rows: `{data['content_hash']}`")
+        lines.append(f"- content hash of the rows: {code(data['content_hash'])}")
     for kind, count in (data.get("counts") or {}).items():
-        strategies = ", ".join(f"{name} {number}" for name, number in count.get("strategies", {}).items())
-        lines.append(f"- {kind}: {count['total']} rows ({strategies})")
-    lines += [f"- source `{name}`: `{digest}`" for name, digest in (data.get("source_hashes") or {}).items()]
+        strategies = ", ".join(f"{prose(name)} {number}" for name, number in count.get("strategies", {}).items())
+        lines.append(f"- {prose(kind)}: {count['total']} rows ({strategies})")
+    lines += [f"- source {code(name)}: {code(digest)}" for name, digest in (data.get("source_hashes") or {}).items()]
     if data.get("config_overrides"):
         overrides = " ".join(without_folders(data["config_overrides"]))
-        lines.append(f"- generated with `{overrides}`, seed {data.get('seed')}")
+        lines.append(f"- generated with {code(overrides, _LONGEST)}, seed {prose(data.get('seed'))}")
     return "\n".join(lines)
 
 
 def _options(options: Mapping[str, Any]) -> str:
-    rows = [f"| {name} | `{json.dumps(without_folders(options[name]))}` |" for name in _OPTIONS if name in options]
+    rows = [
+        f"| {name} | {code(json.dumps(without_folders(options[name])), _LONGEST, in_table=True)} |"
+        for name in _OPTIONS
+        if name in options
+    ]
     return "\n".join(["| Option | Value |", "|---|---|", *rows]) if rows else ""
 
 
 def _frames(form: InputFormat | None) -> str:
     if form is None:
         return ""
-    size = f"{form.resized_height} x {form.resized_width} pixels ({form.resize_filter})"
+    size = f"{form.resized_height} x {form.resized_width} pixels ({prose(form.resize_filter)})"
     shown = "as stored, within the model's pixel budget" if form.resized_height is None else size
     return f"Shown as {'images' if form.use_multi_image else 'videos'}, frames {shown}. `rfm_config.json` holds this."
 
@@ -191,8 +202,8 @@ def _frames(form: InputFormat | None) -> str:
 def _merge(path: Path) -> str:
     if not path.is_file():
         return ""
-    report = read_json_object(path)
+    report = fitted(read_json_object(path), _REPORT, str(path))
     return (
-        f"Merged from an adapter in {report['dtype']}. On {report['rows']} rows the largest difference of logits is "
-        f"{report['largest_difference']:.2g}, the largest logit {report['largest_logit']:.2g}."
+        f"Merged from an adapter in {prose(report['dtype'])}. On {report['rows']} rows the largest difference of "
+        f"logits is {report['largest_difference']:.2g}, the largest logit {report['largest_logit']:.2g}."
     )

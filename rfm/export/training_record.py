@@ -17,6 +17,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from rfm.files.documents import read_json_object
+from rfm.files.shapes import COUNT, TEXT, Shape, fields, fitted, listed, named, nullable
 from rfm.vqa.provenance import FILE as TRAINED_ON
 
 OPTIONS_FILE = "training_options.json"
@@ -27,6 +28,21 @@ _KEPT = ("config_overrides", "content_hash", "counts", "eval_set", "num_samples"
 
 _ABSOLUTE = re.compile(r"""(?<![^=\[,'"\s])(?:~|[A-Za-z]:)?[/\\][^,\]'"]*""")
 """An absolute path: a whole text, or a value in an override such as `data.train_datasets=[/a/b,c]`."""
+
+
+_WAY_OUT = "copy the checkpoint again, or delete the file: nothing is said about its training then"
+_OPTIONS = fields({}, {"model_name": nullable(TEXT), "run_name": nullable(TEXT)})
+COUNTS = named(fields({"total": COUNT}, {"strategies": named(COUNT)}))
+"""Rows by sample type, and of each by strategy."""
+_DATA = fields(
+    {"dataset_path": TEXT, "rows": COUNT},
+    {
+        "content_hash": nullable(TEXT),
+        "counts": nullable(COUNTS),
+        "source_hashes": nullable(named(TEXT)),
+        "config_overrides": nullable(listed(TEXT)),
+    },
+)
 
 
 class TrainingRecord(NamedTuple):
@@ -46,9 +62,8 @@ def write_record(
 
 
 def read_record(folder: Path) -> TrainingRecord:
-    """Read what a checkpoint folder remembers."""
-    paths = (folder / OPTIONS_FILE, folder / DATA_FILE)
-    return TrainingRecord(*(read_json_object(path) if path.is_file() else {} for path in paths))
+    """Read what a checkpoint folder remembers; `DataError` where a file of it is damaged."""
+    return TrainingRecord(_read(folder / OPTIONS_FILE, _OPTIONS), _read(folder / DATA_FILE, _DATA))
 
 
 def copy_record(source: Path, target: Path) -> None:
@@ -71,6 +86,10 @@ def without_folders(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: without_folders(one) for name, one in value.items()}
     return [without_folders(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _read(path: Path, shape: Shape) -> dict[str, Any]:
+    return fitted(read_json_object(path, way_out=_WAY_OUT), shape, str(path)) if path.is_file() else {}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
 
+from rfm.files.figure import label, plt, save
 from rfm.scoring.curves import Curve
 
 FILMSTRIP = 4
 """Frames shown above each curve."""
+_NAME = 80
 
 
 def plot_curves(curves: Sequence[Curve], films: Sequence[UInt8[np.ndarray, "t h w 3"]], path: Path) -> None:
@@ -28,14 +25,12 @@ def plot_curves(curves: Sequence[Curve], films: Sequence[UInt8[np.ndarray, "t h 
     for column, (curve, film) in enumerate(zip(curves, films, strict=True)):
         _filmstrip(axes[0, column], curve, film)
         _curve(axes[1, column], curve, first=column == 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path, dpi=110)
 
 
 def _filmstrip(axis: Axes, curve: Curve, film: UInt8[np.ndarray, "t h w 3"]) -> None:
     axis.imshow(np.concatenate(list(film), axis=1))
-    axis.set_title(f"{curve.task}\n{curve.trajectory_id}", fontsize=10)
+    axis.set_title(f"{label(curve.task, _NAME)}\n{label(curve.trajectory_id, _NAME)}", fontsize=10)
     axis.axis("off")
 
 
@@ -43,7 +38,7 @@ def _curve(axis: Axes, curve: Curve, *, first: bool) -> None:
     axis.plot(curve.end, curve.recorded, color="black", linewidth=2, label="recorded")
     axis.plot(curve.end, curve.predicted, color="tab:blue", marker="o", markersize=3, label="predicted")
     axis.set(xlabel="frame", ylim=(-4, 104), xlim=(0, curve.end[-1]))
-    axis.set_title(f"{curve.quality}: {_error(curve)}", fontsize=9)
+    axis.set_title(f"{label(str(curve.quality))}: {_error(curve)}", fontsize=9)
     axis.grid(alpha=0.3)
     if first:
         axis.set_ylabel("progress, 0 to 100")

@@ -20,6 +20,8 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int, Int8, Int32, Int64
 
 from rfm.errors import ConfigError
+from rfm.files.cache import expanded
+from rfm.files.regular import is_folder
 from rfm.trajectories import rows
 from rfm.trajectories.record import dataset_folder
 from rfm.trajectories.store import PROCESSED, read_columns
@@ -107,8 +109,8 @@ def resolve_root(datasets_root: str | None) -> Path | None:
     """The datasets root: the argument, else the environment variable, else None (the bundled videos' cache)."""
     for name, value in (("data.datasets_root", datasets_root), (ROOT_VARIABLE, os.environ.get(ROOT_VARIABLE))):
         if value:
-            root = Path(value).expanduser()
-            if not root.is_dir():
+            root = expanded(value, f"`{name}`")
+            if not is_folder(root):
                 raise ConfigError(f"`{name}` must name a folder of processed datasets, but is `{value}`, which is none")
             return root
     return None

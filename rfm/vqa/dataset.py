@@ -18,8 +18,9 @@ from datasets import Dataset
 from datasets.table import MemoryMappedTable, concat_tables
 
 from rfm.errors import DataError
+from rfm.files.cache import expanded
 from rfm.files.documents import read_json_object
-from rfm.files.regular import MissingFileError
+from rfm.files.regular import MissingFileError, is_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.catalog import ROOT_VARIABLE
 from rfm.trajectories.store import PROCESSED
@@ -110,8 +111,8 @@ def frames_root(option: str | None, dataset_path: str | Path, config: dict[str, 
     )
     for name, value in named:
         if value:
-            root = Path(value).expanduser()
-            if not root.is_dir():
+            root = expanded(value, name)
+            if not is_folder(root):
                 raise DataError(
                     f"{name} must be a folder, but is {root}; name the one with the frames by --datasets_root"
                 )

@@ -114,14 +114,14 @@ def test_other_rows_are_refused(tmp_path, compare, changes, text):
 
 def test_files_that_are_no_results_are_refused(tmp_path, compare):
     good = results(tmp_path / "a.json", np.ones(ROWS))
-    (tmp_path / "bare.json").write_text(json.dumps({"total_samples": 3}))
+    (tmp_path / "bare.json").write_text(json.dumps({"total_samples": 3, "model_path": "m", "dataset_path": "d"}))
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "broken.json").write_text("{")
     assert "bare.json must hold predictions, but does not: evaluate again without --no_save_predictions" in compare(
         good, tmp_path / "bare.json"
     )[2].replace("\n", " ")
     assert (
-        "must be a results file of `rfm evaluate`, but has no `total_samples`"
+        "must be a results file of `rfm evaluate`, but must be an object, but is []"
         in compare(good, tmp_path / "list.json")[2]
     )
     for name in ("broken.json", "gone.json"):

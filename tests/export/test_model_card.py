@@ -77,9 +77,11 @@ def test_a_base_model_that_is_a_folder_is_no_link(checkpoint):
 
 
 def test_an_evaluation_must_be_one(checkpoint, tmp_path):
-    with pytest.raises(DataError, match=r"`evaluation` must be a file of `rfm evaluate`, but .* does not exist"):
+    with pytest.raises(
+        DataError, match=r"a results file of `rfm evaluate`, but can't be read: .* must exist, but does"
+    ):
         export_card(CardOptions(str(checkpoint), str(tmp_path / "none.json")))
-    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "other.json").write_text('{"total_samples": 1, "dataset_path": "d"}')
     with pytest.raises(DataError, match="holds no metrics"):
         export_card(CardOptions(str(checkpoint), str(tmp_path / "other.json")))
     with pytest.raises(DataError, match="holds no model"):

@@ -6,16 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from rfm.audit.statistics.counts import Statistics, binned
+from rfm.files.figure import label, plt, save
 
 MOST_BARS = 14
 """Names shown of strategies, sources and tasks; the title says of how many."""
@@ -43,11 +39,9 @@ def plot_statistics(statistics: Sequence[Statistics], path: Path) -> None:
     _standing_bars(pairs, "answers of pairs", [_pairs(one) for one in statistics])
     _standing_bars(lengths, "frames a clip", [_lengths(one) for one in statistics])
     names = [f"{one.path}: {one.rows} rows on {one.frame_files} frame files" for one in statistics]
-    handles = [Patch(color=f"C{at % 10}", label=name) for at, name in enumerate(names)]
+    handles = [Patch(color=_colour(at), label=label(name)) for at, name in enumerate(names)]
     figure.legend(handles=handles, loc="outside lower center")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _strategies(one: Statistics) -> dict[str, int]:
@@ -85,7 +79,7 @@ def _lying_bars(axis: Axes, title: str, counts: Sequence[Mapping[str, int]]) -> 
     places, height = np.arange(len(names)), 0.8 / len(counts)
     for at, of_dataset in enumerate(counts):
         axis.barh(places + (at - (len(counts) - 1) / 2) * height, _shares(of_dataset, names), height, color=_colour(at))
-    axis.set_yticks(places, [_short(name) for name in names], fontsize=9)
+    axis.set_yticks(places, [label(name or "(null)", _NAME) for name in names], fontsize=9)
     axis.invert_yaxis()
     more = f" ({len(names)} of {len(everything)})" if len(names) < len(everything) else ""
     axis.set_title(f"{title}{more}, % of rows", fontsize=11)
@@ -101,8 +95,8 @@ def _standing_bars(axis: Axes, title: str, counts: Sequence[Mapping[str, int]]) 
     for at, of_dataset in enumerate(counts):
         places = np.arange(len(names)) + (at - (len(counts) - 1) / 2) * width
         axis.bar(places, _shares(of_dataset, names), width, color=_colour(at))
-    every = -(-len(names) // _MOST_TICKS)
-    axis.set_xticks(np.arange(len(names))[::every], names[::every], fontsize=9)
+    every = max(-(-len(names) // _MOST_TICKS), 1)
+    axis.set_xticks(np.arange(len(names))[::every], [label(name, _NAME) for name in names[::every]], fontsize=9)
     axis.set_title(f"{title}, %", fontsize=11)
     axis.grid(axis="y", alpha=0.3)
     if not names:
@@ -116,8 +110,3 @@ def _colour(at: int) -> str:
 def _shares(counts: Mapping[str, int], names: Sequence[str]) -> list[float]:
     whole = max(sum(counts.values()), 1)
     return [100 * counts.get(name, 0) / whole for name in names]
-
-
-def _short(name: str) -> str:
-    text = name or "(null)"
-    return text if len(text) <= _NAME else f"{text[: _NAME - 1]}…"

@@ -22,12 +22,12 @@ def print_statistics(statistics: Statistics) -> None:
     """Print what one dataset consists of."""
     looked = "" if statistics.rows == statistics.total else f" of {statistics.total}"
     title = f"{statistics.path}: {statistics.rows} rows{looked} on {statistics.frame_files} frame files"
-    results().print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    results().print(title, style="bold", soft_wrap=True)
     for table in tables(statistics):
         results().print(table)
     if statistics.lacking:
         names = ", ".join(statistics.lacking)
-        results().print(f"columns it does not have: {names}", markup=False, highlight=False)
+        results().print(f"columns it does not have: {names}")
 
 
 def tables(statistics: Statistics) -> list[Table]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rfm.errors import ConfigError, DataError
-from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.errors import ConfigError
 from rfm.evaluation.reports.tables import markdown, print_results
+from rfm.export.results_file import read_results
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class ReportOptions:
 
 def report(options: ReportOptions) -> int:
     """Run `rfm report`."""
-    results = load_results(options.results)
+    results = read_results(options.results, ("model_path", "dataset_path", "best_constant", "controls"))
     if options.markdown:
         sys.stdout.write(markdown(results))
     else:
@@ -41,15 +40,3 @@ def report(options: ReportOptions) -> int:
         plot_results(results, Path(options.plot_path))
         logger.info("picture: %s", options.plot_path)
     return 0
-
-
-def load_results(path: str) -> Numbers:
-    """Read a results file; raises `DataError` where it is none."""
-    try:
-        results = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be a results file of `rfm evaluate`, but can't be read: {error}") from error
-    lacking = [name for name in ("total_samples", "best_constant", "controls") if name not in results]
-    if not isinstance(results, dict) or lacking:
-        raise DataError(f"{path} must be a results file of `rfm evaluate`, but lacks {', '.join(lacking)}")
-    return results

@@ -18,11 +18,9 @@ def print_comparison(found: Numbers) -> None:
     kinds = [kind for kind in MAIN_METRIC if kind in found]
     for side in ("first", "second"):
         name = "A" if side == "first" else "B"
-        results().print(
-            f"{name}  {found[side]['model_path']}  ({found[side]['results']})", highlight=False, markup=False
-        )
+        results().print(f"{name}  {found[side]['model_path']}  ({found[side]['results']})")
     if found["left_out"]:
-        results().print(f"{found['left_out']} rows were not judged in one of the two and are left out", highlight=False)
+        results().print(f"{found['left_out']} rows were not judged in one of the two and are left out")
     results().print(_table("B beside A", [(f"{kind}", found[kind]) for kind in kinds]))
     for kind in kinds:
         results().print(_table(f"{kind} by task", list(found[kind]["by_task"].items())))

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
 from rfm.evaluation.reports.tables import contestants
+from rfm.files.figure import label, plt, save
 
 MOST_TASKS = 24
 """Tasks shown, the worst ones; the title says of how many."""
@@ -34,12 +30,10 @@ def plot_results(results: Numbers, path: Path) -> None:
         metric = MAIN_METRIC[kind]
         _contestants(row[0], results, kind, metric)
         _tasks(row[1], results, kind, metric)
-        if calibration:
+        if kind in calibration:
             _reliability(row[2], kind, calibration[kind])
-    figure.suptitle(f"{results['model_path']} on {results['dataset_path']}", fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    figure.suptitle(f"{label(results['model_path'])} on {label(results['dataset_path'])}", fontsize=11)
+    save(figure, path)
 
 
 def _contestants(axis: Axes, results: Numbers, kind: str, metric: str) -> None:
@@ -50,7 +44,8 @@ def _contestants(axis: Axes, results: Numbers, kind: str, metric: str) -> None:
 
 
 def _tasks(axis: Axes, results: Numbers, kind: str, metric: str) -> None:
-    tasks: Mapping[str, Numbers] = results[kind].get("by_task", {})
+    of_tasks: Mapping[str, Numbers] = results[kind].get("by_task", {})
+    tasks = {name: one for name, one in of_tasks.items() if one.get(metric) is not None}
     worst_first = sorted(tasks, key=lambda name: float(tasks[name][metric]), reverse=metric == "mae")[:MOST_TASKS]
     _bars(axis, worst_first, [tasks[name] for name in worst_first], metric, ["tab:blue"] * len(worst_first))
     of = f" ({len(worst_first)} worst of {len(tasks)})" if len(worst_first) < len(tasks) else ""
@@ -73,7 +68,7 @@ def _bars(axis: Axes, names: Sequence[str], numbers: Sequence[Numbers], metric: 
 
 
 def _bar_name(name: str, numbers: Numbers) -> str:
-    return f"{name[:32]} (one episode)" if numbers.get("episodes") == 1 else name[:32]
+    return f"{label(name, 32)} (one episode)" if numbers.get("episodes") == 1 else label(name, 32)
 
 
 def _reliability(axis: Axes, kind: str, numbers: Numbers) -> None:
@@ -81,12 +76,16 @@ def _reliability(axis: Axes, kind: str, numbers: Numbers) -> None:
     drawn = [("as given", numbers)]
     if "at_temperature" in numbers:
         drawn.append((f"at temperature {numbers['temperature']:.2f}", numbers["at_temperature"]))
-    for label, one in drawn:
+    for name, one in drawn:
         bins = one["reliability"]
         predicted, observed = [part["predicted"] for part in bins], [part["observed"] for part in bins]
-        axis.plot(predicted, observed, marker="o", markersize=4, label=f"{label}: ECE {one['ece']:.3f}")
+        axis.plot(predicted, observed, marker="o", markersize=4, label=f"{name}: ECE {_ece(one)}")
     event = "the score is at least t" if kind == "progress" else "the answer is 1"
     axis.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"probability that {event}", ylabel="how often it was so")
     axis.set_title(f"{kind}: reliability", fontsize=11)
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left", fontsize=9)
+
+
+def _ece(numbers: Numbers) -> str:
+    return "-" if numbers["ece"] is None else f"{numbers['ece']:.3f}"

@@ -6,12 +6,14 @@ import io
 from collections.abc import Iterator, Mapping
 
 from rich.box import MARKDOWN, SIMPLE
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from rfm.console import plain
+from rfm.console import PlainConsole, plain
 from rfm.console import results as output
 from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.export.markdown import prose
 
 _WIDE = 300
 """Columns of Markdown tables, whose lines are never broken."""
@@ -48,19 +50,31 @@ def print_results(results: Numbers) -> None:
     for table in _tables(results):
         output().print(table)
     for line in (*unparsed_lines(results), *thin_lines(results)):
-        output().print(line, style="yellow", markup=False, highlight=False)
+        output().print(line, style="yellow")
 
 
 def markdown(results: Numbers) -> str:
     """Return the same tables as Markdown, to be pasted into a document."""
-    writer = Console(width=_WIDE, color_system=None, file=io.StringIO())
+    writer = PlainConsole(width=_WIDE, color_system=None, file=io.StringIO())
     with writer.capture() as capture:
         for table in _tables(results):
-            table.box = MARKDOWN
-            title, table.title = table.title, None
-            writer.print(f"**{title}**\n", highlight=False, markup=False)
-            writer.print(table)
+            writer.print(f"**{prose(table.title)}**\n")
+            writer.print(_in_markdown(table))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _in_markdown(table: Table) -> Table:
+    """Return a table whose words of data, which are `Text`, are escaped."""
+    escaped = Table(box=MARKDOWN, pad_edge=False)
+    for column in table.columns:
+        escaped.add_column(_escaped(column.header), justify=column.justify, no_wrap=column.no_wrap)
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        escaped.add_row(*map(_escaped, row))
+    return escaped
+
+
+def _escaped(cell: RenderableType) -> RenderableType:
+    return prose(cell.plain) if isinstance(cell, Text) else cell
 
 
 def unparsed_lines(results: Numbers) -> Iterator[str]:
@@ -99,7 +113,7 @@ def gap_table(results: Numbers) -> Table:
         model = _form(metric, results[kind][metric])
         control = _form(metric, lead["control"])
         name = f"{kind} {_NAMES[metric]}"
-        table.add_row(name, model, contestant_name(lead["best_control"]), control, gap_cell(metric, lead))
+        table.add_row(name, model, plain(contestant_name(lead["best_control"])), control, gap_cell(metric, lead))
     return table
 
 
@@ -111,7 +125,7 @@ def summary_table(results: Numbers) -> Table:
     for kind, metric in shown:
         table.add_column(f"{kind} {_NAMES[metric]}", justify="right")
     for name, numbers in contestants(results):
-        table.add_row(name, *(_summary_cell(numbers.get(kind, {}), metric) for kind, metric in shown))
+        table.add_row(plain(name), *(_summary_cell(numbers.get(kind, {}), metric) for kind, metric in shown))
     return table
 
 
@@ -123,7 +137,7 @@ def set_table(results: Numbers) -> Table:
     table.add_column("model", justify="right")
     others = [(name, results["controls"][name]) for name in _BESIDE_SETS if name in results["controls"]]
     for name, _ in others:
-        table.add_column(contestant_name(name), justify="right")
+        table.add_column(plain(contestant_name(name)), justify="right")
     for name in shown:
         for metric, label in SET_COLUMNS[name]:
             cells = [_bare(_cell(numbers.get(name, {}), metric)) for _, numbers in others]

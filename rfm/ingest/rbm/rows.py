@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.csv_lines import csv_lines
-from rfm.files.documents import json_lines
+from rfm.files.documents import json_lines, parse_json
 from rfm.ingest.finding import Found, find_files
 from rfm.ingest.rbm.media import MEDIA, may_hold_bytes
 from rfm.ingest.reading import confined, opened_parquet
@@ -105,6 +104,6 @@ def _typed(name: str, value: Any) -> Any:
     if not isinstance(value, str) or name not in ("is_robot", "partial_success", "preference_rank"):
         return value if value != "" else None
     try:
-        return json.loads(value.strip().lower() or "null")
-    except ValueError:
+        return parse_json(value.strip().lower() or "null", name)
+    except DataError:
         return value

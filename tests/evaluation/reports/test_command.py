@@ -75,7 +75,10 @@ def test_without_probabilities_there_is_no_reliability(tmp_path):
 def test_what_is_no_results_file_is_refused(tmp_path, file, capsys):
     (tmp_path / "other.json").write_text('{"total_samples": 3}')
     assert run(tmp_path / "other.json") == 1
-    assert "must be a results file of `rfm evaluate`, but lacks best_constant, controls" in capsys.readouterr().err
+    assert (
+        "must be a results file of `rfm evaluate`, but lacks model_path, dataset_path, best_constant"
+        in capsys.readouterr().err
+    )
     assert run(tmp_path / "gone.json") == 1
     assert "must be a results file of `rfm evaluate`, but can't be read" in capsys.readouterr().err
     assert run(file, "--plot_path", "x.jpg") == 1
