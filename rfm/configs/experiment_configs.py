@@ -15,6 +15,8 @@ PROGRESS_PRED_TYPES = ("absolute_wrt_total_frames", "absolute_first_frame", "rel
 SUCCESS_CUTOFFS = ("file", "idle")
 DATASET_TYPES = ("strategy_first", "trajectory_first")
 MIXTURES = ("balanced", "original")
+MOST_FRAMES = 4096
+"""Of a clip."""
 RESIZE_FILTERS = ("box", "bilinear", "bicubic", "lanczos")
 
 
@@ -115,7 +117,7 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
 
 def _range_faults(data: DataConfig) -> list[str]:
     bounds: dict[str, tuple[float, float]] = {
-        "max_frames": (2, 4096),
+        "max_frames": (2, MOST_FRAMES),
         "min_frames_per_trajectory": (1, 1_000_000),
         "progress_step": (1, 50),
         "min_progress_gap": (0.01, 1.0),

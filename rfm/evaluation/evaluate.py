@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rfm.batch.as_trained import report
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.contest import Contest, parse
 from rfm.evaluation.exam import Exam, open_exam
@@ -41,6 +42,8 @@ from rfm.inference.journal import Journal
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.inference.ranks import ALONE, Ranks, own_gpu, processes
+from rfm.model.trained_format import TrainedFormat, named_format, trained_format
+from rfm.vqa.presentation import presentation
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 logger = logging.getLogger(__name__)
@@ -83,9 +86,11 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
     for name, reason in left_out.items():
         logger.warning("--controls all goes on without %s: %s", name, reason)
     engine = open_engine(options, exam)
+    found = engine.compare(presentation(exam.dataset, exam.config))
     with _one_run(options, ranks):
         engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
         results = _evaluated(options, exam, engine, controls)
+        results["input_mismatch"] = None if found is None else report(found)
         results["not_computed"] |= left_out
         if ranks.first:
             _write(Path(options.output_path), results)
@@ -139,12 +144,15 @@ def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
 def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
     if options.model_path in BASELINES:
         return Baseline(options.model_path, exam.root, discrete=exam.discrete)
-    decoding, as_video = options.how(discrete=exam.discrete), options.frames_as == "video"
+    decoding = options.how(discrete=exam.discrete)
+    as_video = None if options.frames_as is None else options.frames_as == "video"
     if options.engine == "openai":
         cache = None if options.request_cache is None else Journal(Path(options.request_cache), os.getpid())
+        trained = _format_of_served(options)
         return OpenAIEngine(
-            str(options.base_url), options.model_path, exam.root, decoding, cache=cache, as_video=as_video
-        )
+            str(options.base_url), options.model_path, exam.root, decoding,
+            cache=cache, as_video=as_video, trained=trained,
+        )  # fmt: skip
     if options.engine == "vllm":
         trust = options.trust_remote_code
         return VLLMEngine(options.model_path, exam.root, decoding, as_video=as_video, trust_remote_code=trust)
@@ -156,6 +164,19 @@ def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
         base_model=options.base_model,
         decoding=decoding,
     )
+
+
+def _format_of_served(options: EvaluateOptions) -> TrainedFormat | None:
+    """Return how the server's model was trained, as far as a folder here says it."""
+    if options.input_format is not None:
+        return named_format(options.input_format)
+    found = trained_format(options.model_path) if Path(options.model_path).is_dir() else None
+    if found is None:
+        logger.info(
+            "frames are sent as they are stored: how the server's %s was trained is not known; if training here made "
+            "it, name its folder by --input_format", options.model_path,
+        )  # fmt: skip
+    return found
 
 
 def _answers_folder(options: EvaluateOptions) -> Path:
@@ -184,7 +205,9 @@ def _temperatures(engine: Engine, options: EvaluateOptions) -> dict[str, float]:
     if options.calibrate_on is None:
         return {}
     exam = open_exam(options.calibrate_on, options.datasets_root)
-    said, sheets = _ask(engine.under(exam.root), options, exam)
+    moved = engine.under(exam.root)
+    moved.compare(presentation(exam.dataset, exam.config))
+    said, sheets = _ask(moved, options, exam)
     unreadable = _unreadable(exam, said)
     count, examples = unreadable["count"], unreadable["examples"]
     if count > options.max_unreadable:

@@ -59,7 +59,12 @@ class EvaluateOptions:
     base_url: str | None = field(default=None, metadata={"help": "Address of an OpenAI-compatible server, ends in /v1"})
     request_cache: str | None = field(default=None, metadata={"help": "Folder that keeps a server's replies for good"})
     frames_as: str | None = field(
-        default=None, metadata={"help": "What openai and vllm are sent (default: images)", "choices": FRAMES_AS}
+        default=None,
+        metadata={"help": "What openai and vllm are sent (default: as trained, else images)", "choices": FRAMES_AS},
+    )
+    input_format: str | None = field(
+        default=None,
+        metadata={"help": "Checkpoint folder that says how a server's model was trained (default: model_path)"},
     )
     prompting: str | None = field(
         default=None,
@@ -113,6 +118,7 @@ class EvaluateOptions:
             "base_model": ("engine", ("hf",)),
             "request_cache": ("engine", ("openai",)),
             "frames_as": ("engine", ("openai", "vllm")),
+            "input_format": ("engine", ("openai",)),
         }
         return [
             f"`{name}` must go with --{flag} {' or '.join(values)}, but `{flag}` is {getattr(self, flag)}"

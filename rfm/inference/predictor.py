@@ -55,6 +55,7 @@ class Predictor(Engine):
         decoding: Decoding = GREEDY,
     ) -> None:
         self.loaded = loaded
+        self.trained = loaded.form
         self.form = form or loaded.form or InputFormat()
         self.datasets_root: Path = datasets_root
         self.decoding = decoding
@@ -91,7 +92,7 @@ class Predictor(Engine):
             trust_remote_code=trust_remote_code,
             base_model=base_model,
         )
-        if form is not None and loaded.form is not None and form != loaded.form:
+        if form is not None and loaded.form is not None and not form.shows_frames_as(loaded.form):
             raise ConfigError(f"`form` must be the checkpoint's own, {loaded.form}, but is {form}; leave it out")
         return cls(loaded, Path(datasets_root), form, decoding)
 

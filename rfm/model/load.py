@@ -29,7 +29,8 @@ from rfm.model.hub_names import place_of
 from rfm.model.kernels.attention import use_equal_segments
 from rfm.model.kernels.patch_embedding import use_matrix_product
 from rfm.model.kernels.pixels import accept_uint8
-from rfm.model.preprocessing import family_of, read_processor_files, read_spec
+from rfm.model.preprocessing import family_of, load_form, read_processor_files, read_spec
+from rfm.model.processor_sizes import with_sizes
 from rfm.model.quantization import is_quantized, nf4, trained_quantized
 from rfm.model.stock import ADAPTER_FILE, check_tokenizer, load_tokenizer, model_config, usable
 from rfm.model.weights import check_values, files_of, load_full
@@ -51,6 +52,10 @@ class LoadedModel:
     base: str | None = None
     """The base model of an adapter: a folder's absolute path or a hub name."""
 
+    def __post_init__(self) -> None:
+        if self.form is not None:
+            self.form.check_family(self.spec.family)
+
     def save(self, folder: Path, form: InputFormat) -> None:
         """Write a whole checkpoint."""
         self.model.save_pretrained(str(folder))
@@ -63,9 +68,9 @@ class LoadedModel:
         Whoever calls this seals the folder when all is written.
         """
         self.tokenizer.save_pretrained(str(folder))
-        for name, text in self.processor_files.items():
+        for name, text in with_sizes(self.processor_files, form, self.spec).items():
             (folder / name).write_text(text, encoding="utf-8")
-        form.save(folder)
+        form.with_budgets(self.spec).save(folder)
         read_by_older_versions(folder)
 
 
@@ -133,7 +138,7 @@ def _full(place: str, trust_remote_code: bool, options: dict[str, Any]) -> Loade
         tensors = files_of(folder, quantized=getattr(config, "quantization_config", None) is not None)
     with usable(f"the preprocessing files of {place}"):
         spec = read_spec(place, config)
-    form, files = InputFormat.load(folder), read_processor_files(place, family)
+    form, files = load_form(place), read_processor_files(place, family)
     tokenizer = load_tokenizer(place, trust_remote_code)
     check_tokenizer(tokenizer, config, place)
     model = load_full(place, tensors, trust_remote_code, options)
@@ -157,5 +162,5 @@ def _adapter(
     check_tokenizer(tokenizer, base.model.config, str(folder))
     model = adapter.load_adapter(base.model, folder, trainable=trainable)
     seal.check(folder, is_weights)
-    form = InputFormat.load(folder)
+    form = load_form(str(folder))
     return replace(base, model=model, tokenizer=tokenizer, name=str(folder), form=form, base=named)

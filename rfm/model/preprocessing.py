@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rfm.batch.input_format import FILE_NAME as FORM_FILE
+from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import Family, VisionSpec
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents import read_json_object
@@ -55,6 +57,7 @@ def read_spec(name: str, config: Any) -> VisionSpec:
     family = family_of(config)
     image, video = _read(name, "preprocessor_config.json"), _read(name, "video_preprocessor_config.json")
     defaults, vision = DEFAULTS[family], config.vision_config
+    form = load_form(name) or InputFormat()
     mean = image.get("image_mean") or defaults["mean"]
     std = image.get("image_std") or defaults["std"]
     return VisionSpec(
@@ -64,10 +67,16 @@ def read_spec(name: str, config: Any) -> VisionSpec:
         temporal_patch_size=vision.temporal_patch_size,
         mean=(mean[0], mean[1], mean[2]),
         std=(std[0], std[1], std[2]),
-        max_video_pixels=_budget(video) or defaults["video"],
-        max_image_pixels=_budget(image) or defaults["image"],
+        max_video_pixels=form.model_video_pixels or _budget(video) or defaults["video"],
+        max_image_pixels=form.model_image_pixels or _budget(image) or defaults["image"],
         tokens_per_second=float(getattr(vision, "tokens_per_second", 1.0)),
     )
+
+
+def load_form(name: str) -> InputFormat | None:
+    """Return what training here recorded in a checkpoint folder or at a hub name; None where it made neither."""
+    path = file_of(name, FORM_FILE)
+    return None if path is None else InputFormat.read(path)
 
 
 def read_processor_files(name: str, family: Family) -> dict[str, str]:

@@ -36,8 +36,8 @@ class Curve:
     recorded: Float64[np.ndarray, " p"]
 
 
-def prefix_rows(catalog: Catalog, trajectory: int, max_frames: int) -> list[dict[str, Any]]:
-    """Return a progress row for every prefix of at least two frames."""
+def prefix_rows(catalog: Catalog, trajectory: int, max_frames: int, *, discrete: bool = False) -> list[dict[str, Any]]:
+    """Return a progress row for every prefix of at least two frames; `discrete` asks for a score from 1 to 5."""
     ends = np.arange(1, int(catalog.num_frames[trajectory]))
     clips = evenly(
         np.full(len(ends), trajectory), np.zeros_like(ends), ends, np.minimum(ends + 1, max_frames), max_frames
@@ -45,7 +45,7 @@ def prefix_rows(catalog: Catalog, trajectory: int, max_frames: int) -> list[dict
     task = catalog.texts[int(catalog.text_code[trajectory])].as_py()
     row = {
         "sample_type": "progress",
-        "prompt": prompt("progress", task),
+        "prompt": prompt("progress", task, discrete=discrete),
         "npz_path": catalog.frames_path[trajectory].as_py(),
     }
     return [

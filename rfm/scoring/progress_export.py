@@ -19,13 +19,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float64, Int64
 
+from rfm.configs.experiment_configs import MOST_FRAMES
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents import parse_json, read_json_object
@@ -33,9 +34,14 @@ from rfm.files.staging import staged_file, staged_folder
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
+from rfm.vqa.answers import parse_score
+from rfm.vqa.presentation import EVENLY, Presentation
+from rfm.vqa.prompts import PROMPT_VERSION
 
 logger = logging.getLogger(__name__)
 
+_FRAMES = 16
+"""Shown to models that do not say how many they were trained on."""
 _EPISODE = re.compile(r"_(\d+)$")
 _INFO = Path("meta") / "info.json"
 
@@ -52,7 +58,9 @@ class ProgressOptions:
         default=None, metadata={"help": "Base model to take in place of the one that an adapter records"}
     )
     device: str = field(default="cuda", metadata={"help": "Device of the checkpoint; the CPU where there is no GPU"})
-    max_frames: int = field(default=16, metadata={"help": "Frames shown of a prefix, at most"})
+    max_frames: int | None = field(
+        default=None, metadata={"help": "Frames shown of a prefix, at most (default: as the checkpoint was trained)"}
+    )
     batch_size: int = field(default=16, metadata={"help": "Prefixes at a time"})
     lerobot: str | None = field(default=None, metadata={"help": "LeRobot dataset that the trajectories came from"})
     lerobot_output: str | None = field(default=None, metadata={"help": "Folder for its copy with the column"})
@@ -61,10 +69,12 @@ class ProgressOptions:
     def __post_init__(self) -> None:
         if (self.lerobot is None) != (self.lerobot_output is None):
             raise ConfigError("`lerobot` and `lerobot_output` must be given together, but only one is")
-        if self.max_frames < 2 or self.batch_size < 1:
-            raise ConfigError(
-                f"`max_frames` must be >= 2 and `batch_size` >= 1, but are {self.max_frames} and {self.batch_size}"
-            )
+        if self.max_frames is not None and not 2 <= self.max_frames <= MOST_FRAMES:
+            raise ConfigError(f"`max_frames` must lie between 2 and {MOST_FRAMES}, but is {self.max_frames}")
+        if self.max_frames is not None and self.model_path is None:
+            raise ConfigError("`max_frames` must go with --model_path: recorded progress is written without asking")
+        if self.batch_size < 1:
+            raise ConfigError(f"`batch_size` must be >= 1, but is {self.batch_size}")
 
 
 class EpisodeProgress(NamedTuple):
@@ -123,20 +133,20 @@ def _predicted(catalog: Catalog, options: ProgressOptions) -> Iterator[EpisodePr
     """Ask for every prefix of two frames and more; the first frame takes the score of the first prefix."""
     from rfm.inference.predictor import Predictor
     from rfm.scoring.curves import prefix_rows
-    from rfm.vqa.answers import parse_answer
 
     assert options.model_path is not None
     model = Predictor.from_checkpoint(
         options.model_path, options.device, datasets_root=catalog.root, base_model=options.base_model
     )
+    max_frames, discrete = _as_trained(model, options)
     for at in tracked(range(len(catalog)), "episodes", len(catalog)):
         name, count = catalog.ids[at].as_py(), int(catalog.num_frames[at])
         if count < 2:
             logger.warning("%s has one frame and no prefix to judge: it gets no progress", name)
             continue
-        rows = prefix_rows(catalog, at, options.max_frames)
+        rows = prefix_rows(catalog, at, max_frames, discrete=discrete)
         said = model.predict(rows, options.batch_size, 10, progress=False)
-        scores = [parse_answer("progress", one.text) for one in said]
+        scores = [parse_score(one.text, discrete=discrete) for one in said]
         known = [
             (row["frame_indices"][-1], score) for row, score in zip(rows, scores, strict=True) if score is not None
         ]
@@ -145,6 +155,17 @@ def _predicted(catalog: Catalog, options: ProgressOptions) -> Iterator[EpisodePr
         if known:
             at_end, values = np.array(known, np.float64).T
             yield EpisodeProgress(name, np.interp(np.arange(count), at_end, values / 100))
+
+
+def _as_trained(model: Any, options: ProgressOptions) -> tuple[int, bool]:
+    """Return how many frames are shown and whether levels are asked for: as the model was trained, where it says so."""
+    trained = model.trained
+    discrete = trained is not None and bool(trained.discrete_progress)
+    frames = options.max_frames or max((trained and trained.max_frames) or _FRAMES, 2)
+    shown = Presentation(frames, frames, EVENLY, PROMPT_VERSION, discrete)
+    model.compare(shown, way_out="leave --max_frames out")
+    logger.info("%s is shown up to %d frames of each prefix", options.model_path, frames)
+    return frames, discrete
 
 
 def _into_copy(source: Path, output: Path, column: str, found: list[EpisodeProgress]) -> pa.Table:

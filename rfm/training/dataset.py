@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from rfm.batch.clips import clips_of
 from rfm.vqa.dataset import REQUIRED, frames_root, load_dataset
+from rfm.vqa.presentation import Presentation, presentation
 from rfm.vqa.provenance import trajectory_hashes
 from rfm.vqa.schema import PREFIXES
 
@@ -31,6 +32,8 @@ class TrainingSet(NamedTuple):
     """Progress from 1 to 5 instead of 0 to 100."""
     generation: dict[str, Any] = {}  # noqa: RUF012  # never written to
     """Its `generation_config.json`; {} where it has none."""
+    shown: Presentation = Presentation()
+    """How its questions are put."""
 
 
 def open_training_set(path: str | Path, datasets_root: str | None = None) -> TrainingSet:
@@ -39,9 +42,8 @@ def open_training_set(path: str | Path, datasets_root: str | None = None) -> Tra
     rows = dataset.select_columns([name for name in COLUMNS if name in dataset.column_names])
     check_rows(rows)
     discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
-    return TrainingSet(
-        rows, frames_root(datasets_root, path, config, dataset), trajectory_hashes(dataset), discrete, config
-    )
+    root, shown = frames_root(datasets_root, path, config, dataset), presentation(rows, config)
+    return TrainingSet(rows, root, trajectory_hashes(dataset), discrete, config, shown)
 
 
 def check_rows(rows: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from transformers import set_seed
 
+from rfm.batch.as_trained import differences, warning
 from rfm.batch.bad_rows import SKIP, BadRows
 from rfm.batch.collator import VQACollator
 from rfm.batch.input_format import InputFormat
@@ -63,13 +64,13 @@ def train(options: TrainOptions) -> Path:
         return Path(options.output_dir)
     data = open_training_set(options.dataset_path, options.datasets_root)
     held_out = options.eval_dataset_path and open_training_set(options.eval_dataset_path, options.datasets_root)
-    form = input_format(options)
+    form = input_format(options).put_as(data.shown)
     check_tracker(options)
     if options.push_to_hub:
         check_hub(options.hub_model_id, private=options.hub_private_repo)
     resume = output_dir.resume_point(options)
     if resume is not None:
-        check_continuation(resume, options, weights_dtype(options), data)
+        check_continuation(resume, options, weights_dtype(options), data, form)
     with ExitStack() as held:
         with processes.first_goes_first() as first:
             if first:
@@ -88,13 +89,24 @@ def _train(
 ) -> Path:
     set_seed(options.seed)
     loaded = load_trainable(options, data.rows, resume)
+    if resume is not None and (before := InputFormat.load(resume)) is not None:
+        before.check_family(loaded.spec.family)
     parts = CheckpointParts(loaded, form, _trained_on(options, data), _recorder(options, data))
     trainer = make_trainer(options, loaded, form, data, held_out, parts)
     processes.check_sharing(trainer, options)
     name_run(trainer, options)
+    if held_out is not None and trainer.is_world_process_zero():
+        _compare(options, form, held_out)
     logger.info("training on %d rows of %s, frames under %s", len(data.rows), options.dataset_path, data.root)
     _run(trainer, resume, options)
     return _save_final(trainer, parts, options, folder)
+
+
+def _compare(options: TrainOptions, form: InputFormat, held_out: TrainingSet) -> None:
+    """Warn where evaluations ask otherwise than training does: their numbers are not those of the model."""
+    found = list(differences(form, held_out.shown))
+    if found:
+        logger.warning("`eval_dataset_path` %s: %s", options.eval_dataset_path, warning(found))
 
 
 def _collator(

@@ -27,6 +27,7 @@ from rfm.model.kernels.attention import use_packed_segments
 from rfm.model.kernels.compilation import compile_layers
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.lora import add_lora
+from rfm.model.preprocessing import load_form
 from rfm.model.quantization import check_quantized, nf4
 from rfm.model.stock import ADAPTER_FILE
 from rfm.model.unsloth import UnslothOptions, load_unsloth
@@ -144,7 +145,7 @@ def input_format(options: TrainOptions) -> InputFormat:
         return form
     if options.model_name in tiny.PRESETS:
         return replace(form, resized_height=tiny.FRAME_SIZE, resized_width=tiny.FRAME_SIZE)
-    own = InputFormat.load(Path(options.model_name))
+    own = load_form(options.model_name)
     if own is None:
         return form
     filter_given = any(override.startswith("data.resize_filter=") for override in options.config_overrides)

@@ -71,3 +71,15 @@ def parse_answer(sample_type: str, completion: str) -> int | None:
     value = int(found.group(1))
     low, high = _RANGES[sample_type]
     return value if low <= value <= high else None
+
+
+def parse_score(completion: str, *, discrete: bool = False) -> float | None:
+    """Return the progress that a completion answers, from 0 to 100; the levels 1 to 5 of `discrete` are 25 apart.
+
+    >>> parse_score("ANS: 75"), parse_score("ANS: 4", discrete=True), parse_score("ANS: 75", discrete=True)
+    (75.0, 75.0, None)
+    """
+    answer = parse_answer("progress", completion)
+    if answer is None or not discrete:
+        return None if answer is None else float(answer)
+    return (answer - 1) * 25.0 if 1 <= answer <= 5 else None

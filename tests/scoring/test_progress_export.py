@@ -9,6 +9,8 @@ from films import episode, film, write_episodes
 from robot_datasets import moving_square, write_lerobot
 
 from rfm.errors import ConfigError, DataError
+from rfm.inference.prediction import Prediction
+from rfm.inference.predictor import Predictor
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.lerobot.episodes import IngestLeRobotOptions, ingest_lerobot_command
 from rfm.scoring.progress_export import ProgressOptions, export_progress, stretched
@@ -81,17 +83,13 @@ def test_a_model_is_asked_for_every_prefix(root, tmp_path, caplog):
     assert "3 of 3 answers are no score" in caplog.text
 
 
-def test_answers_become_progress(root, monkeypatch):
-    from rfm.inference.prediction import Prediction
-    from rfm.inference.predictor import Predictor
+def test_answers_become_progress(root, tmp_path, monkeypatch):
+    def answer(self, rows, *_, **__):
+        said = [10 * row["frame_indices"][-1] for row in rows]
+        return [Prediction("ANS: none" if score == 20 else f"ANS: {score}") for score in said]
 
-    class Judge:
-        def predict(self, rows, *_, **__):
-            said = [10 * row["frame_indices"][-1] for row in rows]
-            return [Prediction("ANS: none" if score == 20 else f"ANS: {score}") for score in said]
-
-    monkeypatch.setattr(Predictor, "from_checkpoint", lambda *_, **__: Judge())
-    export_progress(options(root, model_path="x"))
+    monkeypatch.setattr(Predictor, "answer", answer)
+    export_progress(options(root, model_path=str(random_checkpoint(tmp_path / "model")), device="cpu"))
     table = pq.read_table(root / "out" / "progress.parquet")
     assert table["progress"].to_pylist() == pytest.approx([0.1, 0.1, 0.2, 0.3] * 3)
 

@@ -81,9 +81,9 @@ def test_each_mode_learns_a_few_rows_by_heart(trained, tmp_path, mode):
 
 def test_a_checkpoint_that_is_trained_on_keeps_its_frame_size(dataset, trained, tmp_path):
     made = tiny_run(dataset, tmp_path, model_name=str(trained))
-    assert input_format(made) == InputFormat(32, 32, "box")
+    assert input_format(made) == InputFormat(32, 32, "box", max_frames=4)
     other = dataclasses.replace(made, config_overrides=("data.resize_filter=bicubic",))
-    assert input_format(other) == InputFormat(32, 32, "bicubic")
+    assert input_format(other) == InputFormat(32, 32, "bicubic", max_frames=4)
 
 
 def test_an_adapter_is_resumed_and_not_trained_on(dataset, tmp_path):
@@ -126,7 +126,7 @@ def test_every_checkpoint_is_complete_and_logs_go_to_tensorboard(dataset, tmp_pa
     )
     for name in ("checkpoint-1", "checkpoint-2", "final"):
         loaded = load_model(tmp_path / name)
-        assert loaded.form == InputFormat(32, 32, "box")
+        assert loaded.form == InputFormat(32, 32, "box", max_frames=4)  # of the rows: their record does not say
         for file_name in ("preprocessor_config.json", "video_preprocessor_config.json", "chat_template.jinja"):
             assert (tmp_path / name / file_name).is_file()
     assert list((tmp_path / "runs").rglob("events.out.tfevents.*"))
@@ -172,6 +172,30 @@ def test_resuming_from_nothing_is_an_error(dataset, tmp_path):
         train(tiny_run(dataset, tmp_path, resume_from_checkpoint="latest"))
     with pytest.raises(DataError, match=r"must be a checkpoint of a run, but .* has no trainer_state.json"):
         train(tiny_run(dataset, tmp_path, resume_from_checkpoint=str(tmp_path)))
+
+
+def test_a_checkpoint_remembers_how_its_questions_were_put_and_evaluations_that_differ_are_said(tmp_path, caplog):
+    make_world(tmp_path / "world", "toy_train")
+    made = {}
+    for frames, more in ((4, "data.discrete_progress=true"), (8, "data.discrete_progress=false")):
+        where = (f"data.datasets_root={tmp_path / 'world'}", "data.train_datasets=[toy_train]")
+        overrides = (*where, f"data.max_frames={frames}", more, "data.sample_type_ratio=[0.5,0.5,0]")
+        made[frames] = generate(
+            GenerateOptions(output_path=str(tmp_path / f"vqa_{frames}"), num_samples=20, config_overrides=overrides)
+        )
+    options = tiny_run(made[4], tmp_path / "run", max_steps=1, eval_dataset_path=str(made[8]), eval_steps=1)
+    final = train(options)
+    asked = {"max_frames": 4, "frame_choice": "evenly_spaced", "prompt_version": 1, "discrete_progress": True}
+    assert InputFormat.load(final) == InputFormat(32, 32, **asked)
+    said = [record.getMessage() for record in caplog.records if "worth less" in record.getMessage()]
+    assert said == [
+        f"`eval_dataset_path` {made[8]}: the checkpoint was trained on up to 4 frames a clip and is shown up to 8 "
+        "frames, was trained on scores from 1 to 5 and is asked for 0 to 100: its answers are worth less; generate "
+        "with data.max_frames=4; generate with data.discrete_progress=true"
+    ]
+    caplog.clear()
+    train(dataclasses.replace(options, eval_dataset_path=str(made[4]), overwrite_output_dir=True))
+    assert "worth less" not in caplog.text
 
 
 def test_a_loss_that_is_no_number_stops_the_run(dataset, tmp_path):

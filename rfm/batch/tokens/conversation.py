@@ -31,8 +31,10 @@ from rfm.batch.pictures.patches import Grid, VisionSpec
 from rfm.batch.tokens.positions import Block, image_blocks, rope_positions, video_blocks
 from rfm.errors import DataError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the conversation above; a checkpoint records it and is refused by code that writes another."""
+OLDER_VERSIONS = (1,)
+"""Version 1 had other positions behind videos of Qwen2.5-VL; all else was the same."""
 
 FRAMES_PER_SECOND = 2.0
 ANSWER_PREFIX = "ANS: "

@@ -22,7 +22,6 @@ from rfm.batch.pictures.patches import patchify_images
 from rfm.batch.tokens.conversation import Video
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.rivals.gvl import FrameQuestion
-from rfm.frames.reader import read_frames
 from rfm.inference.answering.decoding import GREEDY
 from rfm.inference.answering.generation import generate
 from rfm.inference.engines.chat import TOP, ChatEngine, Completion, Part, Refusal, Request, image_part
@@ -138,7 +137,7 @@ class ServerAsker(Asker):
         return self._asked(contents, [1] * len(rows), {"logprobs": True, "top_logprobs": TOP}, _verdict)
 
     def _frames(self, question: FrameQuestion, blank: bool) -> list[Part]:
-        frames = read_frames(self.engine.datasets_root, question.path, question.frames)
+        frames = self.engine.clip(ClipReference(question.path, tuple(question.frames.tolist())))
         parts: list[Part] = []
         for text, frame in zip(question.texts, np.full_like(frames, BLANK) if blank else frames, strict=True):
             parts += [{"type": "text", "text": text}, image_part(frame)]

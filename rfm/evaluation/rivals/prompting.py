@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float64
 
+from rfm.batch.as_trained import Difference
 from rfm.batch.clips import Row, clips_of
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.exam import Exam
@@ -50,7 +51,7 @@ class Prompted(Engine):
     def __init__(self, inner: Engine, style: str, *, discrete: bool = False) -> None:
         self.inner, self.style, self.discrete = inner, style, discrete
         self.asker: Asker = asker_of(inner)
-        self.datasets_root = inner.datasets_root
+        self.datasets_root, self.trained = inner.datasets_root, inner.trained
 
     def under(self, datasets_root: Path) -> Self:
         """Return the same way of asking, of an engine under another root."""
@@ -58,6 +59,11 @@ class Prompted(Engine):
         moved.inner = self.inner.under(datasets_root)
         moved.asker = asker_of(moved.inner)
         return moved
+
+    def own_differences(self) -> list[Difference]:
+        """Return that a checkpoint that was trained on a dataset's questions is asked others."""
+        text = f"was trained on the dataset's own questions and is asked those of {self.style}"
+        return [Difference("prompting", None, self.style, text, "leave --prompting out")]
 
     def identity(self) -> dict[str, Any]:
         """Return the engine's identity and the way of asking."""

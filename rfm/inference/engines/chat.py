@@ -1,8 +1,9 @@
 """Engines that are asked in chat messages: what OpenAI-compatible servers and vLLM have in common.
 
-In: rows; their frames travel as base64 PNG images, or as one video of JPEG frames (`as_video`), which vLLM reads. Out:
-`Prediction`s. How requests are answered is the subclass's; a request that is refused as invalid makes its row
-unreadable, with the refusal as its reason.
+In: rows; their frames travel as base64 PNG images, or as one video of them (`as_video`), which vLLM reads. Where it is
+known how the model was trained, frames have the size that they had then and travel in that mode; else they are sent as
+stored, for the server to resize. Out: `Prediction`s. How requests are answered is the subclass's; one that is refused
+as invalid, or whose reply is no completion, makes its row unreadable, with what came as its reason.
 
 `scored` takes the probabilities of 1 and 2 from the most probable tokens behind `ANS:`. A score's whole digit tree
 can't be had that way: progress needs `greedy` or `sample` here.
@@ -15,15 +16,18 @@ import io
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rfm.batch.clips import Row, clips_of
+from rfm.batch.as_trained import Difference
+from rfm.batch.clips import ClipReference, Row, clips_of
 from rfm.batch.collator import BLANK
+from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import VIDEO_NAMES
 from rfm.errors import ConfigError, DataError
 from rfm.frames.reader import read_frames
@@ -31,6 +35,7 @@ from rfm.inference.answering.decoding import GREEDY, Decoding, summarise
 from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest, videos_swapped
+from rfm.model.trained_format import TrainedFormat
 from rfm.vqa.answers import valid_answers, write_answer
 
 METHODS = ("greedy", "sample", "scored")
@@ -52,14 +57,46 @@ class Refusal(Exception):
 class ChatEngine(Engine):
     """Turns rows into requests and completions into predictions."""
 
-    def __init__(self, datasets_root: Path, decoding: Decoding = GREEDY, *, as_video: bool = False) -> None:
+    def __init__(
+        self,
+        datasets_root: Path,
+        decoding: Decoding = GREEDY,
+        *,
+        as_video: bool | None = None,
+        trained: TrainedFormat | None = None,
+    ) -> None:
         if decoding.method not in METHODS:
             raise ConfigError(
                 f"`decoding` must be one of {', '.join(METHODS)} with this engine, but is {decoding.method}; "
                 "--engine hf has it"
             )
+        self.decoding = decoding
+        self.trained = None if trained is None else trained.form
+        known = trained is not None and not trained.form.use_multi_image
+        self.as_video: bool = known if as_video is None else as_video
+        self._spec = None if trained is None else trained.spec
+        self._open(datasets_root)
+
+    def _open(self, datasets_root: Path) -> None:
         self.datasets_root: Path = datasets_root
-        self.decoding, self.as_video = decoding, as_video
+        self._frames: FrameStore | None = None
+        if self.trained is not None and self._spec is not None:
+            form = replace(self.trained, use_multi_image=not self.as_video)
+            self._frames = FrameStore(datasets_root, self._spec, form)
+
+    def under(self, datasets_root: Path) -> Self:
+        """Return the same engine for frames under another root."""
+        moved = super().under(datasets_root)
+        moved._open(datasets_root)
+        return moved
+
+    def own_differences(self) -> list[Difference]:
+        """Return whether frames travel in another mode than training showed them in."""
+        if self.trained is None or self.trained.use_multi_image != self.as_video:
+            return []
+        was, now = ("images", "video") if self.as_video else ("video", "images")
+        text = f"was trained on clips as {was} and is sent {now}"
+        return [Difference("frames_as", was, now, text, f"pass --frames_as {was}")]
 
     @abstractmethod
     def complete(self, requests: Sequence[Request], at_once: int) -> list[Completion | Refusal]:
@@ -117,11 +154,17 @@ class ChatEngine(Engine):
         parts: list[Part] = []
         clips = clips_of(row)
         for name, clip in zip(VIDEO_NAMES[row["sample_type"]], clips, strict=True):
-            frames = read_frames(self.datasets_root, clip.path, clip.indices)
+            frames = self.clip(clip)
             shown = np.full_like(frames, BLANK) if blank_frames else frames
             parts += [{"type": "text", "text": name}] if name else []
             parts += [_video_part(shown)] if self.as_video else [image_part(frame) for frame in shown]
         return [*parts, {"type": "text", "text": row["prompt"]}]
+
+    def clip(self, reference: ClipReference) -> UInt8[np.ndarray, "t h w 3"]:
+        """Return frames in the size of training, or as stored where that is not known."""
+        if self._frames is None:
+            return read_frames(self.datasets_root, reference.path, reference.indices)
+        return self._frames.clip(reference)
 
 
 def answer_probabilities(tokens: Sequence[Any] | None, answers: Sequence[int]) -> list[float] | None:
@@ -163,16 +206,19 @@ def scored_prediction(kind: str, text: str, found: Sequence[list[float] | None])
 
 def image_part(frame: UInt8[np.ndarray, "h w 3"]) -> Part:
     """Return a frame as a part of a message."""
-    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_encoded(frame, 'PNG')}"}}
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_encoded(frame)}"}}
 
 
 def _video_part(frames: UInt8[np.ndarray, "t h w 3"]) -> Part:
-    """Return frames as one video; JPEG images set apart by commas are vLLM's form of a video without a codec."""
-    images = ",".join(_encoded(frame, "JPEG") for frame in frames)
+    """Return frames as one video: images set apart by commas are vLLM's form of a video without a codec.
+
+    It names them JPEG and reads any; PNG loses nothing.
+    """
+    images = ",".join(_encoded(frame) for frame in frames)
     return {"type": "video_url", "video_url": {"url": f"data:video/jpeg;base64,{images}"}}
 
 
-def _encoded(frame: UInt8[np.ndarray, "h w 3"], form: str) -> str:
+def _encoded(frame: UInt8[np.ndarray, "h w 3"]) -> str:
     file = io.BytesIO()
-    Image.fromarray(frame).save(file, form, **({"quality": 95} if form == "JPEG" else {}))
+    Image.fromarray(frame).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()

@@ -5,6 +5,9 @@ length, longest first (what does not fit into memory fails at once, and little i
 answers come back in the rows' own order. The batches are a function of rows and batch size alone. Several processes
 take turns at them, and a batch that an interrupted run finished is read from its journal: so neither the number of
 processes nor an interruption changes what is computed.
+
+How rows are put is compared with how the model was trained, and a difference is one warning: by `compare` where a
+dataset's record is known, else with the rows that are asked first.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from rfm.batch.as_trained import Difference, differences, warning
 from rfm.batch.clips import Row
+from rfm.batch.input_format import FILE_NAME, InputFormat
 from rfm.console import progress_bar
 from rfm.errors import ConfigError
 from rfm.inference.answering.decoding import GREEDY, Decoding
@@ -24,6 +29,7 @@ from rfm.inference.journal import Journal
 from rfm.inference.prediction import Prediction
 from rfm.inference.ranks import ALONE, Ranks
 from rfm.inference.rows import row_digest, row_length
+from rfm.vqa.presentation import Presentation, presentation
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +44,32 @@ class Engine(ABC):
     ranks: Ranks = ALONE
     datasets_root: Path | None = None
     """The folder that frame paths are relative to; None for engines that look at no frames."""
+    trained: InputFormat | None = None
+    """How the model's training made inputs; None where there was none that is known."""
+    compared: bool = False
+    """Whether it was looked at already if the model is asked as it was trained."""
+
+    def own_differences(self) -> list[Difference]:
+        """Return what this way of asking does otherwise than training did, whatever the dataset."""
+        return []
+
+    def compare(self, shown: Presentation, *, way_out: str | None = None) -> list[Difference] | None:
+        """Warn where the model is asked otherwise than it was trained; None where that is not known.
+
+        What was said here is not said again while rows are answered.
+        """
+        self.compared = True
+        if self.trained is None:
+            return None
+        found = [*differences(self.trained, shown, way_out=way_out), *self.own_differences()]
+        if found:
+            logger.warning("%s", warning(found))
+        elif self.trained.max_frames is None:
+            logger.warning(
+                "%s of the checkpoint does not say how many frames a clip it was trained on: whether it is asked as it "
+                "was trained is not known", FILE_NAME,
+            )  # fmt: skip
+        return found or (None if self.trained.max_frames is None else [])
 
     def under(self, datasets_root: Path) -> Self:
         """Return the same engine for rows of a dataset whose frames lie under another root."""
@@ -72,6 +104,8 @@ class Engine(ABC):
                 f"`batch_size` and `max_new_tokens` must be >= 1, but are {batch_size} and {max_new_tokens}"
             )
         self.decoding.check_length(max_new_tokens)
+        if not self.compared:
+            self.compare(presentation(rows, {}))
         batches = length_batches(rows, batch_size)
         keys = self._keys(rows, max_new_tokens, blank_frames)
         said = self._saved(batches, keys)

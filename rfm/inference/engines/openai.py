@@ -23,6 +23,7 @@ from rfm.files.documents import named_kind, parse_json
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
 from rfm.inference.journal import Journal
+from rfm.model.trained_format import TrainedFormat
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 TRIES = 8
@@ -42,11 +43,12 @@ class OpenAIEngine(ChatEngine):
         decoding: Decoding = GREEDY,
         *,
         cache: Journal | None = None,
-        as_video: bool = False,
+        as_video: bool | None = None,
+        trained: TrainedFormat | None = None,
         timeout: float = 600.0,
         tries: int = TRIES,
     ) -> None:
-        super().__init__(datasets_root, decoding, as_video=as_video)
+        super().__init__(datasets_root, decoding, as_video=as_video, trained=trained)
         self.base_url, self.model, self.cache = base_url, model, cache
         self._openai = _import_openai()
         key = os.environ.get(KEY_VARIABLE) or "none"  # a server of one's own asks for none
@@ -54,7 +56,8 @@ class OpenAIEngine(ChatEngine):
 
     def identity(self) -> dict[str, Any]:
         """Return server and model; what runs there under that name can't be known from here."""
-        return {"engine": "openai", "base_url": self.base_url, "model": self.model, "as_video": self.as_video}
+        asked = {"as_video": self.as_video, "form": repr(self.trained)}
+        return {"engine": "openai", "base_url": self.base_url, "model": self.model, **asked}
 
     def complete(self, requests: Sequence[Request], at_once: int) -> list[Completion | Refusal]:
         """Send requests from `at_once` threads."""

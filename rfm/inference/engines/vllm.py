@@ -1,9 +1,9 @@
 """vLLM in this process as an engine: many rows at once on a GPU, for those who have it.
 
-It is asked in the same chat messages as a server. Its own processor resizes the frames, so answers equal those of
-`--engine hf` only as far as the two agree on that. vLLM brings its own torch and belongs into its own environment; no
-extra here installs it. This module was written against the documented `LLM.chat` of vLLM 0.11 and has not been run:
-no GPU was at hand.
+It is asked in the same chat messages as a server: a checkpoint of ours with frames in the size that it was trained on,
+which vLLM's own processor leaves alone, since the checkpoint's preprocessing files say so. vLLM brings its own torch
+and belongs into its own environment; no extra here installs it. This module was written against the documented
+`LLM.chat` of vLLM 0.11 and has not been run: no GPU was at hand.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rfm.batch.tokens.conversation import FRAMES_PER_SECOND
 from rfm.errors import MissingExtraError
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
 from rfm.model.fingerprint import model_fingerprint
+from rfm.model.trained_format import trained_format
+
+_WHOLE_VIDEOS = {"num_frames": -1, "fps": FRAMES_PER_SECOND}
+"""Unless it is told so, vLLM keeps 32 frames of a video and takes it for one of one frame a second."""
 
 
 class VLLMEngine(ChatEngine):
@@ -27,17 +32,22 @@ class VLLMEngine(ChatEngine):
         datasets_root: Path,
         decoding: Decoding = GREEDY,
         *,
-        as_video: bool = True,
+        as_video: bool | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        super().__init__(datasets_root, decoding, as_video=as_video)
+        trained = trained_format(model_path, trust_remote_code)
+        stock_video = True if trained is None and as_video is None else as_video
+        super().__init__(datasets_root, decoding, as_video=stock_video, trained=trained)
         self.model_path = model_path
         self._vllm = _import_vllm()
-        self._llm = self._vllm.LLM(model=model_path, trust_remote_code=trust_remote_code)
+        self._llm = self._vllm.LLM(
+            model=model_path, trust_remote_code=trust_remote_code, media_io_kwargs={"video": _WHOLE_VIDEOS}
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return the checkpoint's fingerprint."""
-        return {"engine": "vllm", "model": model_fingerprint(self.model_path), "as_video": self.as_video}
+        asked = {"as_video": self.as_video, "form": repr(self.trained)}
+        return {"engine": "vllm", "model": model_fingerprint(self.model_path), **asked}
 
     def complete(self, requests: Sequence[Request], at_once: int) -> list[Completion | Refusal]:
         """Hand all requests over in one call, which vLLM batches by itself."""

@@ -2,7 +2,8 @@
 
 In: the options now, and the checkpoint with those it was written with. Weights and moments of another strategy don't
 fit, and what lies in the optimizer's state (learning rate, decay) is taken from the checkpoint: a new value would have
-no effect. Schedules, strategies of saving and evaluating, and the number of steps may change freely.
+no effect. With frames of another size the checkpoint would be trained on two and claim one. Schedules, strategies of
+saving and evaluating, and the number of steps may change freely.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 
 import torch
 
+from rfm.batch.as_trained import differences, warning
+from rfm.batch.input_format import OF_FRAMES, InputFormat
+from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.export.training_record import read_record
 from rfm.training.dataset import TrainingSet
@@ -38,7 +42,9 @@ def settled(options: TrainOptions, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def check_continuation(checkpoint: Path, options: TrainOptions, dtype: torch.dtype, data: TrainingSet) -> None:
+def check_continuation(
+    checkpoint: Path, options: TrainOptions, dtype: torch.dtype, data: TrainingSet, form: InputFormat
+) -> None:
     """Compare with what a checkpoint was written with; one that doesn't say is taken as it is.
 
     Raises:
@@ -46,9 +52,12 @@ def check_continuation(checkpoint: Path, options: TrainOptions, dtype: torch.dty
 
     """
     before, now = read_record(checkpoint), settled(options, dtype)
-    changed = [name for name in FIXED if name in before.options and before.options[name] != now[name]]
+    fixed = {name: (before.options[name], now[name]) for name in FIXED if name in before.options} | {
+        f"data.{name}": values for name, values in _of_inputs(checkpoint, before.options, form, options).items()
+    }
+    changed = {name: values for name, values in fixed.items() if values[0] != values[1]}
     if changed:
-        raise ConfigError("\n".join(_fault(name, now[name], before.options[name], checkpoint) for name in changed))
+        raise ConfigError("\n".join(_fault(name, *values, checkpoint) for name, values in changed.items()))
     for name in OF_ROWS:
         was = before.options.get(name, now[name])
         if was != now[name]:
@@ -62,13 +71,34 @@ def check_continuation(checkpoint: Path, options: TrainOptions, dtype: torch.dty
     held = {"content_hash": data.generation.get("content_hash"), "rows": len(data.rows)}
     if any(name in before.data and before.data[name] != value for name, value in held.items()):
         logger.warning("`dataset_path` %s has other rows than %s was trained on", options.dataset_path, checkpoint)
+    own = InputFormat.load(checkpoint)
+    if own is not None and (found := list(differences(own, data.shown))):
+        logger.warning("`dataset_path` %s: %s", options.dataset_path, warning(found))
+
+
+def _of_inputs(
+    checkpoint: Path, before: Mapping[str, Any], form: InputFormat, options: TrainOptions
+) -> dict[str, tuple[Any, Any]]:
+    """Return how frames were shown and how they are now, by key of the configuration."""
+    found: dict[str, tuple[Any, Any]] = {}
+    own = InputFormat.load(checkpoint)
+    if own is not None:
+        found |= {name: (getattr(own, name), getattr(form, name)) for name in OF_FRAMES if name != "use_multi_image"}
+    if "config_name" in before:
+        found["colour_jitter"] = (_jitter(before), _jitter(dataclasses.asdict(options)))
+    return found
+
+
+def _jitter(options: Mapping[str, Any]) -> float:
+    return load_config(options["config_name"], options["config_overrides"]).data.colour_jitter
 
 
 def _rows_a_step(options: Mapping[str, Any]) -> int:
     return int(options["per_device_train_batch_size"] * options["gradient_accumulation_steps"])
 
 
-def _fault(name: str, now: Any, before: Any, checkpoint: Path) -> str:
+def _fault(name: str, before: Any, now: Any, checkpoint: Path) -> str:
+    before, now = ("null" if value is None else value for value in (before, now))
     return (
         f"`{name}` must be {before} to go on with {checkpoint}, which was written with that, but is {now}; pass it as "
         "it was, or start a new run without --resume_from_checkpoint"

@@ -3,9 +3,10 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 from runs import losses, tiny_run
-from vqa_fakes import fake_dataset
+from vqa_fakes import fake_dataset, progress_row, write_dataset, write_frames
 
 from rfm.errors import ConfigError
 from rfm.training.checkpoints import continuation
@@ -46,6 +47,59 @@ def test_what_a_run_began_with_stays(begun, changes, was, now):
         f"`{name}` must be {was} to go on with {begun.output_dir}/checkpoint-2, which was written with that, but is "
         f"{now}; pass it as it was, or start a new run without --resume_from_checkpoint"
     )
+
+
+SIZE = ("data.resized_height=64", "data.resized_width=64")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "faults"),
+    [
+        (SIZE, {"data.resized_height": ("32", "64"), "data.resized_width": ("32", "64")}),
+        (
+            ("data.max_pixels=2304",),
+            {
+                "data.resized_height": ("32", "null"),
+                "data.resized_width": ("32", "null"),
+                "data.max_pixels": ("null", "2304"),
+            },
+        ),
+        (("data.resize_filter=bicubic",), {"data.resize_filter": ("box", "bicubic")}),
+        (("data.colour_jitter=0.3",), {"data.colour_jitter": ("0.0", "0.3")}),
+    ],
+)
+def test_frames_stay_as_a_run_began_with_them(begun, overrides, faults):
+    with pytest.raises(ConfigError) as fault:
+        train(dataclasses.replace(begun, max_steps=3, config_overrides=overrides))
+    assert str(fault.value).splitlines() == [
+        f"`{name}` must be {was} to go on with {begun.output_dir}/checkpoint-2, which was written with that, but is "
+        f"{now}; pass it as it was, or start a new run without --resume_from_checkpoint"
+        for name, (was, now) in faults.items()
+    ]
+
+
+def test_forgetting_the_size_that_a_run_began_with_is_an_error(dataset, tmp_path):
+    begun = tiny_run(dataset, tmp_path, max_steps=1, config_overrides=(*SIZE, "data.colour_jitter=0.3"))
+    train(begun)
+    goes_on = dataclasses.replace(begun, max_steps=2, resume_from_checkpoint="latest")
+    with pytest.raises(ConfigError) as fault:
+        train(dataclasses.replace(goes_on, config_overrides=()))
+    assert [line.split(" to go on")[0] for line in str(fault.value).splitlines()] == [
+        "`data.resized_height` must be 64", "`data.resized_width` must be 64", "`data.colour_jitter` must be 0.3",
+    ]  # fmt: skip
+    train(goes_on)
+    assert json.loads((tmp_path / "final" / "rfm_config.json").read_text())["resized_height"] == 64
+
+
+def test_going_on_with_rows_of_another_number_of_frames_is_said(begun, tmp_path, caplog):
+    paths, rng = write_frames(tmp_path / "root", 2), np.random.default_rng(0)
+    rows = [{**progress_row(paths, rng), "frame_indices": list(range(0, 16, 2))} for _ in range(4)]
+    other = write_dataset(tmp_path / "vqa", tmp_path / "root", rows)
+    folder = tmp_path / "run"
+    first = dataclasses.replace(begun, output_dir=str(folder), max_steps=1, resume_from_checkpoint=None)
+    train(first)
+    train(dataclasses.replace(first, max_steps=2, dataset_path=str(other), resume_from_checkpoint="latest"))
+    assert "the checkpoint was trained on up to 4 frames a clip and is shown up to 8 frames" in caplog.text
 
 
 def test_every_change_is_named_at_once(begun):

@@ -1,0 +1,43 @@
+"""How a checkpoint was trained to be asked, for engines that do not load its weights themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.patches import VisionSpec
+from rfm.errors import DataError
+from rfm.model.base import base_of
+from rfm.model.preprocessing import load_form, read_spec
+from rfm.model.stock import ADAPTER_FILE, model_config
+
+
+class TrainedFormat(NamedTuple):
+    """What a checkpoint says of its inputs: `rfm_config.json`, and its preprocessing parameters."""
+
+    form: InputFormat
+    spec: VisionSpec
+
+
+def trained_format(name: str, trust_remote_code: bool = False) -> TrainedFormat | None:
+    """Return what a checkpoint folder or hub name says; None where training here did not make it."""
+    form = load_form(name)
+    if form is None:
+        return None
+    folder = Path(name)
+    named = base_of(folder) if (folder / ADAPTER_FILE).is_file() else name
+    spec = read_spec(named, model_config(named, trust_remote_code))
+    form.check_family(spec.family)
+    return TrainedFormat(form, spec)
+
+
+def named_format(name: str) -> TrainedFormat:
+    """Return what a checkpoint says that was named for it; `DataError` where it says nothing."""
+    found = trained_format(name)
+    if found is None:
+        raise DataError(
+            f"`input_format` must be a checkpoint that `rfm train` made, but {name} has no rfm_config.json; leave it "
+            "out to send frames as they are stored"
+        )
+    return found
