@@ -36,7 +36,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("ingest", "videos"): Command(
         "rfm.ingest.sources.videos:IngestVideosOptions",
         "rfm.ingest.sources.videos:ingest_videos_command",
-        "videos and a manifest -> trajectory dataset",
+        "videos and folders of pictures -> trajectory dataset",
     ),
     ("ingest", "lerobot"): Command(
         "rfm.ingest.lerobot.episodes:IngestLeRobotOptions",
@@ -72,6 +72,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.metaworld.command:IngestMetaworldOptions",
         "rfm.ingest.metaworld.command:ingest_metaworld_command",
         "simulate and film MetaWorld episodes",
+    ),
+    ("manifest",): Command(
+        "rfm.ingest.template:ManifestOptions",
+        "rfm.ingest.template:manifest_command",
+        "list the videos and picture folders in a folder, to fill in",
     ),
     ("merge",): Command(
         "rfm.ingest.merge:MergeDatasetsOptions", "rfm.ingest.merge:merge_command", "several trajectory datasets -> one"

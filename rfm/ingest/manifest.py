@@ -1,7 +1,8 @@
 """The list of videos that a user writes: `manifest.jsonl` (one object a line) or `manifest.csv`.
 
-`path` (relative to the folder of the videos) and `task` are required. Also read: `id` (default: the path without its
-suffix), `data_source` (default: the folder's name), `task_id`, `quality_label`, `is_robot`, `partial_success`,
+`path` (a video or a folder of numbered pictures, relative to the folder of them all) and `task` are required. Also
+read: `id` (default: the path without its suffix), `data_source` (default: the folder's name), `task_id`,
+`quality_label`, `is_robot`, `partial_success`,
 `progress` (a number in [0, 1] for each frame of the video; in CSV as a JSON list), `scene_id`, `split`. Empty means
 unknown. All faults of a manifest are found before any video is opened, and reported together.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +21,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.csv_lines import csv_lines
 from rfm.files.documents import json_lines, named_kind, parse_json
 from rfm.files.regular import is_folder, is_regular
+from rfm.ingest.recordings import holds_pictures, located
 from rfm.trajectories.record import canonical_quality
 
 logger = logging.getLogger(__name__)
@@ -40,38 +42,45 @@ class ManifestRow:
 
     path: str
     task: str
-    id: str
+    id: str | None
+    """None until `with_ids` has given it one."""
     data_source: str
-    quality_label: str | None
-    is_robot: bool
-    partial_success: float | None
-    task_id: str | None
-    progress: tuple[float, ...] | None
-    scene_id: str | None
-    split: str | None
+    quality_label: str | None = None
+    is_robot: bool = True
+    partial_success: float | None = None
+    task_id: str | None = None
+    progress: tuple[float, ...] | None = None
+    scene_id: str | None = None
+    split: str | None = None
+
+
+def check_folder(folder: Path) -> Path:
+    """The folder of videos; ConfigError where it is none."""
+    if not folder.is_dir():
+        raise ConfigError(f"the folder of videos must exist, but {folder} is not a folder")
+    return folder
 
 
 def find_manifest(folder: Path, manifest: Path | None) -> Path:
     """The manifest given, or the one in the folder."""
-    if not folder.is_dir():
-        raise ConfigError(f"the folder of videos must exist, but {folder} is not a folder")
+    check_folder(folder)
     candidates = [manifest] if manifest is not None else [folder / name for name in NAMES]
     for candidate in candidates:
         if os.path.lexists(candidate):
             return candidate
     looked = " or ".join(str(path) for path in candidates)
     raise ConfigError(
-        f"the videos must be listed in a manifest, but there is no {looked}: write one line a video with `path` "
-        f"(relative to the folder) and `task`; optional: {', '.join(_OPTIONAL)}; --manifest names one that is called "
-        "or lies otherwise"
+        f"the videos must be listed in a manifest, but there is no {looked}: `rfm manifest {folder}` writes one to "
+        'fill in; or say of all videos at once what they are: --task "…" --label successful, or --task_from folder '
+        "where each lies in a folder named after its task; --manifest names a list that is called or lies otherwise"
     )
 
 
-def read_manifest(manifest: Path, folder: Path) -> list[ManifestRow]:
-    """The rows, checked; DataError lists what is wrong in all of them."""
+def read_manifest(manifest: Path, folder: Path, data_source: str | None = None) -> list[ManifestRow]:
+    """The rows, checked, of `data_source` where they name none; DataError lists what is wrong in all of them."""
     faults: list[str] = []
     entries = list(_entries(manifest, faults))
-    default = {"data_source": folder.resolve().name, "is_robot": True}
+    default = {"data_source": data_source or folder.resolve().name, "is_robot": True}
     rows = [_row(entry, f"line {line}", folder, default, faults) for line, entry in entries]
     _check_ids([(line, row.id) for (line, _), row in zip(entries, rows, strict=True)], faults)
     if not entries and not faults:
@@ -81,7 +90,20 @@ def read_manifest(manifest: Path, folder: Path) -> list[ManifestRow]:
         listed = "\n  ".join(faults[:_MOST_FAULTS])
         raise DataError(f"{manifest} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  {listed}{more}")
     _report_unknown(manifest, {name for _, entry in entries for name in entry})
-    return _with_ids(rows)
+    _warn_of_unknown(manifest, rows)
+    return with_ids(rows, folder)
+
+
+def _warn_of_unknown(manifest: Path, rows: Sequence[ManifestRow]) -> None:
+    unknown = sum(row.quality_label is None and row.partial_success is None and not row.progress for row in rows)
+    if unknown:
+        logger.warning(
+            "%d of %d recordings are not known to have succeeded or failed: they serve neither as successes nor as "
+            "failures, and no progress is known of them; the column `quality_label` of %s says what they are",
+            unknown,
+            len(rows),
+            manifest,
+        )
 
 
 def _entries(manifest: Path, faults: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -122,13 +144,19 @@ def _check_required(entry: dict[str, Any], values: dict[str, Any], place: str, f
         faults.append(
             f"{place}: `path` must lie in {folder}, but `{path}` leads out of it: move the video there, or link"
         )
-    elif values["path"] and is_folder(folder / path):
-        faults.append(
-            f"{place}: `path` must name a video, but `{path}` is a folder; make one of its pictures: "
-            f"ffmpeg -framerate 10 -pattern_type glob -i '{path}/*.png' {path}.mp4"
-        )
-    elif values["path"] and not is_regular(folder / path):
-        faults.append(f"{place}: `path` must name a file in {folder}, but `{values['path']}` is not there")
+    elif values["path"]:
+        values["path"] = located(folder, values["path"]) or values["path"]
+        faults.extend(f"{place}: {fault}" for fault in _path_faults(folder, values["path"]))
+
+
+def _path_faults(folder: Path, path: str) -> Iterator[str]:
+    """What is wrong with a recording that is named; pictures are looked at one by one when they are read."""
+    if is_folder(folder / path):
+        if not holds_pictures(folder / path):
+            yield f"`path` must name a video, or a folder of pictures, but `{path}` is a folder without a picture"
+    elif not is_regular(folder / path):
+        slashes = "; write `/` between folders" if "\\" in path else ""
+        yield f"`path` must name a file in {folder}, but `{path}` is not there{slashes}"
 
 
 def _check_ids(ids: list[tuple[int, str | None]], faults: list[str]) -> None:
@@ -140,7 +168,7 @@ def _check_ids(ids: list[tuple[int, str | None]], faults: list[str]) -> None:
             )
 
 
-def _with_ids(rows: list[ManifestRow]) -> list[ManifestRow]:
+def with_ids(rows: Sequence[ManifestRow], folder: Path) -> list[ManifestRow]:
     """Rows without an id get one from their path, numbered where two paths give the same."""
     taken = {row.id for row in rows if row.id is not None}
     highest: dict[str, int] = {}
@@ -148,12 +176,15 @@ def _with_ids(rows: list[ManifestRow]) -> list[ManifestRow]:
     for row in rows:
         identity = row.id
         if identity is None:
-            base = re.sub(r"[^A-Za-z0-9._-]+", "_", str(PurePosixPath(row.path).with_suffix(""))).strip("_") or "video"
+            path = PurePosixPath(row.path)
+            whole = str(path if is_folder(folder / path) else path.with_suffix(""))
+            base = re.sub(r"[^A-Za-z0-9._-]+", "_", whole).strip("_.") or "video"
             number = highest.get(base, 0) + 1
-            while (identity := base if number == 1 else f"{base}_{number}") in taken:
+            while (name := base if number == 1 else f"{base}_{number}") in taken:
                 number += 1
             highest[base] = number
-            taken.add(identity)
+            taken.add(name)
+            identity = name
         complete.append(replace(row, id=identity))
     return complete
 

@@ -31,7 +31,13 @@ _LONGEST_FOLDER = 200
 """Bytes of a folder's name; systems take 255, and what is written first has a longer one."""
 _LONGEST_SHOWN = 100
 
-_SYNONYMS = {"optimal": "successful", "failed": "failure"}
+_WORDS = {
+    "successful": ("optimal", "success", "succeeded", "pass", "passed", "true", "yes", "1", "1.0"),
+    "suboptimal": ("sub-optimal", "partial"),
+    "failure": ("failed", "fail", "unsuccessful", "false", "no", "0", "0.0"),
+}
+"""What people and programs write for a quality label, in any case."""
+_SYNONYMS = {word: label for label, words in _WORDS.items() for word in words}
 _APOSTROPHES = re.compile(r"['`\u2019]")
 _NOT_WORD = re.compile(r"[\W_]+")
 
@@ -75,8 +81,9 @@ def canonical_quality(value: object, place: str) -> str | None:
         return None
     label = _SYNONYMS.get(text, text)
     if label not in QUALITY_LABELS:
-        valid = ", ".join(f"`{name}`" for name in (*reversed(QUALITY_LABELS), *_SYNONYMS))
-        raise DataError(f"`quality_label` in {place} must be one of {valid} or empty (unknown), but is `{value}`")
+        valid = ", ".join(f"`{name}` (or {', '.join(_WORDS[name])})" for name in reversed(QUALITY_LABELS))
+        shown = ascii(value)[:_LONGEST_SHOWN] if not isinstance(value, str) else value[:_LONGEST_SHOWN]
+        raise DataError(f"`quality_label` in {place} must be one of {valid} or empty (unknown), but is `{shown}`")
     return label
 
 

@@ -32,6 +32,13 @@ def make(**changes: object) -> Trajectory:
         (" Optimal ", "successful", 2),
         ("SUBOPTIMAL", "suboptimal", 1),
         ("failed", "failure", 0),
+        ("Success", "successful", 2),
+        ("TRUE", "successful", 2),
+        ("1", "successful", 2),
+        ("partial", "suboptimal", 1),
+        ("fail", "failure", 0),
+        ("False", "failure", 0),
+        ("0.0", "failure", 0),
         (None, None, -1),
         ("", None, -1),
     ],
@@ -46,8 +53,9 @@ def test_unknown_quality_names_value_row_and_choices() -> None:
     with pytest.raises(DataError) as caught:
         canonical_quality("great", "row 7 of `sim`")
     assert str(caught.value) == (
-        "`quality_label` in row 7 of `sim` must be one of `successful`, `suboptimal`, `failure`, `optimal`, `failed` "
-        "or empty (unknown), but is `great`"
+        "`quality_label` in row 7 of `sim` must be one of `successful` (or optimal, success, succeeded, pass, passed, "
+        "true, yes, 1, 1.0), `suboptimal` (or sub-optimal, partial), `failure` (or failed, fail, unsuccessful, false, "
+        "no, 0, 0.0) or empty (unknown), but is `great`"
     )
 
 

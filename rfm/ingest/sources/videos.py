@@ -1,39 +1,41 @@
-"""Video files with a manifest, the simplest source: a folder, one line a video, any format that FFmpeg reads."""
+"""Video files and folders of pictures, the simplest source: a folder, any format that FFmpeg reads.
+
+What they show says a manifest, one line a recording, or the user says it of all at once (`rfm.ingest.spoken`).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rfm.errors import ConfigError
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.ingest.manifest import ManifestRow, find_manifest, read_manifest
-from rfm.ingest.options import PipelineOptions, run_ingest
+from rfm.ingest.manifest import NAMES, ManifestRow, check_folder, find_manifest, read_manifest
+from rfm.ingest.options import run_ingest
 from rfm.ingest.pipeline import IngestSummary, ingest
-from rfm.ingest.reading import VideoFile
+from rfm.ingest.reading import rejected
+from rfm.ingest.recordings import recording
+from rfm.ingest.spoken import SpokenOptions, spoken_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestVideosOptions(PipelineOptions):
-    """Turn a folder of videos with a manifest into trajectory datasets, one for each data_source."""
+class IngestVideosOptions(SpokenOptions):
+    """Turn a folder of videos, and of folders of pictures, into trajectory datasets, one for each data_source."""
 
-    folder: str = field(metadata={"help": "Folder of mp4, webm, mov or gif files", "positional": True, "remote": True})
     manifest: str | None = field(
         default=None,
         metadata={
-            "help": "CSV or JSONL with at least `path` and `task`; default: manifest.* in the folder",
+            "help": "CSV or JSONL with at least `path` and `task`; default: manifest.* in PATH",
             "remote": True,
         },
     )
 
 
 def ingest_videos_command(options: IngestVideosOptions) -> int:
-    """Run `rfm ingest videos`; status 1 if a video was rejected."""
-    return run_ingest(_listed_videos, options)
-
-
-def _listed_videos(options: IngestVideosOptions) -> Iterator[Episode]:
-    return video_episodes(Path(options.folder), None if options.manifest is None else Path(options.manifest))
+    """Run `rfm ingest videos`; status 1 if a recording was rejected."""
+    return run_ingest(_episodes, options)
 
 
 def ingest_videos(
@@ -48,29 +50,49 @@ def ingest_videos(
     overwrite: bool = False,
     num_workers: int = 1,
 ) -> IngestSummary:
-    """Write the manifest's videos as one dataset for each `data_source` under `output`.
+    """Write the manifest's recordings as one dataset for each `data_source` under `output`.
 
-    At most `max_frames` evenly spaced frames a video are kept, first and last included, and the values of `progress`
+    At most `max_frames` frames of each are kept, evenly in time, first and last included, and the values of `progress`
     that belong to them. Raises ConfigError or DataError before any work for whatever the manifest shows to be wrong;
-    videos that turn out unreadable while decoding, or of another length than their `progress`, are in the summary's
+    recordings that turn out unreadable while decoding, or of another length than their `progress`, are in the summary's
     `rejected`.
     """
     options = IngestOptions(max_frames, height, width, form, overwrite, num_workers)
     return ingest(video_episodes(folder, manifest), output, options)
 
 
-def video_episodes(folder: Path, manifest: Path | None = None) -> Iterator[Episode]:
+def video_episodes(folder: Path, manifest: Path | None = None, data_source: str | None = None) -> Iterator[Episode]:
     """The episodes that a folder's manifest lists; raises for all its faults at once."""
-    for row in read_manifest(find_manifest(folder, manifest), folder):
+    for row in read_manifest(find_manifest(folder, manifest), folder, data_source):
         yield _episode(row, folder)
+
+
+def _episodes(options: IngestVideosOptions) -> Iterator[Episode]:
+    folder = check_folder(Path(options.path))
+    there = (folder / name for name in NAMES if os.path.lexists(folder / name))
+    manifest = Path(options.manifest) if options.manifest is not None else next(there, None)
+    if not options.rules:
+        yield from video_episodes(folder, manifest, options.data_source)
+    elif manifest is None:
+        yield from _spoken_episodes(folder, options)
+    else:
+        raise ConfigError(
+            f"{options.rules[0]} must be left out where a manifest says what recordings show, but there is {manifest}: "
+            "write it into the manifest, or move that away"
+        )
+
+
+def _spoken_episodes(folder: Path, options: SpokenOptions) -> Iterator[Episode]:
+    for row, fault in spoken_rows(folder, options):
+        yield rejected(str(row.id), row.data_source, fault) if fault else _episode(row, folder)
 
 
 def _episode(row: ManifestRow, folder: Path) -> Episode:
     return Episode(
-        id=row.id,
+        id=str(row.id),
         task=row.task,
         data_source=row.data_source,
-        source=VideoFile(folder / row.path),
+        source=recording(folder / row.path),
         quality_label=row.quality_label,
         is_robot=row.is_robot,
         partial_success=row.partial_success,

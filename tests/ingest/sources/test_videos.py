@@ -160,8 +160,9 @@ def test_all_faults_of_a_manifest_are_found_before_any_work(tmp_path: Path) -> N
         "2 (char 1)",
         "  line 6 must be a JSON object, but is a list",
         "  line 2: `task` must be set, but is not",
-        "  line 3: `quality_label` in the manifest must be one of `successful`, `suboptimal`, `failure`, `optimal`, "
-        "`failed` or empty (unknown), but is `superb`",
+        "  line 3: `quality_label` in the manifest must be one of `successful` (or optimal, success, succeeded, pass, "
+        "passed, true, yes, 1, 1.0), `suboptimal` (or sub-optimal, partial), `failure` (or failed, fail, unsuccessful, "
+        "false, no, 0, 0.0) or empty (unknown), but is `superb`",
         f"  line 3: `path` must name a file in {folder}, but `gone.mp4` is not there",
         "  line 4: `is_robot` must be true or false, but is `maybe`",
         "  line 4: `partial_success` must be a number in [0, 1], but is `half`",
@@ -175,7 +176,8 @@ def test_missing_manifest_or_columns(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the folder of videos must exist, but .*none is not a folder"):
         ingest_videos(tmp_path / "none", tmp_path / "out")
     with pytest.raises(
-        ConfigError, match=r"but there is no .*manifest.jsonl or .*manifest.csv: write one line a video"
+        ConfigError,
+        match=r"but there is no .*manifest.jsonl or .*manifest.csv: `rfm manifest .*` writes one to",
     ):
         ingest_videos(tmp_path, tmp_path / "out")
     (tmp_path / "manifest.csv").write_text("path,label\na.mp4,x\n")
@@ -189,7 +191,8 @@ def test_missing_manifest_or_columns(tmp_path: Path) -> None:
 
 
 def test_unknown_columns_are_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rows: list[dict[str, object]] = [{"path": f"{at}.mp4", "task": "t", "colour": "red", "seed": 1} for at in range(2)]
+    row = {"task": "t", "colour": "red", "seed": 1, "quality_label": "1"}
+    rows: list[dict[str, object]] = [{"path": f"{at}.mp4", **row} for at in range(2)]
     ingest_videos(make_folder(tmp_path / "in", rows), tmp_path / "out")
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         f"{tmp_path}/in/manifest.jsonl: unknown columns are left out: colour"
