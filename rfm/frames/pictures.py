@@ -35,7 +35,8 @@ def decode_picture(data: bytes, place: str, formats: Sequence[str] = FORMATS) ->
             check_pixels(height, width, place)
             if image.mode[:1] in "IF":
                 raise DataError(f"{place} must have colours of 8 bits, but is {image.mode}, as depth maps are")
-            if (count := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":  # a camera's JPEG with its preview
+            count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # cameras add a preview to a JPEG
+            if count > 1:
                 raise DataError(f"{place} must be one picture, but holds {count}")
             turned = image.getexif().get(_ORIENTATION, 1) != 1
             shown = ImageOps.exif_transpose(image) if turned else image

@@ -73,9 +73,12 @@ def decode_video(path: Path, max_frames: int | None = None, sizing: Sizing = as_
     if not np.array_equal(chosen.indices, guess.indices):
         decoded = _decode(path, chosen.indices, sizing)
     distinct, place = np.unique(chosen.indices, return_inverse=True)
-    frames = decoded.frames if len(distinct) == len(place) else decoded.frames[place]
+    if len(distinct) < len(place):
+        _, height, width, _ = decoded.frames.shape
+        check_kept(len(place), height, width, f"video {path}")
+        decoded = decoded._replace(frames=decoded.frames[place])
     notes = (chosen.note,) if chosen.note else ()
-    return Video(frames, chosen.indices, len(decoded.stamps), decoded.fps, chosen.times, notes)
+    return Video(decoded.frames, chosen.indices, len(decoded.stamps), decoded.fps, chosen.times, notes)
 
 
 def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:

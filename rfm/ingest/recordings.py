@@ -39,7 +39,7 @@ class PictureFolder:
         series = numbered_pictures(self.path)
         indices = evenly_spaced(len(series.paths), options.max_frames)
         pictures = self._decoded([series.paths[at] for at in indices.tolist()], options)
-        video = video_of(pictures, indices, len(series.paths), 0.0, f"folder {self.path}")
+        video = video_of(pictures, indices, len(series.paths), 0.0, f"folder {self.path}", options)
         return replace(video, notes=(series.note,) if series.note else ())
 
     def identity(self) -> str:
@@ -48,17 +48,17 @@ class PictureFolder:
         return f"{self.path.resolve()} {hashlib.sha256(repr(files).encode()).hexdigest()}"
 
     def _decoded(self, paths: list[Path], options: IngestOptions) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-        first: tuple[int, ...] = ()
+        first: tuple[int, ...] | None = None
         for path in paths:
             picture = decode_picture(read_bytes(path, LARGE), str(path), _FORMATS)
             first = first or picture.shape
-            if picture.shape != first and options.height is None:
+            if options.sizing(*picture.shape[:2]) != options.sizing(*first[:2]):
                 sizes = [f"{width} x {height}" for height, width, *_ in (first, picture.shape)]
                 raise DataError(
                     f"the pictures in {self.path} must have one size, but `{paths[0].name}` has {sizes[0]} pixels and "
                     f"`{path.name}` {sizes[1]}: give --height and --width"
                 )
-            yield options.sized(picture)
+            yield picture
 
 
 def recording(path: Path) -> FrameSource:

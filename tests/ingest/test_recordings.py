@@ -106,6 +106,14 @@ def test_what_is_odd_about_pictures_is_said(tmp_path: Path, caplog: pytest.LogCa
     assert "must be a JPEG, PNG, BMP, WEBP or TIFF picture, but decoding it gives" in reasons
 
 
+def test_the_preview_that_cameras_add_to_a_jpeg_is_no_frame(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "in" / "ep", ["0.jpg"])
+    first, preview = (Image.fromarray(frame(at)) for at in (5, 6))
+    first.save(tmp_path / "in" / "ep" / "0.jpg", format="MPO", save_all=True, append_images=[preview], quality=95)
+    assert ingest(tmp_path / "in", "--task", "t") == 0
+    assert numbers(stored(tmp_path / "in")["ep"]) == [5]
+
+
 def test_sizes_that_differ_come_in_at_one_size(tmp_path: Path) -> None:
     write_pictures(tmp_path / "in" / "ep", ["0.png", "1.png"])
     Image.fromarray(frame(1, 96, 128)).save(tmp_path / "in" / "ep" / "1.png")
