@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rfm.errors import DataError
-from rfm.files.regular import LARGE, SMALL, decoded, read_bytes, text_lines
+from rfm.files.regular import LARGE, SMALL, decoded, lines_or_faults, read_bytes
 
 __all__ = ["LARGE", "SMALL", "Line", "check_values", "json_lines", "parse_json", "read_json", "read_json_object"]
 
@@ -68,10 +68,12 @@ def read_json_object(path: str | Path, *, way_out: str = "", most: int = SMALL) 
 def json_lines(path: str | Path) -> Iterator[Line]:
     """Yield the value of each line of a JSONL file that is not blank, or what is wrong with the line.
 
-    `DataError` where the file is no readable text.
+    `DataError` where the file is no readable text; a line that is no UTF-8 is the fault of that line.
     """
-    for number, text in text_lines(path):
-        if text.strip():
+    for number, text in lines_or_faults(path):
+        if isinstance(text, DataError):
+            yield Line(number, None, str(text).removeprefix(f"{path} "))
+        elif text.strip():
             try:
                 yield Line(number, _parsed(text))
             except _Fault as error:

@@ -91,12 +91,27 @@ def text_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
     One line is in memory at a time: at most `LONGEST_LINE` bytes.
     """
+    for number, text in lines_or_faults(path):
+        if isinstance(text, DataError):
+            raise text
+        yield number, text
+
+
+def lines_or_faults(path: str | Path) -> Iterator[tuple[int, str | DataError]]:
+    """As `text_lines`, but a line that is no UTF-8 comes as its fault; a file of another encoding is an error."""
     number = 0
     with open_regular(path) as stream:
         while raw := stream.readline(LONGEST_LINE + 1):
             if len(raw) > LONGEST_LINE:
                 raise DataError(f"{path} line {number + 1} must have at most {LONGEST_LINE} bytes, but has more")
-            text = decoded(raw, str(path), number + 1)
+            try:
+                text = decoded(raw, str(path), number + 1)
+            except DataError as error:
+                if b"\0" in raw or raw.startswith(tuple(mark for mark, name in _MARKS if name)):
+                    raise
+                number += 1
+                yield number, error
+                continue
             for line in _LINE_END.split(text.removesuffix("\n").removesuffix("\r")):
                 number += 1
                 yield number, line

@@ -66,7 +66,8 @@ def _walk(root: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[Path, str
     by_link: set[str] = set()
     for folder, folders, files in os.walk(root, onerror=unreadable.append):
         for path in (Path(folder, name) for name in folders):
-            if path.is_symlink() and (fault := _leads_out(path, root, "a folder")):
+            to_all = path.is_symlink() and os.path.join(os.path.realpath(path), "") == base  # noqa: PTH118
+            if path.is_symlink() and not to_all and (fault := _leads_out(path, root, "a folder")):
                 yield path, fault
         for path in (Path(folder, name) for name in files if wanted(name)):
             real = os.path.realpath(path)

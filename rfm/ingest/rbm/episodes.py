@@ -54,6 +54,11 @@ def ingest_rbm_command(options: IngestRbmOptions) -> int:
     root = find_dataset(options)
     keys = preprocessed_keys(root)
     if keys:
+        if options.orientation is not None:
+            raise ConfigError(
+                f"--orientation must be left out for {root}: preprocessed datasets are used where they lie, and none "
+                "of their pictures is turned"
+            )
         lies_in = root.resolve().parent if (root / PROCESSED).is_dir() else root
         return 1 if use_in_place(lies_in, keys) else 0
     return run_ingest(lambda local: rbm_episodes(local, root), options)

@@ -130,6 +130,10 @@ def test_a_preprocessed_cache_is_used_in_place(tmp_path: Path, caplog: pytest.Lo
         assert ingest(path, tmp_path / "out") == 0
         assert f"data.datasets_root={tmp_path}/cache data.train_datasets=[owner_name_x]" in caplog.text
         caplog.clear()
+    with pytest.raises(
+        ConfigError, match=r"--orientation must be left out for .*: preprocessed datasets are used where"
+    ):
+        ingest(tmp_path / "cache", tmp_path / "out", orientation="vflip")
     assert not (tmp_path / "out").exists()
     assert len(load_catalog(tmp_path / "cache", ["owner_name_x"])) == 3
     (tmp_path / "cache" / "owner_name_x" / "frames" / "0.npz").unlink()
