@@ -51,7 +51,12 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("ingest", "hdf5"): Command(
         "rfm.ingest.hdf5.episodes:IngestHdf5Options",
         "rfm.ingest.hdf5.episodes:ingest_hdf5_command",
-        "HDF5 demonstrations (robomimic, LIBERO)",
+        "HDF5 demonstrations (robomimic, LIBERO, ALOHA)",
+    ),
+    ("ingest", "zarr"): Command(
+        "rfm.ingest.sources.zarr:IngestZarrOptions",
+        "rfm.ingest.sources.zarr:ingest_zarr_command",
+        "Zarr replay buffers (diffusion_policy, UMI)",
     ),
     ("ingest", "rbm"): Command(
         "rfm.ingest.rbm.episodes:IngestRbmOptions",

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from rfm.errors import DataError
 from rfm.files.ownership import exclusive
-from rfm.ingest.episode import Episode, IngestOptions
+from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.orientation import ORIENTATIONS, put_right
 from rfm.ingest.pipeline import IngestSummary, ingest
@@ -103,6 +103,8 @@ def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) 
 
 def _put_right(episode: Episode, orientation: str | None) -> Episode:
     """The user's word on how pictures are stored, for all sources alike."""
+    if isinstance(episode.source, Unusable):
+        return episode
     return replace(episode, source=put_right(episode.source, orientation))
 
 
