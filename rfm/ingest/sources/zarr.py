@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rfm.errors import ConfigError, DataError
-from rfm.frames.video import MOST_PIXELS, Video, evenly_spaced
+from rfm.files.limits import check_pixels
+from rfm.frames.video import Video, evenly_spaced
 from rfm.ingest.cameras import CameraChoice, is_colour_name
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.finding import Found, natural
@@ -65,8 +66,8 @@ class ZarrPictures:
             array = pictures(store, self.array)
             indices = evenly_spaced(self.count, options.max_frames)
             rows = array.blocks((self.start + indices).tolist())
-            frames = (options.sized(_as_bytes(row, self.place)) for row in rows)
-            return video_of(frames, indices, self.count, 0.0, self.place)
+            frames = (_as_bytes(row, self.place) for row in rows)
+            return video_of(frames, indices, self.count, 0.0, self.place, options)
 
     def identity(self) -> str:
         """The store, and what of it is read."""
@@ -108,8 +109,7 @@ def pictures(store: Store, name: str) -> ZarrArray:
     array = ZarrArray(store, f"{_DATA}/{name}")
     if not _is_pictures(array):
         raise DataError(f"{array.place} must be (N, H, W, 3), but is {array.dtype} of shape {array.shape}")
-    if array.shape[1] * array.shape[2] > MOST_PIXELS:
-        raise DataError(f"{array.place} must have at most {MOST_PIXELS} pixels a frame, but has shape {array.shape}")
+    check_pixels(array.shape[1], array.shape[2], array.place)
     return array
 
 

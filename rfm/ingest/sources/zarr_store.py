@@ -25,13 +25,12 @@ import numpy as np
 
 from rfm.errors import DataError, MissingExtraError
 from rfm.files.documents import parse_json
+from rfm.files.limits import check_block
 from rfm.ingest.reading import confined
 
 IMAGE_CODECS = "imagecodecs_"
 
 _MOST_METADATA = 2**22
-_MOST_CHUNK = 2**28
-"""Bytes of a chunk; a replay buffer's hold some megabytes."""
 _FILTERS = ("delta", "shuffle")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BROKEN = (
@@ -89,11 +88,9 @@ class ZarrArray:
         self._chunks, self.dtype, self._separator, self._prefix, codecs = read(metadata, self.place)
         self._order: Literal["C", "F"] = "F" if self._format == 2 and metadata.get("order") == "F" else "C"
         self._bytes = math.prod(self._chunks) * self.dtype.itemsize
-        if len(self._chunks) != len(self.shape) or not 0 < self._bytes <= _MOST_CHUNK:
-            raise DataError(
-                f"{self.place} must have chunks of its {len(self.shape)} axes and at most {_MOST_CHUNK} bytes, but has "
-                f"{self._chunks} of {self._bytes} bytes"
-            )
+        if len(self._chunks) != len(self.shape):
+            raise DataError(f"{self.place} must have chunks of its {len(self.shape)} axes, but has {self._chunks}")
+        check_block(self._bytes, f"a chunk of {self.place}")
         self._unpack = [_unpacker(codec, self._format, self.place) for codec in codecs]
 
     def rows(self, start: int, stop: int) -> np.ndarray:
@@ -117,6 +114,9 @@ class ZarrArray:
 
     def blocks(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Each of `rows`, which ascend; a chunk is read once."""
+        check_block(
+            self._chunks[0] * math.prod(self.shape[1:]) * self.dtype.itemsize, f"a row of chunks of {self.place}"
+        )
         held, block = -1, np.empty(0)
         for row in rows:
             if row // self._chunks[0] != held:

@@ -198,7 +198,7 @@ def declare_much(path: Path) -> None:
         (explode, "more than 13824 bytes come"),
         (lambda path: edit(path, compressor=Pickle().get_config()), "must be packed by zlib, .*, but is by `pickle`"),
         (lambda path: edit(path, filters=[Pickle().get_config()]), "must be packed by zlib, .*, but is by `pickle`"),
-        (lambda path: edit(path, chunks=[10**6, 10**6, 48, 3]), "must have chunks of its 4 axes and at most"),
+        (lambda path: edit(path, chunks=[10**6, 10**6, 48, 3]), "a chunk of .* must take at most 134217728 bytes"),
         (lambda path: edit(path, shape=[18, 10**6, 10**6, 3]), "must have at most .* pixels a frame"),
         (lambda path: edit(path, dtype="|O"), "must hold numbers or texts of one length, but holds"),
     ],
