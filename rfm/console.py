@@ -35,6 +35,8 @@ _NOISE: tuple[tuple[str, type[Warning]], ...] = (
     (r"Glyph \d+ .* missing from font", UserWarning),  # pictures show boxes for letters that matplotlib's font lacks
 )
 """Warnings of libraries that nobody who runs a command can do anything about."""
+_NOISY_LOGGERS = ("bitsandbytes.backends.cpu.ops", "transformers.distributed.tensor_parallel")
+"""Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that are not split over machines."""
 
 
 _WHOLE = 1000
@@ -77,6 +79,8 @@ def set_up_logging(level: int = logging.INFO) -> None:
     """Send the package's log lines to the console."""
     for words, category in _NOISE:
         warnings.filterwarnings("ignore", words, category)
+    for name in _NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     logging.basicConfig(level=logging.WARNING, handlers=[_handler()])
     logging.getLogger("rfm").setLevel(level)
 

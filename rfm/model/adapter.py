@@ -12,23 +12,29 @@ from typing import Any
 
 import torch
 
-from rfm.model.stock import usable
-from rfm.model.weights import ADAPTER_WEIGHTS, adapter_tensors, check_names
+from rfm.model.stock import ADAPTER_FILE, usable
+from rfm.model.weights import ADAPTER_WEIGHTS, adapter_tensors, check_names, check_shapes
 
 logger = logging.getLogger(__name__)
 
 
 def load_adapter(base: Any, folder: Path, *, trainable: bool = False) -> Any:
     """Return `base` with the adapter of a folder; raises `DataError` where its tensors are not those of its config."""
-    from peft import PeftModel, get_peft_model_state_dict  # half a second to import, and only adapters need it
+    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict  # slow to import, and only adapters need it
 
-    tensors = adapter_tensors(folder)
-    with warnings.catch_warnings(), usable(f"the adapter in {folder}"):
-        warnings.filterwarnings("ignore", "Found missing adapter keys")  # told below
-        model = PeftModel.from_pretrained(base, str(folder), is_trainable=trainable, autocast_adapter_dtype=False)
+    tensors, what = adapter_tensors(folder), f"the adapter in {folder}"
+    with warnings.catch_warnings(), usable(what):
+        warnings.filterwarnings("ignore", "The PEFT config's `base_model_name_or_path`")  # ours is checked, see `base`
+        config = PeftConfig.from_pretrained(str(folder))
+        config.inference_mode = not trainable
+        model = get_peft_model(base, config, autocast_adapter_dtype=False)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
-    check_names(str(folder / ADAPTER_WEIGHTS), set(expected) - set(tensors), set(tensors) - set(expected), [*expected])
-    _warn_if_untrained(expected, folder)
+    place = str(folder / ADAPTER_WEIGHTS)
+    check_names(place, set(expected) - set(tensors), set(tensors) - set(expected), [*expected])
+    check_shapes(tensors, {name: tuple(value.shape) for name, value in expected.items()}, ADAPTER_FILE)
+    with usable(what):
+        model.load_adapter(str(folder), "default", is_trainable=trainable, autocast_adapter_dtype=False)
+    _warn_if_untrained(get_peft_model_state_dict(model, save_embedding_layers=False), folder)
     return model
 
 

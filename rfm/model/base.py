@@ -48,7 +48,7 @@ def base_of(folder: Path, given: str | None = None) -> str:
     if given is not None:
         return _as_given(folder, place_of(given), recorded)
     if recorded is not None and "@" in recorded:
-        return recorded.removesuffix("@unknown")
+        return _of_hub(folder, recorded)
     named = read_json_object(folder / ADAPTER_FILE).get("base_model_name_or_path") or ""
     if not isinstance(named, str):
         raise DataError(f"`base_model_name_or_path` in {folder / ADAPTER_FILE} must be a name, but is {named!r}")
@@ -75,6 +75,17 @@ def _recorded(folder: Path) -> str | None:
     if not isinstance(recorded, str):
         raise DataError(f"`fingerprint` in {folder / FILE} must be a text, but is {recorded!r}; copy the adapter again")
     return recorded
+
+
+def _of_hub(folder: Path, recorded: str) -> str:
+    """Return a hub name with its commit; stock loaders would take a folder of that name first."""
+    name = recorded.partition("@")[0]
+    if Path(name).is_dir():
+        raise DataError(
+            f"the adapter in {folder} must have the base model {recorded} of the hub, but {Path(name).absolute()} is a "
+            "folder of that name and would be taken; give the command elsewhere, or pass --base_model"
+        )
+    return recorded.removesuffix("@unknown")
 
 
 def _as_given(folder: Path, given: str, recorded: str | None) -> str:

@@ -23,7 +23,7 @@ from rfm.errors import ConfigError
 from rfm.files import seal
 from rfm.model import adapter, tiny
 from rfm.model.base import base_of
-from rfm.model.config_file import read_by_older_versions
+from rfm.model.config_file import settle_configs
 from rfm.model.fingerprint import decides_answers, is_weights
 from rfm.model.hub_names import place_of
 from rfm.model.kernels.attention import use_equal_segments
@@ -71,7 +71,7 @@ class LoadedModel:
         for name, text in with_sizes(self.processor_files, form, self.spec).items():
             (folder / name).write_text(text, encoding="utf-8")
         form.with_budgets(self.spec).save(folder)
-        read_by_older_versions(folder)
+        settle_configs(folder)
 
 
 def load_model(

@@ -77,7 +77,7 @@ def load_full(name: str, tensors: Mapping[str, Tensor], trust_remote_code: bool,
                 **options,
             )
     except DataError:
-        _check_shapes(name, tensors, trust_remote_code)  # says more where shapes are the reason
+        _check_model_shapes(name, tensors, trust_remote_code)  # says more where shapes are the reason
         raise
     check_names(_place(name, tensors), info["missing_keys"], info["unexpected_keys"], [*model.state_dict()])
     return model
@@ -98,13 +98,23 @@ def check_names(place: str, missing: Iterable[str], unexpected: Iterable[str], e
         logger.warning("%s has %s that the model does not have; they are left aside", place, _some(strange))
 
 
+def check_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], config: str) -> None:
+    """Raise `DataError` where a tensor has another shape than the `config` beside it asks for."""
+    for name, tensor in tensors.items():
+        if name in wanted and wanted[name] != tensor.shape:
+            raise DataError(
+                f"{name} in {tensor.file} must have the shape {wanted[name]}, as {config} wants it, but has "
+                f"{tensor.shape}; {_WAY_OUT}"
+            )
+
+
 @torch.no_grad()
 def check_values(parameters: Iterable[tuple[str, torch.Tensor]], place: str) -> None:
     """Raise `DataError` where a tensor of `place` is not finite, or where a matrix is zero throughout.
 
     A fresh adapter's `lora_B` is zero: all of them say that it was never trained, which is not decided here.
     """
-    for name, tensor in parameters:
+    for name, tensor in _with_scales(parameters):
         if not tensor.is_floating_point() or tensor.is_meta or not tensor.numel():
             continue
         low, high = (float(end) for end in torch.aminmax(tensor))  # NaN anywhere makes both NaN
@@ -115,6 +125,15 @@ def check_values(parameters: Iterable[tuple[str, torch.Tensor]], place: str) -> 
             )
         if low == high == 0 and tensor.ndim > 1 and "lora_B" not in name:
             raise DataError(f"weights of {place} must not be zero throughout, but {name} is; {_WAY_OUT}")
+
+
+def _with_scales(parameters: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield parameters, and of 4-bit ones the scales of their blocks: a weight that is no number makes such a scale."""
+    for name, tensor in parameters:
+        yield name, tensor
+        state = getattr(tensor, "quant_state", None)
+        scales = () if state is None else (state.absmax, state.offset, getattr(state.state2, "absmax", None))
+        yield from ((name, scale) for scale in scales if scale is not None)
 
 
 @contextmanager
@@ -177,16 +196,10 @@ def _place(name: str, tensors: Mapping[str, Tensor]) -> str:
     return str(files.pop()) if len(files) == 1 else name
 
 
-def _check_shapes(name: str, tensors: Mapping[str, Tensor], trust_remote_code: bool) -> None:
+def _check_model_shapes(name: str, tensors: Mapping[str, Tensor], trust_remote_code: bool) -> None:
     """Raise `DataError` where tensors have other shapes than a model of this configuration."""
     with torch.device("meta"), usable(f"config.json of {name}"):
         model = AutoModelForImageTextToText.from_config(
             model_config(name, trust_remote_code), trust_remote_code=trust_remote_code
         )
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    for key, tensor in tensors.items():
-        if key in wanted and wanted[key] != tensor.shape:
-            raise DataError(
-                f"{key} in {tensor.file} must have the shape {wanted[key]}, as config.json wants it, but has "
-                f"{tensor.shape}; {_WAY_OUT}"
-            )
+    check_shapes(tensors, {key: tuple(value.shape) for key, value in model.state_dict().items()}, "config.json")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def load_hashes(folder: Path) -> UInt64[np.ndarray, " k"] | None:
         return None
     try:
         stored = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped, it can't promise more than the file holds
-    except (OSError, EOFError, SyntaxError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, SyntaxError, TokenError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{file} must hold hashes of trajectories, but can't be read ({error}); {_WAY_OUT}") from error
     if not isinstance(stored, np.ndarray) or stored.dtype != np.uint64 or stored.ndim != 1:
         what = f"{stored.dtype} of shape {stored.shape}" if isinstance(stored, np.ndarray) else "an archive"

@@ -1,7 +1,11 @@
+import pickle
+
 import numpy as np
+import pytest
 from datasets import Dataset
 
-from rfm.vqa.provenance import load_hashes, save_hashes, trajectory_hashes
+from rfm.errors import DataError
+from rfm.vqa.provenance import FILE, load_hashes, save_hashes, trajectory_hashes
 
 
 def rows(**columns):
@@ -33,3 +37,33 @@ def test_what_is_saved_is_loaded(tmp_path):
     save_hashes(tmp_path, hashes)
     assert np.array_equal(load_hashes(tmp_path), hashes)
     assert load_hashes(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (np.array(["a", "b"]), r"a row of uint64, but holds <U1 of shape \(2,\)"),
+        (np.array([0.5, 2.0]), r"a row of uint64, but holds float64 of shape \(2,\)"),
+        (np.zeros((2, 2), np.uint64), r"a row of uint64, but holds uint64 of shape \(2, 2\)"),
+        (b"", r"can't be read"),
+        (b"\x93NUMPY\x01\x00v\x00{'descr': '<u8', 'fortran_order': False, 'shape': (9000000000,), }", r"can't be read"),
+        (b"\x93NUMPY\x01\x00\x06\x00{(\n 'd", r"can't be read"),
+    ],
+    ids=["texts", "floats", "table", "empty", "too long", "header"],
+)
+def test_other_content_is_refused_with_the_way_out(tmp_path, content, fault):
+    if isinstance(content, bytes):
+        (tmp_path / FILE).write_bytes(content)
+    else:
+        np.save(tmp_path / FILE, content)
+    with pytest.raises(DataError, match=rf"{tmp_path / FILE} must hold hashes of trajectories.*{fault}.*or delete it"):
+        load_hashes(tmp_path)
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    np.save(tmp_path / FILE, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="must hold hashes of trajectories, but can't be read"):
+        load_hashes(tmp_path)
+    (tmp_path / FILE).write_bytes(pickle.dumps(print))
+    with pytest.raises(DataError, match="must hold hashes of trajectories, but can't be read"):
+        load_hashes(tmp_path)

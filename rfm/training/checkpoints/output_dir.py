@@ -75,7 +75,7 @@ def resume_point(options: TrainOptions) -> Path | None:
     if reason := seal.fault(checkpoint):
         raise DataError(
             f"`resume_from_checkpoint` must be a whole checkpoint, but {checkpoint} is not: {reason}; its saving or "
-            f"copying was interrupted, pass another one or {LATEST}"
+            f"copying was interrupted or it was changed, pass another one or {LATEST}"
         )
     return checkpoint
 
@@ -85,7 +85,7 @@ def _latest_whole(folder: Path) -> Path:
     for checkpoint in found:
         if (reason := seal.fault(checkpoint)) is None:
             return checkpoint
-        logger.warning("%s is passed over, its saving was interrupted: %s", checkpoint, reason)
+        logger.warning("%s is passed over, it is not whole: %s", checkpoint, reason)
     held = f"no {CHECKPOINTS}" if not found else f"no whole {CHECKPOINTS}, only {', '.join(p.name for p in found)}"
     raise DataError(
         f"`resume_from_checkpoint` must find a checkpoint, but {folder} holds {held}; leave it out to train from the"

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 from runs import losses, tiny_run
 from vqa_fakes import fake_dataset, progress_row, write_dataset, write_frames
 
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
+from rfm.files import seal
+from rfm.model.fingerprint import folder_fingerprint
 from rfm.training.checkpoints import continuation
+from rfm.training.checkpoints.output_dir import resume_point
 from rfm.training.run import train
 
 
@@ -134,3 +138,58 @@ def test_checkpoints_say_what_was_left_to_the_run(begun):
     stored = json.loads((Path(begun.output_dir) / "checkpoint-1" / "training_options.json").read_text())
     assert (stored["model_dtype"], stored["lora_rank"], stored["optim"]) == ("float32", 4, "adamw")
     assert set(continuation.FIXED) <= set(stored)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_run_that_is_gone_on_with_saves_the_same_bytes(dataset, tmp_path, rank):
+    whole = tiny_run(dataset, tmp_path / "whole", max_steps=2, save_steps=1, lora_rank=rank)
+    in_one_go = train(whole)
+    cut = dataclasses.replace(whole, output_dir=str(tmp_path / "cut"), max_steps=1)
+    train(cut)
+    gone_on = train(dataclasses.replace(cut, max_steps=2, resume_from_checkpoint="latest"))
+    own = {"README.md", "training_args.bin", "training_options.json", seal.FILE_NAME, "adapter_config.json"}
+    """Of the run and its folder, which the base of an adapter lies in as well."""
+    names = sorted(path.name for path in in_one_go.iterdir())
+    assert names == sorted(path.name for path in gone_on.iterdir())
+    changed = [name for name in names if (in_one_go / name).read_bytes() != (gone_on / name).read_bytes()]
+    assert set(changed) <= own
+    assert rank or folder_fingerprint(in_one_go) == folder_fingerprint(gone_on)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", "config.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_checkpoint_is_not_gone_on_with(dataset, begun_in_full, tmp_path, name, damage):
+    folder = tmp_path / "run"
+    shutil.copytree(begun_in_full.output_dir, folder)
+    file = folder / "checkpoint-2" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content if damage == "flipped" else content[:-1])
+    if damage == "gone":
+        file.unlink()
+    options = dataclasses.replace(begun_in_full, output_dir=str(folder), max_steps=3)
+    fault = {
+        "flipped": f"{name} has other bytes than checkpoint_files.json says",
+        "cut": rf"{name} must have {len(content)} bytes, but has {len(content) - 1}",
+        "gone": f"({name} is missing|has no trainer_state.json)",
+    }[damage]
+    with pytest.raises(DataError, match=fault):
+        train(dataclasses.replace(options, resume_from_checkpoint=str(folder / "checkpoint-2")))
+
+
+def test_the_latest_is_the_newest_that_is_whole(begun_in_full, tmp_path, caplog):
+    folder = tmp_path / "run"
+    shutil.copytree(begun_in_full.output_dir, folder)
+    file = folder / "checkpoint-2" / "optimizer.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+    assert resume_point(dataclasses.replace(begun_in_full, output_dir=str(folder))) == folder / "checkpoint-1"
+    assert "checkpoint-2 is passed over, it is not whole: optimizer.pt has other bytes than" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def begun_in_full(dataset, tmp_path_factory):
+    options = tiny_run(dataset, tmp_path_factory.mktemp("full"), max_steps=2, save_steps=1)
+    train(options)
+    return dataclasses.replace(options, resume_from_checkpoint="latest")
