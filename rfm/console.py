@@ -36,7 +36,7 @@ _NOISE: tuple[tuple[str, type[Warning]], ...] = (
 )
 """Warnings of libraries that nobody who runs a command can do anything about."""
 _NOISY_LOGGERS = ("bitsandbytes.backends.cpu.ops", "transformers.distributed.tensor_parallel")
-"""Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that are not split over machines."""
+"""Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that no machines share."""
 
 
 _WHOLE = 1000

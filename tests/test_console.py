@@ -113,3 +113,12 @@ def test_words_of_data_never_steer_the_terminal(way, capsys, monkeypatch):
     assert "owned" in shown
     assert "[/red] :smile:" in shown, "no markup, no emoji"
     assert not any(mark in shown for mark in ("\x1b]", "\x1b[2J", "\x9b", "\x07", "\x00", "\u202e", "\ud800"))
+
+
+def test_a_library_that_complains_on_import_is_quiet():
+    code = (
+        "import logging; from rfm.console import set_up_logging; set_up_logging();"
+        "logging.getLogger('bitsandbytes.backends.cpu.ops').warning('Failed to load a kernel')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
