@@ -12,6 +12,7 @@ import av
 from rfm.errors import DataError
 from rfm.files.lfs import check_fetched
 from rfm.files.limits import check_pixels
+from rfm.frames.whole import check_whole
 
 _ARGUMENTS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 """Names within a file need not be UTF-8. PyAV 19 replaces what is not by itself, and refuses to be told so."""
@@ -34,6 +35,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     if not path.is_file():
         raise DataError(f"video {path} must exist, but does not")
     check_fetched(path)
+    check_whole(path)
     try:
         # The prefix keeps FFmpeg from taking a name for a protocol, as `concat:a|b` is one.
         with av.open(f"file:{path}", options=_CONFINED, **_ARGUMENTS) as container:

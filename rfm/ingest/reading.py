@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
+from rfm.files.lfs import check_fetched
 from rfm.frames.kept import gathered
 from rfm.frames.video import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
@@ -57,6 +58,7 @@ def opened_parquet(path: Path) -> pq.ParquetFile:
     """
     if not path.is_file():
         raise DataError(f"{path} must exist, but does not")
+    check_fetched(path)
     try:
         file = pq.ParquetFile(path)
     except BROKEN_TABLE as error:

@@ -33,6 +33,7 @@ from rfm.files.documents import parse_json, read_json_object
 from rfm.files.staging import staged_file, staged_folder
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
+from rfm.ingest.reading import opened_parquet
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
 from rfm.vqa.answers import parse_score
 from rfm.vqa.presentation import EVENLY, Presentation
@@ -195,7 +196,7 @@ def _into_copy(source: Path, output: Path, column: str, found: list[EpisodeProgr
 def _add_column(
     source: Path, target: Path, column: str, by_index: dict[int, EpisodeProgress]
 ) -> list[tuple[str, Float64[np.ndarray, " t"]]]:
-    table = pq.read_table(source)
+    table = opened_parquet(source).read()
     episode = table["episode_index"].to_numpy()
     frame = table["frame_index"].to_numpy()
     values = np.full(len(episode), np.nan, np.float32)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from rfm.errors import DataError
 from rfm.files.documents import read_json_object
+from rfm.files.lfs import check_fetched
 
 BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for files and texts that are damaged."""
@@ -48,6 +49,7 @@ def open_table(file: Path) -> pa.Table:
         str(table.column_names)  # decodes them
         return table
     except BROKEN_TABLE as error:
+        check_fetched(file)
         raise DataError(f"{file} must be a readable arrow stream, but reading it gives: {error}; {_WAY_OUT}") from error
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from rfm.errors import DataError
+from rfm.files.lfs import check_fetched
 from rfm.files.limits import check_count, check_pixels
 
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, KeyError, RuntimeError)
@@ -77,6 +78,7 @@ def broken_is_data_error(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"frames file {path} must exist, but does not") from error
     except (*_BROKEN_ZIP, *_BROKEN_NPY) as error:
+        check_fetched(path)
         reason = str(error) or type(error).__name__
         raise DataError(f"{path} must be a readable .npz, but reading it gives: {reason}") from error
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from rfm.errors import DataError, MissingExtraError
 from rfm.files.documents import parse_json
+from rfm.files.lfs import check_fetched
 from rfm.files.limits import check_block, check_count, check_pixels
 
 _DEFLATE, _LZF, _SZIP = 1, 32000, 4
@@ -36,6 +37,7 @@ def opened(path: Path) -> Iterator[Any]:
         raise MissingExtraError("HDF5 files need the package h5py: pip install 'rfm-vqa[hdf5]'") from error
     with suppress(ImportError):
         import hdf5plugin  # noqa: F401  more filters, where it is installed
+    check_fetched(path)
     with reading(path), h5py.File(path, "r") as file:
         yield file
 

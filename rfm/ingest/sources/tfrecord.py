@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rfm.errors import DataError, MissingExtraError
+from rfm.files.lfs import check_fetched
 
 _LENGTH, _CHECKSUM = 8, 4
 _MASK = 0xA282EAD8
@@ -66,6 +67,7 @@ class Feature(NamedTuple):
 @contextmanager
 def opened(path: Path) -> Iterator[memoryview]:
     """The bytes of a file, mapped; DataError where it can't be."""
+    check_fetched(path)
     try:
         with path.open("rb") as stream:
             if not path.stat().st_size:

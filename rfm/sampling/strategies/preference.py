@@ -131,8 +131,8 @@ def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> Pai
     supported = np.flatnonzero(pairs.supported)
     if not len(supported):
         raise Unsupported(
-            "needs an episode of known progress (successful, or recorded) with two clips whose ends differ by "
-            f"data.min_progress_gap={material.gap:g} at data.max_frames={material.max_frames}; "
+            "needs an episode of known progress (`quality_label` successful, or `progress` recorded) with two clips "
+            f"whose ends differ by data.min_progress_gap={material.gap:g} at data.max_frames={material.max_frames}; "
             f"{material.share(material.progress.known)} have known progress"
         )
 

@@ -106,9 +106,10 @@ def _with_own_instruction(material: Material, pool: Pool, lay: _Laying) -> Score
 
 
 def _without_progress(material: Material) -> str:
+    known = material.share(material.progress.known_at_end & material.several)
     return (
-        "needs episodes of at least 2 frames with known progress (successful, recorded, or partial success at "
-        f"their ends); {material.share(material.progress.known_at_end & material.several)} have one"
+        "needs episodes of at least 2 frames with known progress (`quality_label` successful, `progress` recorded, "
+        f"or `partial_success` at their ends); {known} have one"
     )
 
 
