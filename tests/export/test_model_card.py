@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from checkpoints import random_checkpoint
@@ -86,3 +87,52 @@ def test_an_evaluation_must_be_one(checkpoint, tmp_path):
         export_card(CardOptions(str(checkpoint), str(tmp_path / "other.json")))
     with pytest.raises(DataError, match="holds no model"):
         export_card(CardOptions(str(tmp_path)))
+
+
+STRANGE = "x`</code><script>alert(1)</script>\n# heading\n![p](http://a/b)|c\x1b[2J"
+
+
+def test_words_of_strangers_are_no_markup(checkpoint):
+    """Names, hashes and options of a record stand as they are: no heading, no tag, no link, no cell."""
+    options = {"model_name": STRANGE, "run_name": STRANGE, "config_overrides": [STRANGE], "lr_scheduler_type": STRANGE}
+    counts = {STRANGE: {"total": 2, "strategies": {STRANGE: 2}}}
+    generation = {"content_hash": STRANGE, "source_hashes": {STRANGE: STRANGE}, "counts": counts, "seed": STRANGE}
+    write_record(checkpoint, options, f"/data/{STRANGE}", 2, generation | {"config_overrides": [STRANGE]})
+    results = RESULTS | {"dataset_path": f"d/{STRANGE}"}
+    body = model_card(checkpoint, results, checkpoint.parent / STRANGE.replace("/", "")).split("---", 2)[2]
+    lines = body.splitlines()
+    assert [line for line in lines if line.startswith("#") and "heading" in line] == [
+        line for line in lines[:3] if line
+    ]
+    assert "\x1b" not in body
+    html = markdown(body)
+    assert "<script" not in html
+    assert "<img" not in html
+    assert html.count("<h1>") == 1
+    tables = [line for line in lines if line.startswith("| ") and "scheduler" in line]
+    assert len(re.findall(r"(?<!\\)\|", tables[0])) == 3
+
+
+def markdown(text: str) -> str:
+    """Return HTML as pages that show cards make it."""
+    from markdown_it import MarkdownIt  # comes with rich
+
+    return MarkdownIt("commonmark").enable("table").render(text)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"rows": "many"}, 'training_data.json `rows` must be a whole number from 0 on, but is "many"'),
+        ({"counts": {"progress": 3}}, "training_data.json `counts.progress` must be an object, but is 3"),
+        ({"source_hashes": ["a"]}, 'training_data.json `source_hashes` must be an object, but is ["a"]'),
+        ({"config_overrides": "a=1"}, 'training_data.json `config_overrides` must be a list, but is "a=1"'),
+        ({"dataset_path": None}, "training_data.json `dataset_path` must be a text, but is null"),
+    ],
+)
+def test_a_record_of_another_form_is_named(checkpoint, changed, fault):
+    file = checkpoint / "training_data.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(DataError) as caught:
+        model_card(checkpoint, None, checkpoint)
+    assert fault in str(caught.value)
