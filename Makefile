@@ -1,6 +1,7 @@
 # make demo   the whole way on the bundled robot videos, results in outputs/demo
 # make test   the tests
 # make check  lint, types and tests: what CI runs
+# make versions  the tests that matter on the lowest and the newest dependencies of each supported Python that is here
 # Each creates what it needs in .venv. The torch of constraints.txt is a CPU build where there is no GPU; to use your
 # own environment instead: make demo PYTHON=/path/to/python INSTALLED=yes
 
@@ -11,7 +12,7 @@ BASE_PYTHON ?= python3
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check install
+.PHONY: demo test check versions install
 demo: $(INSTALLED)
 	$(PYTHON) -m rfm demo
 
@@ -23,6 +24,10 @@ check: $(INSTALLED)
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+versions: $(INSTALLED)
+	$(PYTHON) -m pip install --quiet uv
+	$(PYTHON) tests/versions.py
 
 install: $(INSTALLED)
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
+from typing_extensions import Self
 
 from rfm.batch.clips import Row
 from rfm.batch.collator import Batch, VQACollator

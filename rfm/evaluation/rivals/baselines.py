@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
+from typing_extensions import Self
 
 from rfm.batch.clips import ClipReference, Row, clips_of
 from rfm.errors import DataError

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
+from typing_extensions import Self
 
 from rfm.batch.as_trained import Difference
 from rfm.batch.clips import Row, clips_of

@@ -27,6 +27,7 @@ from jaxtyping import Float, Int64
 from rfm.batch.collator import Batch
 from rfm.inference.answering.answer_tree import AnswerTree
 from rfm.inference.answering.distribution import Distribution
+from rfm.model.kv_cache import cache_in, with_cache
 
 TAKES_A_MASK = ("sdpa", "eager")
 """Attention implementations that a mask of who sees whom can be given to; flash attention is none of them."""
@@ -50,7 +51,7 @@ def answer_log_probabilities(model: Any, batch: Batch, tree: AnswerTree) -> Floa
         inputs = _with_prefix(inputs, tree)
         out = model(**inputs, logits_to_keep=1, use_cache=tree.nodes > 0)
         last = inputs["position_ids"][:, :, -1:]
-        return branch_log_probabilities(model, out.logits, out.past_key_values, inputs["attention_mask"], last, tree)
+        return branch_log_probabilities(model, out.logits, cache_in(out), inputs["attention_mask"], last, tree)
 
 
 def branch_log_probabilities(
@@ -68,7 +69,7 @@ def branch_log_probabilities(
     """
     if tree.nodes:
         with _masked_attention(model):
-            nodes = model(**_tree_inputs(seen, last, tree, model.dtype), past_key_values=cache)
+            nodes = model(**_tree_inputs(seen, last, tree, model.dtype), **with_cache(model, cache))
         logits = torch.cat([logits, nodes.logits.to(logits.dtype)], dim=1)
     return torch.stack([_read(row, tree) for row in logits])
 

@@ -17,7 +17,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from rfm.batch.as_trained import Difference, differences, warning
 from rfm.batch.clips import Row

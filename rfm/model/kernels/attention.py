@@ -24,6 +24,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from rfm.model.freeze import inner_model
+from rfm.model.kv_cache import cache_in
 
 NAME = "flash_equal_segments"
 """Of the tower's attention: stock code passes segment ends to functions with "flash" in their name."""
@@ -186,7 +187,7 @@ def _mask(*args: Any, **options: Any) -> Any:
 def _pass_segment_ends(module: Any, args: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
     """Before the language model runs: find the rows of a packed batch in the first of its four rows of positions."""
     positions = options.get("position_ids")
-    packed = options.get("attention_mask") is None and options.get("past_key_values") is None
+    packed = options.get("attention_mask") is None and cache_in(options) is None
     if not packed or positions is None or positions.ndim != 3 or positions.shape[:2] != (4, 1):
         return None
     ends = segment_ends(positions[0, 0])

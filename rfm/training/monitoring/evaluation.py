@@ -24,6 +24,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.inference.answering.answer_tree import AnswerTree, answer_tree
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.answering.scored import branch_log_probabilities
+from rfm.model.kv_cache import cache_in
 from rfm.training.dataset import TrainingSet
 from rfm.training.monitoring.batch_facts import BatchFacts, with_row_numbers
 from rfm.vqa.answers import valid_answer
@@ -117,7 +118,7 @@ def _scores(model: Any, outputs: Any, inputs: Mapping[str, Any], tree: AnswerTre
     logs = branch_log_probabilities(
         model,
         outputs.logits[rows, keep - 1 - behind].unsqueeze(1),
-        outputs.past_key_values,
+        cache_in(outputs),
         seen,
         inputs["position_ids"][:, rows, width - 1 - behind].unsqueeze(2),
         tree,

@@ -1,0 +1,94 @@
+"""`make versions`: the tests that matter, on the lowest and the newest dependencies of each supported Python.
+
+    python tests/versions.py [--python 3.10 3.13] [--resolution lowest-direct highest] [--tests tests/frames …]
+
+Environments are made by uv below `.versions/` and kept; each brings the torch of its platform (3 to 6 GB with CUDA). A
+line for each says what was tested; the exit status is 1 where one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
+RESOLUTIONS = ("lowest-direct", "highest")
+TESTS = (
+    "tests/test_cli.py", "tests/test_workflow.py", "tests/frames", "tests/ingest/sources/test_videos.py",
+    "tests/ingest/test_lerobot.py", "tests/trajectories", "tests/generation/test_generate.py", "tests/vqa",
+    "tests/batch", "tests/model", "tests/training/test_run.py", "tests/training/test_interrupted.py",
+    "tests/inference/test_predictor.py", "tests/inference/answering", "tests/evaluation/test_evaluate.py",
+    "tests/export/test_merge.py",
+)  # fmt: skip
+TOOLS = ("pytest", "pytest-xdist", "hypothesis", "dashscope", "fastapi", "uvicorn", "openai")
+SHOWN = ("torch", "transformers", "peft", "accelerate", "datasets", "av", "numpy", "pyarrow", "pillow")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", nargs="+", default=SUPPORTED)
+    parser.add_argument("--resolution", nargs="+", default=RESOLUTIONS, choices=RESOLUTIONS)
+    parser.add_argument("--tests", nargs="+", default=TESTS)
+    given = parser.parse_args()
+    failed = [
+        f"{python} {resolution}"
+        for python in given.python
+        for resolution in given.resolution
+        if not tested(python, resolution, given.tests)
+    ]
+    sys.stdout.write(f"failed: {', '.join(failed)}\n" if failed else "all passed\n")
+    return int(bool(failed))
+
+
+def tested(python: str, resolution: str, tests: list[str]) -> bool:
+    """Whether the tests pass; an interpreter that is not here is said and skipped."""
+    found = subprocess.run([uv(), "python", "find", "--no-python-downloads", python], capture_output=True, text=True)
+    if found.returncode:
+        sys.stdout.write(f"{python}: not here, skipped\n")
+        return True
+    place = ROOT / ".versions" / f"{python}-{resolution}"
+    if not install(place, found.stdout.strip(), resolution):
+        sys.stdout.write(f"{python} {resolution}: can't be installed\n")
+        return False
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [str(place / "bin" / "python"), "-m", "pytest", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider"]
+    run = subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=False)
+    sys.stdout.write(f"{python} {resolution}: {'passed' if run.returncode == 0 else 'FAILED'} with {versions(place)}\n")
+    return run.returncode == 0
+
+
+def install(place: Path, python: str, resolution: str) -> bool:
+    """Make the environment, unless it is there."""
+    if not place.is_dir() and subprocess.run([uv(), "venv", "-q", "-p", python, str(place)], check=False).returncode:
+        return False
+    settings = ["--resolution", resolution, "-r", "pyproject.toml", "--extra", "hdf5", "--extra", "rlds"]
+    command = [uv(), "pip", "install", "-q", "-p", str(place)]
+    runs = (subprocess.run([*command, *what], cwd=ROOT, check=False) for what in (settings, TOOLS))
+    return all(run.returncode == 0 for run in runs)
+
+
+def versions(place: Path) -> str:
+    """What was installed, as `torch 2.6.0, …`."""
+    listed = subprocess.run(
+        [uv(), "pip", "freeze", "-p", str(place)], capture_output=True, text=True, check=True
+    ).stdout
+    pinned = dict(line.split("==") for line in listed.splitlines() if "==" in line)
+    return ", ".join(f"{name} {pinned[name]}" for name in SHOWN if name in pinned)
+
+
+def uv() -> str:
+    """The path of uv: on the PATH, or beside this Python."""
+    beside = Path(sys.executable).with_name("uv")
+    found = shutil.which("uv") or (str(beside) if beside.is_file() else None)
+    if found is None:
+        raise SystemExit("uv must be installed, but is not: pip install uv")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
