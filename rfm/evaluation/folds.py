@@ -77,6 +77,9 @@ def pooled(options: EvaluateOptions, folds: Mapping[str, Numbers]) -> Numbers:
         "not_computed": {"of single folds": "controls, evaluation sets and calibration are in the folds' own results"},
         "unreadable": _unreadable(list(folds.values())),
         "trained_on_share": max((one["trained_on_share"] or 0.0 for one in folds.values()), default=0.0),
+        "input_mismatch": {
+            name: one for fold in folds.values() for name, one in (fold["input_mismatch"] or {}).items()
+        },
         "folds": {
             name: {key: one.get(key) for key in ("model_path", "dataset_path", "dataset_hash", "decoding")}
             for name, one in folds.items()

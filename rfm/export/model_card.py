@@ -196,7 +196,9 @@ def _frames(form: InputFormat | None) -> str:
         return ""
     size = f"{form.resized_height} x {form.resized_width} pixels ({prose(form.resize_filter)})"
     shown = "as stored, within the model's pixel budget" if form.resized_height is None else size
-    return f"Shown as {'images' if form.use_multi_image else 'videos'}, frames {shown}. `rfm_config.json` holds this."
+    most = "" if form.max_frames is None else f" of up to {form.max_frames} frames"
+    mode = "images" if form.use_multi_image else "videos"
+    return f"Shown as {mode}{most}, frames {shown}. `rfm_config.json` holds this."
 
 
 def _merge(path: Path) -> str:

@@ -58,6 +58,7 @@ def _calibration(value: Any, name: str) -> None:
 
 
 _ANSWER = leaf("a text or a number", lambda value: isinstance(value, (str, int, float)))
+_VALUE = nullable(leaf("a value", lambda value: isinstance(value, (str, int, float))))
 _JUDGED = fields(
     {"trajectory": _ANSWER, "task": TEXT, "strategy": TEXT, "truth": NUMBER, "predicted": nullable(NUMBER)}
 )
@@ -82,6 +83,7 @@ _RESULTS = fields(
         "calibration": named(_calibration),
         "trained_on_share": nullable(NUMBER),
         "dataset_hash": nullable(TEXT),
+        "input_mismatch": nullable(named(fields({"trained": _VALUE, "asked": _VALUE}))),
         "predictions": listed(_prediction),
     },
 )

@@ -49,7 +49,7 @@ def print_results(results: Numbers) -> None:
     """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
     for table in _tables(results):
         output().print(table)
-    for line in (*unparsed_lines(results), *thin_lines(results)):
+    for line in (*mismatch_lines(results), *unparsed_lines(results), *thin_lines(results)):
         output().print(line, style="yellow")
 
 
@@ -75,6 +75,13 @@ def _in_markdown(table: Table) -> Table:
 
 def _escaped(cell: RenderableType) -> RenderableType:
     return prose(cell.plain) if isinstance(cell, Text) else cell
+
+
+def mismatch_lines(results: Numbers) -> Iterator[str]:
+    """Yield what the model was asked otherwise than it was trained."""
+    for name, values in (results.get("input_mismatch") or {}).items():
+        was, now = ("the dataset's own" if value is None else value for value in (values["trained"], values["asked"]))
+        yield f"asked otherwise than trained: {name} was {was} in training and is {now} here"
 
 
 def unparsed_lines(results: Numbers) -> Iterator[str]:

@@ -2,7 +2,7 @@ import re
 
 from rich.console import Console
 
-from rfm.evaluation.reports.tables import strategy_table, summary_table, thin_lines, unparsed_lines
+from rfm.evaluation.reports.tables import mismatch_lines, strategy_table, summary_table, thin_lines, unparsed_lines
 
 
 def progress(mae, **more):
@@ -53,6 +53,15 @@ def test_what_is_not_there_is_not_made_up():
     one = {"count": 1, "accuracy": 1.0, "accuracy_interval": None}
     single = {**nothing, "preference": one, "best_constant": {"preference": {**one, "accuracy": None}}}
     assert lines(summary_table(single)) == [["model", "1.000"], ["best constant", "-"]]
+
+
+def test_a_model_that_is_asked_otherwise_than_trained_is_told():
+    mismatch = {"max_frames": {"trained": 4, "asked": 16}, "prompting": {"trained": None, "asked": "gvl"}}
+    assert list(mismatch_lines({**RESULTS, "input_mismatch": mismatch})) == [
+        "asked otherwise than trained: max_frames was 4 in training and is 16 here",
+        "asked otherwise than trained: prompting was the dataset's own in training and is gvl here",
+    ]
+    assert list(mismatch_lines({**RESULTS, "input_mismatch": None})) == list(mismatch_lines(RESULTS)) == []
 
 
 def test_answers_that_are_none_are_told():
