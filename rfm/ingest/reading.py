@@ -22,6 +22,7 @@ from rfm.frames.kept import gathered
 from rfm.frames.video import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.trajectories.arrow_files import BROKEN_TABLE
+from rfm.trajectories.record import is_unicode
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def rejected(identity: str, data_source: str, error: DataError | str) -> Episode
 
 def confined(root: Path, relative: str, name: str) -> Path:
     """The file `relative` to `root`; DataError, calling it `name`, where it leads out of the dataset's folder."""
+    if "\0" in relative or not is_unicode(relative):
+        raise DataError(f"{name} must be the name of a file, but no file can be called {relative!a}")
     base = os.path.realpath(root)
     full = os.path.realpath(os.path.join(base, relative))  # noqa: PTH118
     if not any(full.startswith(os.path.join(folder, "")) for folder in (base, *_blobs(base))):  # noqa: PTH118

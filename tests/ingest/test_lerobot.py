@@ -383,3 +383,57 @@ def test_files_that_are_no_parquet(tmp_path: Path) -> None:
     found = reasons(tmp_path / "out", "set")
     assert "must be a readable parquet file, but reading it gives" in found["set_000001"]
     assert "line 4 must be a JSON object, but is a list" in found["set_entry_3"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("total_episodes", "many", "`total_episodes` in .* must be a whole number from 0 on, but is 'many'"),
+        ("total_episodes", [1], r"`total_episodes` in .* must be a whole number from 0 on, but is \[1\]"),
+        ("total_episodes", 1.5, "`total_episodes` in .* must be a whole number from 0 on, but is 1.5"),
+        ("chunks_size", "x", "`chunks_size` in .* must be at least 1, but is x"),
+    ],
+)
+def test_values_of_another_kind_in_the_description(tmp_path: Path, key: str, value: Any, fault: str) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, "v2.1")
+    info = root / "meta" / "info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {key: value}))
+    with pytest.raises(DataError, match=fault):
+        ingest(root, tmp_path / "out")
+
+
+@pytest.mark.parametrize("key", ["data_path", "video_path"])
+def test_a_path_that_no_file_can_have_costs_its_episodes_alone(tmp_path: Path, key: str) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, "v2.1")
+    info = root / "meta" / "info.json"
+    info.write_text(json.dumps(json.loads(info.read_text()) | {key: "a\0b"}))
+    assert ingest(root, tmp_path / "out") == 1
+    fault = f"`{key}` must be the name of a file, but no file can be called"
+    assert fault in str(reasons(tmp_path / "out", "set"))
+
+
+@pytest.mark.parametrize("name", ["timestamp", "episode_index", "task_index"])
+@pytest.mark.parametrize(
+    "value", ["x", [1, 2], {"a": 1}, b"\xff", True, float("nan"), []], ids=lambda value: type(value).__name__
+)
+def test_columns_of_another_kind_cost_their_file_alone(tmp_path: Path, name: str, value: Any) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, "v2.1")
+    path = root / "data" / "chunk-000" / "episode_000001.parquet"
+    table = pq.read_table(path)
+    column = pa.array([value] * len(table))
+    pq.write_table(table.set_column(table.column_names.index(name), name, column), path)
+    assert ingest(root, tmp_path / "out") == 1
+    assert [row["id"] for row in rows(tmp_path / "out", "set")] == ["set_000000", "set_000002"]
+    assert name in str(reasons(tmp_path / "out", "set")["set_000001"])
+
+
+def test_lists_of_one_are_numbers(tmp_path: Path) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, "v2.1")
+    path = root / "data" / "chunk-000" / "episode_000001.parquet"
+    table = pq.read_table(path)
+    for name in ("timestamp", "episode_index", "task_index"):
+        values = pa.array([[value] for value in table[name].to_pylist()])
+        table = table.set_column(table.column_names.index(name), name, values)
+    pq.write_table(table, path)
+    assert ingest(root, tmp_path / "out") == 0
+    assert len(rows(tmp_path / "out", "set")) == 3

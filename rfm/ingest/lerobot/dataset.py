@@ -134,6 +134,9 @@ def read_dataset(root: Path) -> LeRobotDataset:
         raise DataError(f"`fps` in {root}/meta/info.json must be a number above 0, but is {fps}")
     if not isinstance(chunks_size, int) or chunks_size < 1:
         raise DataError(f"`chunks_size` in {root}/meta/info.json must be at least 1, but is {chunks_size}")
+    total = info.get("total_episodes") or 0
+    if isinstance(total, bool) or not isinstance(total, int) or total < 0:
+        raise DataError(f"`total_episodes` in {root}/meta/info.json must be a whole number from 0 on, but is {total!a}")
     features = info.get("features")
     if not isinstance(features, dict) or not all(isinstance(feature, dict) for feature in features.values()):
         raise DataError(f"`features` in {root}/meta/info.json must describe the columns, but does not")
@@ -141,7 +144,7 @@ def read_dataset(root: Path) -> LeRobotDataset:
         root=root,
         version=version,
         fps=float(fps),
-        total_episodes=int(info.get("total_episodes") or 0),
+        total_episodes=total,
         chunks_size=chunks_size,
         data_path=str(info.get("data_path")),
         video_path=str(info.get("video_path")),
@@ -222,8 +225,8 @@ def _v3_rows(root: Path) -> Iterator[dict[str, Any] | DataError]:
 
 
 def _is_depth(feature: Mapping[str, Any]) -> bool:
-    info = feature.get("info") or feature.get("video_info") or {}
-    return bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
+    info = feature.get("info") or feature.get("video_info")
+    return isinstance(info, dict) and bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
 
 
 def _size(feature: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float64
 
 from rfm.errors import DataError
@@ -147,7 +148,7 @@ class _Reader:
         features = self._dataset.features
         own = [name for name in self.rules.named if name in features]
         table = _small_columns(path, list(dict.fromkeys([*names, *own])))
-        episodes = table["episode_index"].to_numpy()
+        episodes = _numbers(table, "episode_index", pa.int64(), path).to_numpy()
         starts = np.flatnonzero(np.diff(episodes, prepend=episodes[0] - 1)) if len(episodes) else np.empty(0, int)
         if len(np.unique(episodes[starts])) != len(starts):
             raise DataError(f"{path} must keep the rows of an episode together, but does not")
@@ -156,8 +157,8 @@ class _Reader:
         return _Rows(
             first=dict(zip(names_of_runs, starts.tolist(), strict=True)),
             length=dict(zip(names_of_runs, counts.tolist(), strict=True)),
-            timestamps=table["timestamp"].to_numpy().astype(np.float64),
-            tasks=table["task_index"].to_pylist(),
+            timestamps=_numbers(table, "timestamp", pa.float64(), path).to_numpy(),
+            tasks=_numbers(table, "task_index", pa.int64(), path, nulls=True).to_pylist(),
             named={name: _flat(table[name].to_pylist()) for name in own},
         )
 
@@ -204,6 +205,21 @@ def _small_columns(path: Path, names: list[str]) -> pa.Table:
     if missing:
         raise DataError(f"{path} must have the columns {', '.join(names)}, but lacks {', '.join(missing)}")
     return read_table(path, names)
+
+
+def _numbers(table: pa.Table, name: str, kind: pa.DataType, path: Path, *, nulls: bool = False) -> pa.ChunkedArray:
+    """A column with one number a frame, lists of one included; DataError where it holds anything else."""
+    column = table[name]
+    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
+        lengths = pc.list_value_length(column)
+        column = pc.list_flatten(column) if pc.all(pc.equal(lengths, 1)).as_py() and not column.null_count else column
+    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    try:
+        if not is_number or (column.null_count and not nulls):
+            raise pa.ArrowInvalid(f"{column.type} with {column.null_count} nulls")
+        return column.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"`{name}` in {path} must be one number a frame, but is not: {error}") from error
 
 
 def _flat(values: Sequence[Any]) -> list[Any]:
