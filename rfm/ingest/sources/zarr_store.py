@@ -8,7 +8,6 @@ are not read.
 
 from __future__ import annotations
 
-import bz2
 import math
 import os
 import struct
@@ -23,16 +22,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rfm.errors import DataError, MissingExtraError
+from rfm.errors import DataError
 from rfm.files.documents import parse_json
 from rfm.files.limits import check_block
 from rfm.ingest.reading import confined
-
-IMAGE_CODECS = "imagecodecs_"
+from rfm.ingest.sources.zarr_codecs import unpacker
 
 _MOST_METADATA = 2**22
-_FILTERS = ("delta", "shuffle")
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _BROKEN = (
     ValueError,
     IndexError,
@@ -91,7 +87,7 @@ class ZarrArray:
         if len(self._chunks) != len(self.shape):
             raise DataError(f"{self.place} must have chunks of its {len(self.shape)} axes, but has {self._chunks}")
         check_block(self._bytes, f"a chunk of {self.place}")
-        self._unpack = [_unpacker(codec, self._format, self.place) for codec in codecs]
+        self._unpack = [unpacker(codec, self._format, self.place) for codec in codecs]
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows `start` to `stop`, whose chunks are all read."""
@@ -224,92 +220,6 @@ def _dtype(value: Any, place: str) -> np.dtype[Any]:
     if dtype is None or dtype.kind not in "biufSU" or not dtype.itemsize:
         raise DataError(f"{place} must hold numbers or texts of one length, but holds `{value}`")
     return dtype
-
-
-def _unpacker(codec: Any, version: int, place: str) -> Callable[[Any, int], Any]:
-    """What undoes a codec, given the bytes of the chunk that must come of it at most."""
-    name = codec.get("id") if isinstance(codec, dict) else codec
-    if name in _BOUNDED:
-        return _BOUNDED[name]
-    if name == "crc32c" and version == 3:
-        return _without_checksum
-    if not isinstance(name, str) or not (name in (*_DECLARED, *_FILTERS) or name.startswith(IMAGE_CODECS)):
-        listed = ", ".join([*_BOUNDED, *_DECLARED, *_FILTERS, "those of imagecodecs"])
-        raise DataError(f"{place} must be packed by {listed}, but is by `{name}`: write it anew")
-    settings = {"id": name} if version == 3 else codec
-    decode = _numcodecs(settings, name, place).decode
-    declared = _DECLARED.get(name, _undeclared)
-
-    def unpack(data: Any, most: int) -> Any:
-        if (size := declared(data)) > most:
-            raise ValueError(f"{size} bytes are declared")
-        return decode(data)
-
-    return unpack
-
-
-def _numcodecs(settings: Any, name: str, place: str) -> Any:
-    try:
-        import numcodecs
-    except ImportError as error:
-        raise MissingExtraError("Zarr stores need the package numcodecs: pip install 'rfm-vqa[zarr]'") from error
-    if name.startswith(IMAGE_CODECS):
-        try:
-            from imagecodecs.numcodecs import register_codecs
-        except ImportError as error:
-            raise MissingExtraError(
-                f"{place} is packed by {name} and needs the package imagecodecs: pip install imagecodecs"
-            ) from error
-        register_codecs(verbose=False)
-    try:
-        return numcodecs.get_codec(dict(settings))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{place} must be packed by a codec that numcodecs knows, but: {error}") from error
-
-
-def _inflated(data: bytes, most: int) -> bytes:
-    made = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data, most + 1)
-    if len(made) > most:
-        raise ValueError(f"more than {most} bytes come")
-    return made
-
-
-def _bunzipped(data: bytes, most: int) -> bytes:
-    made = bz2.BZ2Decompressor().decompress(data, most + 1)
-    if len(made) > most:
-        raise ValueError(f"more than {most} bytes come")
-    return made
-
-
-def _without_checksum(data: bytes, _: int) -> bytes:
-    return bytes(data)[:-4]
-
-
-def _undeclared(_: bytes) -> int:
-    """What a filter or a picture makes is as large as what it is given, or checked when it is there."""
-    return 0
-
-
-def _zstd_size(data: bytes) -> int:
-    """What the frame's header declares (RFC 8878, 3.1.1.1)."""
-    if data[:4] != _ZSTD:
-        raise ValueError("it is no frame of zstd")
-    descriptor = data[4]
-    single, flag = descriptor >> 5 & 1, descriptor >> 6
-    size = (1 if single else 0, 2, 4, 8)[flag]
-    if not size:
-        raise ValueError("its size is not declared")
-    at = 5 + (not single) + (0, 1, 2, 4)[descriptor & 3]
-    return int.from_bytes(data[at : at + size], "little") + (256 if size == 2 else 0)
-
-
-_BOUNDED: dict[str, Callable[[Any, int], Any]] = {"zlib": _inflated, "gzip": _inflated, "bz2": _bunzipped}
-_DECLARED: dict[str, Callable[[bytes], int]] = {
-    "blosc": lambda data: struct.unpack_from("<I", data, 4)[0],
-    "lz4": lambda data: struct.unpack_from("<I", data)[0],
-    "zstd": _zstd_size,
-}
-"""Where each says how much comes of it."""
 
 
 def _file(root: Path, key: str, most: int) -> bytes | None:
