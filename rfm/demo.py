@@ -127,6 +127,7 @@ def run(options: DemoOptions) -> int:
             device="cpu",
             controls=("all",),
             baselines=("constant", "random", "frame_difference"),
+            overwrite=True,
         )
     )
     plot = folder / "progress.png"

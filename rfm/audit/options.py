@@ -18,6 +18,7 @@ class AuditOptions:
         default=None, metadata={"help": "Folder of the frame paths (default: the environment's, the datasets' own)"}
     )
     output_path: str | None = field(default=None, metadata={"help": "Also write everything to this JSON file"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace a file that exists"})
     max_rows: int | None = field(default=None, metadata={"help": "Look at this many rows of each, drawn evenly"})
     max_contradictions: int = field(default=0, metadata={"help": "Rows that may break a rule"})
     max_unreadable: int = field(default=0, metadata={"help": "Rows whose frames may be unreadable"})

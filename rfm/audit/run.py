@@ -12,6 +12,8 @@ from rfm.audit.options import AuditOptions
 from rfm.audit.reading.subject import open_subject
 from rfm.audit.report import as_json, print_audit
 from rfm.errors import ConfigError
+from rfm.files.ownership import check_new_file
+from rfm.files.staging import staged_file
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ def audit(options: AuditOptions) -> int:
         ConfigError: `output_path` can't be written to.
 
     """
-    _check_output(options.output_path)
+    _check_output(options.output_path, overwrite=options.overwrite)
     subjects = [open_subject(path, options.datasets_root, options.max_rows) for path in options.datasets]
     audits = [audit_dataset(subject, options) for subject in subjects]
     comparisons = compare(subjects, options)
@@ -41,7 +43,8 @@ def audit(options: AuditOptions) -> int:
     ]
     if options.output_path is not None:
         text = json.dumps({"passed": not failed, "failed": failed, **found}, indent=2, ensure_ascii=False)
-        Path(options.output_path).write_text(text + "\n", encoding="utf-8")
+        with staged_file(Path(options.output_path)) as staged:
+            staged.write_text(text + "\n", encoding="utf-8")
     if failed:
         logger.error("the audit fails:\n%s", "\n".join(f"  {name}" for name in failed))
     else:
@@ -49,7 +52,10 @@ def audit(options: AuditOptions) -> int:
     return int(bool(failed))
 
 
-def _check_output(path: str | None) -> None:
+def _check_output(path: str | None, *, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
-    if path is not None and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
+    if path is None:
+        return
+    if Path(path).is_dir() or not Path(path).absolute().parent.is_dir():
         raise ConfigError(f"`output_path` must be a file in a folder that exists, but is {path}")
+    check_new_file("output_path", Path(path), overwrite=overwrite)

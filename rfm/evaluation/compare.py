@@ -24,6 +24,8 @@ from rfm.evaluation.metrics.bootstrap import interval
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
 from rfm.evaluation.reports.comparison import print_comparison
 from rfm.export.results_file import read_results
+from rfm.files.ownership import check_new_file
+from rfm.files.staging import staged_file
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class CompareOptions:
     first: str = field(metadata={"help": "Results file A", "positional": True})
     second: str = field(metadata={"help": "Results file B", "positional": True})
     output_path: str | None = field(default=None, metadata={"help": "Path to save the comparison as JSON"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace a file that exists"})
     most_different: int = field(default=10, metadata={"help": "Rows to list on which the two differ most"})
 
     def __post_init__(self) -> None:
@@ -46,14 +49,15 @@ class CompareOptions:
 
 def compare(options: CompareOptions) -> int:
     """Run `rfm compare`."""
-    if options.output_path is not None and Path(options.output_path).is_dir():
-        raise ConfigError(f"`output_path` must name a JSON file, but {options.output_path} is a folder")
+    if options.output_path is not None:
+        check_new_file("output_path", Path(options.output_path), overwrite=options.overwrite)
     found = compare_results(read_predictions(options.first), read_predictions(options.second), options)
     print_comparison(found)
     if options.output_path is not None:
         path = Path(options.output_path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
+        with staged_file(path) as staged:
+            staged.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         logger.info("comparison: %s", path)
     return 0
 

@@ -30,11 +30,13 @@ from rfm.evaluation.metrics.probabilities import LACKING, calibrations, fitted_t
 from rfm.evaluation.options import ALL, EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.reports.tables import print_results
+from rfm.evaluation.results_output import asked_hash, check_output
 from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.controls import FLOOR, SWAPPED, usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
 from rfm.export.training_record import read_record
 from rfm.files.ownership import exclusive
+from rfm.files.staging import staged_file
 from rfm.inference.engines.engine import Engine
 from rfm.inference.engines.openai import OpenAIEngine
 from rfm.inference.engines.vllm import VLLMEngine
@@ -70,6 +72,7 @@ def evaluate(options: EvaluateOptions) -> int:
 
 def evaluate_folds(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbers:
     """Evaluate each fold's model on its dataset, write all results files and return the pooled content."""
+    check_output(options)
     found = {name: evaluate_checkpoint(fold, ranks) for name, fold in fold_options(options).items()}
     results = pooled(options, found)
     if ranks.first:
@@ -79,19 +82,21 @@ def evaluate_folds(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbers:
 
 def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbers:
     """Evaluate, write the results file and return its content."""
-    if Path(options.output_path).is_dir():
-        raise ConfigError(f"`output_path` must name a JSON file, but {options.output_path} is a folder")
+    check_output(options)
     exam = open_exam(options.dataset_path, options.datasets_root, options.max_samples)
     controls, left_out = usable_controls(exam, options.all_controls, named=ALL not in options.controls)
     for name, reason in left_out.items():
         logger.warning("--controls all goes on without %s: %s", name, reason)
     engine = open_engine(options, exam)
+    asked = asked_hash(options, engine.identity(), exam.config.get("content_hash"))
+    check_output(options, asked)
     found = engine.compare(presentation(exam.dataset, exam.config))
     with _one_run(options, ranks):
         engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
         results = _evaluated(options, exam, engine, controls)
         results["input_mismatch"] = None if found is None else report(found)
         results["not_computed"] |= left_out
+        results["asked"] = asked
         if ranks.first:
             _write(Path(options.output_path), results)
             engine.journal.remove()
@@ -104,7 +109,6 @@ def _one_run(options: EvaluateOptions, ranks: Ranks) -> Iterator[None]:
     folder = _answers_folder(options)
     with ExitStack() as held:
         if ranks.first:
-            folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(folder, wait=False))
         yield
 
@@ -311,7 +315,6 @@ def _unless_made_anew(model_path: Path, exam: Exam) -> str:
 
 def _write(path: Path, results: Numbers) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n")
-    temporary.replace(path)
+    with staged_file(path) as staged:
+        staged.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     logger.info("results: %s", path)

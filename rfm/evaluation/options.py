@@ -76,6 +76,7 @@ class EvaluateOptions:
     )
     datasets_root: str | None = field(default=None, metadata={"help": "Folder that frame paths are relative to"})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that a model brings along"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace results of another evaluation"})
 
     def __post_init__(self) -> None:
         bounds = {"batch_size": 1, "max_new_tokens": 1, "max_unreadable": 0, "max_samples": 1}

@@ -35,6 +35,7 @@ def export_push(options: HubOptions) -> int:
     folder = Path(options.checkpoint)
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ConfigError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
+    uploaded_files(folder)
     check_hub(options.hub_model_id, private=options.hub_private_repo)
     push_folder(folder, options.hub_model_id)
     return 0
@@ -54,16 +55,28 @@ def push_folder(folder: Path, repository: str | None) -> None:
     """Upload a checkpoint folder in one commit."""
     assert repository  # `check_hub` has seen it
     rewritten = public_record(folder)
-    files = [
-        CommitOperationAdd(name, rewritten.get(name, str(folder / name)))
-        for name in sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        if not any(fnmatch(name, pattern) for pattern in _LOCAL)
-    ]
+    files = [CommitOperationAdd(name, rewritten.get(name, str(folder / name))) for name in uploaded_files(folder)]
     message = f"Upload {folder.absolute().parent.name}/{folder.name}"
     with _explained(repository):
         done = HfApi().create_commit(repository, files, commit_message=message)
     card = "with" if (folder / CARD).is_file() else "without"
     logger.info("uploaded %s, %s a model card: %s", folder, card, done)
+
+
+def uploaded_files(folder: Path) -> list[str]:
+    """Return the files that are uploaded, relative to the folder.
+
+    Links are refused: whatever they lead to, maybe nothing that was meant to be seen, would be public under their name.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    names = [name for name in names if not any(fnmatch(name, pattern) for pattern in _LOCAL)]
+    for name in names:
+        if (folder / name).is_symlink():
+            raise ConfigError(
+                f"`checkpoint` must hold its files itself to be uploaded, but {folder / name} is a link to "
+                f"{(folder / name).readlink()}: put the file in its place, or remove the link"
+            )
+    return [name for name in names if (folder / name).is_file()]
 
 
 @contextmanager

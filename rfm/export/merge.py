@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +27,12 @@ from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
 from rfm.export.agreement import Agreement, Logits, answer_logits, compare, encode_rows
 from rfm.export.hub import check_hub, push_folder
-from rfm.export.model_card import MERGE_REPORT, read_evaluation, write_card
+from rfm.export.model_card import CARD, MERGE_REPORT, read_evaluation, write_card
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import copy_record, read_record
 from rfm.files import seal
-from rfm.files.staging import staged_folder
+from rfm.files.documents import read_json_object
+from rfm.files.ownership import Kind, replaced
 from rfm.model.adapter import load_adapter
 from rfm.model.base import base_of
 from rfm.model.device import resolve_device
@@ -71,24 +73,14 @@ def merge(options: MergeOptions) -> Agreement:
     """Merge, verify and save; raises `DataError` where the merged model answers differently."""
     setting = _setting(options)
     output = Path(options.output)
-    _check_vacant(output, options.overwrite)
     if options.evaluation is not None:
         read_evaluation(Path(options.evaluation))
     if options.push_to_hub:
         check_hub(options.hub_model_id, private=options.hub_private_repo)
-    processor, batches, before = _ask_unmerged(setting, options)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with staged_folder(output) as staged:
-        with written_whole(output, "and give the command again"):
-            _merged_weights(setting).save_pretrained(str(staged))
-        processor.save_processor(staged, processor.form or InputFormat())
-        copy_record(setting.folder, staged)
-        after = load_model(staged, dtype=setting.dtype, device=setting.device)
-        agreement = compare(before, answer_logits(after.model, batches))
-        _check(agreement, _tolerance(options, setting), setting)
-        _describe(staged, agreement, setting.dtype)
-        write_card(staged, options.evaluation, place=output)
-        seal.seal(staged)
+    with replaced(output, MERGED, overwrite=options.overwrite) as work, work.anew() as staged:
+        agreement = _merge(setting, options, staged, output)
+        work.publish(flushed=False)
     logger.info(
         "merged model: %s; on %d rows logits differ by %.2g at most (largest logit %.3g), %d of %d answer tokens agree",
         output, agreement.rows, agreement.largest_difference, agreement.largest_logit,
@@ -97,6 +89,33 @@ def merge(options: MergeOptions) -> Agreement:
     if options.push_to_hub:
         push_folder(output, options.hub_model_id)
     return agreement
+
+
+def _merge(setting: _Setting, options: MergeOptions, staged: Path, output: Path) -> Agreement:
+    """Fill the folder with a model that is verified."""
+    processor, batches, before = _ask_unmerged(setting, options)
+    with written_whole(output, "and give the command again"):
+        _merged_weights(setting).save_pretrained(str(staged))
+    processor.save_processor(staged, processor.form or InputFormat())
+    copy_record(setting.folder, staged)
+    after = load_model(staged, dtype=setting.dtype, device=setting.device)
+    agreement = compare(before, answer_logits(after.model, batches))
+    _check(agreement, _tolerance(options, setting), setting)
+    _describe(staged, agreement, setting.dtype)
+    write_card(staged, options.evaluation, place=output)
+    seal.seal(staged)
+    return agreement
+
+
+def _own(folder: Path) -> Callable[[str], object]:
+    """The files of a merged model are those that were sealed."""
+    try:
+        return {seal.FILE_NAME, CARD, *read_json_object(folder / seal.FILE_NAME)}.__contains__
+    except DataError:
+        return {MERGE_REPORT, CARD}.__contains__
+
+
+MERGED = Kind("a merged model", "output", (MERGE_REPORT,), _own)
 
 
 def _setting(options: MergeOptions) -> _Setting:
@@ -175,13 +194,3 @@ def _check(agreement: Agreement, tolerance: float, setting: _Setting) -> None:
 def _describe(folder: Path, agreement: Agreement, dtype: torch.dtype) -> None:
     report = {**agreement._asdict(), "dtype": str(dtype).removeprefix("torch.")}
     (folder / MERGE_REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-def _check_vacant(output: Path, overwrite: bool) -> None:
-    """Refuse to lose what is there: only a merged model is replaced, and only if that was asked for."""
-    if not output.exists():
-        return
-    if not overwrite:
-        raise ConfigError(f"`output` {output} exists; add --overwrite to replace it, or name another folder")
-    if not (output / MERGE_REPORT).is_file():
-        raise ConfigError(f"`output` must be a merged model for --overwrite to replace it, but {output} is none")

@@ -26,6 +26,7 @@ from rfm.export.results_file import read_results
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
 from rfm.files.documents import read_json_object
 from rfm.files.shapes import COUNT, NUMBER, TEXT, fields, fitted
+from rfm.files.staging import staged_file
 from rfm.model.stock import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,9 @@ def write_card(folder: Path, evaluation: str | Path | None = None, *, place: Pat
     """
     results = None if evaluation is None else read_evaluation(Path(evaluation))
     path = folder / CARD
-    path.write_text(model_card(folder, results, place or folder), encoding="utf-8")
+    text = model_card(folder, results, place or folder)
+    with staged_file(path) as staged:
+        staged.write_text(text, encoding="utf-8")
     return path
 
 

@@ -87,7 +87,7 @@ def listed(mark: str) -> Callable[[Path], Callable[[str], object]]:
 
     def own(folder: Path) -> Callable[[str], object]:
         files = _read_json(folder / mark).get("files", [])
-        return {mark, *(name for name in files if isinstance(name, str))}.__contains__
+        return {mark, MADE_FROM, *(name for name in files if isinstance(name, str))}.__contains__
 
     return own
 
@@ -109,8 +109,10 @@ class Workplace:
 
     @contextmanager
     def anew(self) -> Iterator[Path]:
-        """The folder, empty, for work that is never gone on with: what is not published in the end is deleted."""
-        empty(self.folder)
+        """The folder, empty but for its plan, for work that is never gone on with; deleted if it is not published."""
+        for path in self.folder.iterdir():
+            if path.name != MADE_FROM:
+                remove(path)
         try:
             yield self.folder
         finally:
@@ -144,7 +146,7 @@ def workplace(output: Path, option: str) -> Iterator[Workplace]:
 
     Nothing is checked yet, and what is in `folder` is the caller's to judge. ConfigError where another process has it.
     """
-    target = output.resolve()
+    target = output.resolve() if output.is_symlink() else output
     if target.is_mount():
         raise ConfigError(f"`{option}` must be a folder of its own, but {output} is a disk; name one in it")
     work = Workplace(target, partial_of(target))
@@ -204,6 +206,14 @@ def check_replaceable(output: Path, kind: Kind, *, overwrite: bool) -> None:
         )
     if not kind.is_ours(output):
         raise ConfigError(f"`{kind.option}` must be free or {kind.what}, but {output} is none; name another")
+
+
+def check_new_file(option: str, file: Path, *, overwrite: bool) -> None:
+    """Raise ConfigError where a file that a command would write in the end is there, or can't be; before its work."""
+    if file.is_dir():
+        raise ConfigError(f"`{option}` must name a file, but {file} is a folder")
+    if file.exists() and not overwrite:
+        raise ConfigError(f"`{option}` {file} exists; add --overwrite to replace it, or name another file")
 
 
 def partial_of(output: Path) -> Path:

@@ -17,7 +17,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +32,8 @@ from rfm.configs.experiment_configs import MOST_FRAMES
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents import parse_json, read_json_object
-from rfm.files.staging import staged_file, staged_folder
+from rfm.files.ownership import MADE_FROM, Kind, check_new_file, listed, replaced
+from rfm.files.staging import staged_file
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.reading import opened_parquet
@@ -45,6 +48,10 @@ _FRAMES = 16
 """Shown to models that do not say how many they were trained on."""
 _EPISODE = re.compile(r"_(\d+)$")
 _INFO = Path("meta") / "info.json"
+_MARK = Path("meta") / "rfm_progress.json"
+_PLAN = b"rfm_progress"
+"""What the parquet says in its schema of what it was made from."""
+COPY = Kind("a copy with progress", "lerobot_output", (_MARK.as_posix(),), listed(_MARK.as_posix()))
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class ProgressOptions:
     lerobot: str | None = field(default=None, metadata={"help": "LeRobot dataset that the trajectories came from"})
     lerobot_output: str | None = field(default=None, metadata={"help": "Folder for its copy with the column"})
     column: str = field(default="progress", metadata={"help": "Name of the column in the copy"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace a parquet and a copy that exist"})
 
     def __post_init__(self) -> None:
         if (self.lerobot is None) != (self.lerobot_output is None):
@@ -90,7 +98,48 @@ def export_progress(options: ProgressOptions) -> int:
     root = resolve_root(options.datasets_root)
     if root is None:
         raise ConfigError("`datasets_root` must be known, but is not given; name the folder of the datasets")
-    catalog = load_catalog(root, [options.dataset])
+    catalog, output, plan = load_catalog(root, [options.dataset]), Path(options.output), _plan(options)
+    with ExitStack() as held:
+        work = None
+        if options.lerobot_output is not None:
+            copy = Path(options.lerobot_output)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            whole = partial(_is_of, output, plan)
+            work = held.enter_context(replaced(copy, COPY, overwrite=options.overwrite, plan=plan, whole=whole))
+            if work.complete:
+                logger.info("%s and %s are complete", output, copy)
+                return 0
+            held.enter_context(work.anew())
+        if not options.overwrite and not _is_of(output, plan):
+            check_new_file("output", output, overwrite=False)
+        found = _found(catalog, options)
+        table = _table([(one.id, one.values) for one in found])
+        if work is not None and options.lerobot is not None:
+            table = _into_copy(Path(options.lerobot), work.folder, options.column, found)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with staged_file(output) as staged:  # first: it tells the same command from any other if this is killed here
+            pq.write_table(table.replace_schema_metadata({_PLAN: json.dumps(plan)}), staged)
+        if work is not None:
+            work.publish(flushed=False)
+    logger.info("progress of %d frames of %d episodes: %s", table.num_rows, len(found), output)
+    return 0
+
+
+def _plan(options: ProgressOptions) -> dict[str, Any]:
+    """What the progress is made from."""
+    plan = {name: value for name, value in asdict(options).items() if name not in ("overwrite", "batch_size", "device")}
+    return {"progress": plan}
+
+
+def _is_of(parquet: Path, plan: dict[str, Any], _copy: Path | None = None) -> bool:
+    """Whether the file is there and was made from the same."""
+    try:
+        return json.loads((pq.read_schema(parquet).metadata or {}).get(_PLAN, b"null")) == plan
+    except (OSError, ValueError, pa.ArrowException):
+        return False
+
+
+def _found(catalog: Catalog, options: ProgressOptions) -> list[EpisodeProgress]:
     found = list(_recorded(catalog) if options.model_path is None else _predicted(catalog, options))
     if not found and options.model_path is not None:
         raise DataError(
@@ -101,16 +150,7 @@ def export_progress(options: ProgressOptions) -> int:
         raise DataError(
             f"`{options.dataset}` must have recorded `progress`, but no episode has; name a checkpoint by --model_path"
         )
-    if options.lerobot is not None and options.lerobot_output is not None:
-        table = _into_copy(Path(options.lerobot), Path(options.lerobot_output), options.column, found)
-    else:
-        table = _table([(one.id, one.values) for one in found])
-    output = Path(options.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with staged_file(output) as staged:
-        pq.write_table(table, staged)
-    logger.info("progress of %d frames of %d episodes: %s", table.num_rows, len(found), output)
-    return 0
+    return found
 
 
 def _table(episodes: list[tuple[str, Float64[np.ndarray, " t"]]]) -> pa.Table:
@@ -169,22 +209,21 @@ def _as_trained(model: Any, options: ProgressOptions) -> tuple[int, bool]:
     return frames, discrete
 
 
-def _into_copy(source: Path, output: Path, column: str, found: list[EpisodeProgress]) -> pa.Table:
+def _into_copy(source: Path, folder: Path, column: str, found: list[EpisodeProgress]) -> pa.Table:
     """Write the copy with its column, and return the same numbers as rows of (episode, frame, progress)."""
     dataset = read_dataset(source)
     if column in dataset.features:
         raise ConfigError(f"`column` must be a new one, but {source} has `{column}`; name another by --column")
-    if output.exists():
-        raise ConfigError(f"`lerobot_output` {output} exists; name another folder")
     by_index = {_index(one.id): one for one in found}
     files = sorted((source / "data").rglob("*.parquet"))
     written: list[tuple[str, Float64[np.ndarray, " t"]]] = []
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with staged_folder(output) as staged:
-        shutil.copytree(source, staged, dirs_exist_ok=True, copy_function=_link)
-        for file in tracked(files, "frames", len(files)):
-            written += _add_column(file, staged / file.relative_to(source), column, by_index)
-        _describe(staged / _INFO, column)
+    ours = shutil.ignore_patterns(MADE_FROM, _MARK.name)  # of a copy that is copied
+    shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link, ignore=ours)
+    for file in tracked(files, "frames", len(files)):
+        written += _add_column(file, folder / file.relative_to(source), column, by_index)
+    _describe(folder / _INFO, column)
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    (folder / _MARK).write_text(json.dumps({"files": names}, indent=1) + "\n", encoding="utf-8")
     missing = dataset.total_episodes - len(written)
     if missing:
         logger.warning("%d of %d episodes have no progress: their frames are null", missing, dataset.total_episodes)
@@ -246,4 +285,4 @@ def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:  # another file system
-        shutil.copyfile(source, target)
+        shutil.copy(source, target)  # with its rights and no more

@@ -56,7 +56,7 @@ class Result:
 
 def look(*datasets: Path, **options) -> Result:
     file = datasets[0].parent / "found.json"
-    status = audit(AuditOptions(tuple(map(str, datasets)), output_path=str(file), **options))
+    status = audit(AuditOptions(tuple(map(str, datasets)), output_path=str(file), overwrite=True, **options))
     return Result(status, file)
 
 

@@ -55,6 +55,7 @@ def evaluate(tmp_path, model, root, rows, *flags, columns=None):
     (dataset if columns is None else dataset.select_columns(columns)).save_to_disk(str(folder))
     output = tmp_path / "results.json"
     words = ["--model_path", model, "--dataset_path", folder, "--output_path", output, "--datasets_root", root]
+    words.append("--overwrite")
     words += ["--device", "cpu", "--batch_size", "4", "--save_predictions", "--controls", "shuffled", *flags]
     status = run_command(("evaluate",), [str(word) for word in words], "rfm evaluate")
     return status, json.loads(output.read_text()) if output.is_file() else None

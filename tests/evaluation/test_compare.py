@@ -31,7 +31,7 @@ def compare(tmp_path, capsys):
     def run(first, second, *flags):
         output = tmp_path / "comparison.json"
         status = run_command(
-            ("compare",), [str(first), str(second), "--output_path", str(output), *flags], "rfm compare"
+            ("compare",), [str(first), str(second), "--output_path", str(output), "--overwrite", *flags], "rfm compare"
         )
         return status, json.loads(output.read_text()) if output.exists() else None, "".join(capsys.readouterr())
 

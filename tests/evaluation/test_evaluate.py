@@ -54,7 +54,7 @@ def evaluate(dataset, model, tmp_path):
 
     def run(*flags, model_path=model, dataset_path=dataset):
         output = tmp_path / "out" / "results.json"
-        paths = ("--model_path", model_path, "--dataset_path", dataset_path, "--output_path", output)
+        paths = ("--model_path", model_path, "--dataset_path", dataset_path, "--output_path", output, "--overwrite")
         words = [*map(str, paths), "--device", "cpu", "--batch_size", "20", *flags]
         status = run_command(("evaluate",), words, "rfm evaluate")
         return status, json.loads(output.read_text()) if output.is_file() else None

@@ -35,7 +35,7 @@ def command(dataset, model, tmp_path):
     """The words of a command that writes into a folder of the test's own."""
 
     def words(name, *flags):
-        paths = ("--model_path", model, "--dataset_path", dataset, "--output_path", tmp_path / name)
+        paths = ("--model_path", model, "--dataset_path", dataset, "--output_path", tmp_path / name, "--overwrite")
         return [*map(str, paths), "--device", "cpu", "--batch_size", "4", "--save_predictions", *flags]
 
     return words

@@ -83,3 +83,19 @@ def test_no_network_no_token_and_no_name_are_said(monkeypatch):
     point_to(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(RfmError, match=r"me/x must be .* the hub can't be reached .* `rfm export push`"):
         check_hub("me/x", private=False)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "more", "gone"])
+def test_links_are_not_uploaded(fake_hub, tmp_path, name):  # noqa: F811
+    private, folder = tmp_path / "private", tmp_path / "model"
+    private.mkdir()
+    folder.mkdir()
+    (private / "notes.txt").write_text("secret")
+    (folder / "config.json").write_text("{}")
+    target = {"notes.txt": private / "notes.txt", "more": private, "gone": tmp_path / "nowhere"}[name]
+    (folder / name).symlink_to(target)
+    with pytest.raises(
+        ConfigError, match=f"`checkpoint` must hold its files itself to be uploaded, but .*{name} is a li"
+    ):
+        export_push(HubOptions(str(folder), "me/model"))
+    assert not fake_hub.files

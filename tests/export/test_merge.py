@@ -15,10 +15,12 @@ from rfm.batch.input_format import InputFormat
 from rfm.errors import ConfigError, DataError, MissingExtraError
 from rfm.evaluation.evaluate import evaluate
 from rfm.evaluation.options import EvaluateOptions
+from rfm.export import merge as merging
 from rfm.export.merge import merge
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import read_record, write_record
 from rfm.files import seal
+from rfm.files.ownership import exclusive
 from rfm.model import quantization
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.lora import add_lora
@@ -114,9 +116,26 @@ def test_what_cannot_be_merged_is_said(adapter, dataset, tmp_path):
         merge(options(tmp_path, tmp_path / "again"))
     with pytest.raises(ConfigError, match=r"`output` .*merged exists; add --overwrite"):
         merge(options(adapter, tmp_path / "merged"))
-    with pytest.raises(ConfigError, match="`output` must be a merged model for --overwrite to replace it"):
+    with pytest.raises(ConfigError, match=r"`output` must be free or a merged model, but .* is none; name another"):
         merge(options(adapter, adapter, overwrite=True))
+    (tmp_path / "merged" / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match=r"but .*merged holds thesis.tex, which is no part of one and is not deleted"):
+        merge(options(adapter, tmp_path / "merged", num_rows=1, overwrite=True))
+    (tmp_path / "merged" / "thesis.tex").unlink()
     merge(options(adapter, tmp_path / "merged", num_rows=1, overwrite=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
+
+
+def test_a_second_merge_is_refused_before_its_work_and_leftovers_are_cleared(adapter, tmp_path, monkeypatch):
+    leftover = tmp_path / ".merged.partial"
+    leftover.mkdir()
+    (leftover / "model.safetensors").write_text("of a run that was killed")
+    with exclusive(leftover, wait=False), monkeypatch.context() as patch:
+        patch.setattr(merging, "load_model", None)
+        with pytest.raises(ConfigError, match=r"must have one writer at a time, but another process is writing it"):
+            merge(options(adapter, tmp_path / "merged"))
+    merge(options(adapter, tmp_path / "merged", num_rows=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
 
 def test_rows_to_verify_on_must_be_known(adapter, dataset, tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -6,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from checkpoints import random_checkpoint
 from films import episode, film, write_episodes
+from power_cuts import killed_at
 from robot_datasets import moving_square, write_lerobot
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.ownership import exclusive, partial_of
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.ingest.lerobot.dataset import read_dataset
@@ -62,7 +65,8 @@ def test_a_copy_of_the_lerobot_dataset_has_it_as_a_column(root, lerobot):
         assert values == ([None] * 7 if index == 1 else pytest.approx(expected))
     assert json.loads((copy / "meta" / "info.json").read_text())["features"]["progress"]["dtype"] == "float32"
     changed = {name for name, data in content(copy).items() if before.get(name) != data}
-    assert changed == {name for name in before if name.startswith("data/")} | {"meta/info.json"}
+    added = {"made_from.json", "meta/rfm_progress.json"}
+    assert changed == {name for name in before if name.startswith("data/")} | {"meta/info.json"} | added
     flat = pq.read_table(root / "out" / "progress.parquet")
     assert flat["frame"].to_pylist() == list(range(7)) * 2
     assert flat["progress"].to_pylist() == pytest.approx(expected * 2)
@@ -105,7 +109,7 @@ def test_what_cannot_be_written_is_said(root, lerobot):
         options(root, lerobot="x")
     with pytest.raises(ConfigError, match=r"`column` must be a new one, but .* has `timestamp`"):
         export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy"), column="timestamp"))
-    with pytest.raises(ConfigError, match=r"`lerobot_output` .* exists; name another folder"):
+    with pytest.raises(ConfigError, match=r"`lerobot_output` must be free or a copy with progress, but .* holds data/"):
         export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(lerobot)))
     write_episodes(root, "robot", [episode(root, "robot", "odd", film(5, 4), progress=(0.0, 0.0, 0.0, 0.0))])
     with pytest.raises(DataError, match=r"`id` must end in the episode's number .* but is `odd`"):
@@ -118,3 +122,43 @@ def test_kept_frames_get_exactly_their_values():
     assert np.allclose(stretched(values, 500)[kept], values)
     with pytest.raises(DataError, match="must have at least its 64 kept frames, but has 10"):
         stretched(values, 10)
+
+
+def test_the_same_command_goes_on_after_a_kill_at_any_step_and_leaves_nothing_else(root, lerobot, tmp_path):
+    place = tmp_path / "kills"
+    made = options(root, output=str(place / "p.parquet"), lerobot=str(lerobot), lerobot_output=str(place / "copy"))
+    place.mkdir()
+    before, step, code = content(lerobot), 0, -9
+    while code:
+        code = killed_at(step, export_progress, made)
+        assert (place / "copy").exists() <= (place / "p.parquet").exists()
+        step += 2
+    assert export_progress(made) == 0
+    assert sorted(path.name for path in place.iterdir()) == ["copy", "p.parquet"]
+    assert content(lerobot) == before
+    assert step > 6
+
+
+def test_what_is_there_is_replaced_only_if_asked_and_if_it_is_ours(root, lerobot):
+    made = options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy"))
+    export_progress(made)
+    other = dataclasses.replace(made, column="reward")
+    with pytest.raises(ConfigError, match=r"`lerobot_output` .*copy exists; add --overwrite to replace it"):
+        export_progress(other)
+    with pytest.raises(ConfigError, match=r"`output` .*progress.parquet exists; add --overwrite to replace it"):
+        export_progress(options(root, max_frames=5))
+    (root / "copy" / "notes.txt").write_text("precious")
+    with pytest.raises(ConfigError, match=r"copy holds notes.txt, which is no part of one and is not deleted"):
+        export_progress(dataclasses.replace(other, overwrite=True))
+    (root / "copy" / "notes.txt").unlink()
+    assert export_progress(dataclasses.replace(other, overwrite=True)) == 0
+    assert "reward" in read_dataset(root / "copy").features
+
+
+def test_the_second_of_two_is_refused_before_its_work(root, lerobot):
+    with (
+        exclusive(partial_of(root / "copy"), wait=False),
+        pytest.raises(ConfigError, match="must have one writer at a time, but another process is writing it"),
+    ):
+        export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
+    assert not (root / "out").exists()

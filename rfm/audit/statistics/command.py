@@ -11,6 +11,8 @@ from rfm.audit.statistics.counts import gather
 from rfm.audit.statistics.plot import plot_statistics
 from rfm.audit.statistics.tables import print_statistics
 from rfm.errors import ConfigError
+from rfm.files.ownership import check_new_file
+from rfm.files.staging import staged_file
 from rfm.vqa.dataset import load_dataset
 
 
@@ -21,6 +23,7 @@ class StatisticsOptions:
     datasets: tuple[str, ...] = field(metadata={"help": "One or several VQA datasets", "positional": True})
     output_path: str | None = field(default=None, metadata={"help": "Also write the counts to this JSON file"})
     plot: str | None = field(default=None, metadata={"help": "Also draw them to this PNG file"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace files that exist"})
     max_rows: int | None = field(default=None, metadata={"help": "Look at this many rows of each, drawn evenly"})
 
     def __post_init__(self) -> None:
@@ -37,15 +40,20 @@ def statistics(options: StatisticsOptions) -> None:
     """Print, write and draw the statistics of the datasets.
 
     Raises:
+        ConfigError: a file that would be written exists.
         DataError: a path holds no VQA dataset.
 
     """
+    for name, file in (("output_path", options.output_path), ("plot", options.plot)):
+        if file is not None:
+            check_new_file(name, Path(file), overwrite=options.overwrite)
     gathered = [gather(path, read_questions(load_dataset(path)[0], options.max_rows)) for path in options.datasets]
     for one in gathered:
         print_statistics(one)
     if options.output_path is not None:
         text = json.dumps({"datasets": [asdict(one) for one in gathered]}, indent=2, ensure_ascii=False)
         Path(options.output_path).parent.mkdir(parents=True, exist_ok=True)
-        Path(options.output_path).write_text(text + "\n", encoding="utf-8")
+        with staged_file(Path(options.output_path)) as staged:
+            staged.write_text(text + "\n", encoding="utf-8")
     if options.plot is not None:
         plot_statistics(gathered, Path(options.plot))

@@ -10,6 +10,7 @@ from pathlib import Path
 from rfm.errors import ConfigError
 from rfm.evaluation.reports.tables import markdown, print_results
 from rfm.export.results_file import read_results
+from rfm.files.ownership import check_new_file
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class ReportOptions:
     results: str = field(metadata={"help": "Results file", "positional": True})
     markdown: bool = field(default=False, metadata={"help": "Write the tables as Markdown to standard output"})
     plot_path: str | None = field(default=None, metadata={"help": "Path to save a picture (.png)"})
+    overwrite: bool = field(default=False, metadata={"help": "Replace a picture that exists"})
 
     def __post_init__(self) -> None:
         if self.plot_path is not None and Path(self.plot_path).suffix != ".png":
@@ -29,6 +31,8 @@ class ReportOptions:
 
 def report(options: ReportOptions) -> int:
     """Run `rfm report`."""
+    if options.plot_path is not None:
+        check_new_file("plot_path", Path(options.plot_path), overwrite=options.overwrite)
     results = read_results(options.results, ("model_path", "dataset_path", "best_constant", "controls"))
     if options.markdown:
         sys.stdout.write(markdown(results))

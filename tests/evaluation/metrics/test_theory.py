@@ -71,7 +71,7 @@ def evaluate(dataset, tmp_path, monkeypatch):
             monkeypatch.setattr(module, "open_engine", lambda options, exam: engine)
         output = tmp_path / "results.json"
         words = ["--model_path", model, "--dataset_path", dataset, "--output_path", output, "--batch_size", 64]
-        words += ["--datasets_root", bundled_root(), "--device", "cpu", *flags]
+        words += ["--overwrite", "--datasets_root", bundled_root(), "--device", "cpu", *flags]
         assert run_command(("evaluate",), [str(word) for word in words], "rfm evaluate") == 0
         return json.loads(output.read_text())
 

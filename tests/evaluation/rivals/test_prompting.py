@@ -168,7 +168,17 @@ def test_the_whole_command(tmp_path, style):
     model = random_checkpoint(tmp_path / "model" / "final")
     dataset = fake_dataset(tmp_path, 8)
     output = tmp_path / "results.json"
-    words = ["--model_path", model, "--dataset_path", dataset, "--output_path", output, "--device", "cpu"]
+    words = [
+        "--model_path",
+        model,
+        "--dataset_path",
+        dataset,
+        "--output_path",
+        output,
+        "--device",
+        "cpu",
+        "--overwrite",
+    ]
     words += ["--prompting", style, "--controls", "blank", "--save_predictions", "--batch_size", "4"]
     assert run_command(("evaluate",), [str(word) for word in words], "rfm evaluate") == 0
     results = json.loads(output.read_text())

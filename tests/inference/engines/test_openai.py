@@ -104,7 +104,7 @@ def evaluate(checkpoint, dataset, tmp_path):
 
     def run(*flags):
         output = tmp_path / "results.json"
-        paths = ("--model_path", checkpoint, "--dataset_path", dataset, "--output_path", output)
+        paths = ("--model_path", checkpoint, "--dataset_path", dataset, "--output_path", output, "--overwrite")
         words = [*map(str, paths), "--batch_size", "4", "--max_new_tokens", "8", "--save_predictions", *flags]
         status = run_command(("evaluate",), words, "rfm evaluate")
         return status, json.loads(output.read_text()) if output.is_file() else None
