@@ -146,7 +146,7 @@ def test_what_is_there_is_replaced_only_if_asked_and_if_it_is_ours(root, lerobot
     with pytest.raises(ConfigError, match=r"`lerobot_output` .*copy exists; add --overwrite to replace it"):
         export_progress(other)
     with pytest.raises(ConfigError, match=r"`output` .*progress.parquet exists; add --overwrite to replace it"):
-        export_progress(options(root, max_frames=5))
+        export_progress(options(root))
     (root / "copy" / "notes.txt").write_text("precious")
     with pytest.raises(ConfigError, match=r"copy holds notes.txt, which is no part of one and is not deleted"):
         export_progress(dataclasses.replace(other, overwrite=True))
