@@ -18,11 +18,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from typing_extensions import Self
 
 from rfm.batch.as_trained import Difference
 from rfm.batch.clips import ClipReference, Row, clips_of
