@@ -8,7 +8,7 @@ by renaming, so that nothing is ever half there, and a part only after its video
 """
 
 import json
-import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,27 @@ import numpy as np
 
 from rfm.errors import DataError
 from rfm.files.documents import json_lines, parse_json
+from rfm.files.staging import remove_leftovers, staged_file
 
 Row = dict[str, Any]
 """One line of the manifest."""
 Arrays = Mapping[str, Any]
 """Named numpy arrays."""
 
+_HALF_A_VIDEO = re.compile(r".+\.\d+\.partial")
 MANIFEST, STATES, SETTINGS, PARTS, VIDEOS = "manifest.jsonl", "states.npz", "generation.json", "parts", "videos"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with staged_file(path) as staged:
+        staged.write_text(text, encoding="utf-8")
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write a compressed .npz whole or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with staged_file(path) as staged, staged.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    partial.replace(path)
 
 
 def claim(output: Path, settings: Mapping[str, Any]) -> None:
@@ -52,8 +51,12 @@ def claim(output: Path, settings: Mapping[str, Any]) -> None:
             f" {' '.join(wanted.split())}; choose another folder or delete this one"
         )
     write_text(path, wanted)
-    for leftover in output.rglob("*.partial"):  # of a run that was killed
-        leftover.unlink()
+    for folder in (output, output / VIDEOS, output / PARTS):  # of a run that was killed
+        if folder.is_dir():
+            remove_leftovers(folder)
+    for leftover in (output / VIDEOS).iterdir():
+        if _HALF_A_VIDEO.fullmatch(leftover.name):
+            leftover.unlink()
 
 
 def part_path(output: Path, episode_id: str) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 
 from rfm.console import tracked
 from rfm.errors import DataError
+from rfm.files.ownership import exclusive
 from rfm.ingest.metaworld.bundle import (
     MANIFEST,
     VIDEOS,
@@ -69,15 +70,16 @@ def generate_metaworld(
     chosen = select_tasks(tasks)
     slots = plan_slots(chosen, episodes_per_task, seed)
     settings = {"seed": seed, "episodes_per_task": episodes_per_task, "tasks": [task.name for task in chosen]}
-    claim(output, {**settings, **versions()})
-    if (output / MANIFEST).exists():
-        drop_parts(output)
-        return _summary(output, read_manifest(output), made=0)
-    waiting = [slot for slot in slots if not part_path(output, slot.id).exists()]
-    for _ in tracked(_make_all(output, waiting, num_workers), "simulate", len(waiting)):
-        pass
-    ids = [slot.id for slot in sorted(slots, key=lambda slot: slot.id)]
-    return _summary(output, close(output, ids, keep_lookalikes_together), made=len(waiting))
+    with exclusive(output, wait=False):
+        claim(output, {**settings, **versions()})
+        if (output / MANIFEST).exists():
+            drop_parts(output)
+            return _summary(output, read_manifest(output), made=0)
+        waiting = [slot for slot in slots if not part_path(output, slot.id).exists()]
+        for _ in tracked(_make_all(output, waiting, num_workers), "simulate", len(waiting)):
+            pass
+        ids = [slot.id for slot in sorted(slots, key=lambda slot: slot.id)]
+        return _summary(output, close(output, ids, keep_lookalikes_together), made=len(waiting))
 
 
 def _make_all(output: Path, slots: Sequence[Slot], num_workers: int) -> Iterator[None]:
