@@ -1,0 +1,29 @@
+"""Commands in documents can be pasted into bash and zsh as they are printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"\s*(rfm|pip|python|make|uv|torchrun|accelerate|for|done|do|[A-Z_]+=\S+ )")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\$\{\w+\}|\$\(.*?\)")
+_PATTERN = re.compile(r"[][{}?*!]|(^|\s)#")
+"""What zsh takes for a pattern, a history event or (a comment, at its prompt) for a command."""
+
+
+def faulty(text: str) -> list[str]:
+    lines = [line for block in _BLOCK.findall(text) for line in block.splitlines() if _COMMAND.match(line)]
+    return [line for line in lines if _PATTERN.search(_QUOTED.sub("", line))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_command_has_what_zsh_would_expand(document):
+    assert faulty(document.read_text()) == []
+
+
+def test_an_unquoted_list_or_comment_would_be_found():
+    block = "```\nrfm generate a=[b]\nrfm x  # why\nrfm y 'a=[b]'\n```\n"
+    assert faulty(block) == ["rfm generate a=[b]", "rfm x  # why"]
