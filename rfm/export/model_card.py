@@ -153,8 +153,17 @@ def _sections(
     yield "Training", _options(record.options)
     yield "Frames", _frames(InputFormat.load(folder))
     yield "Merge", _merge(folder / MERGE_REPORT)
-    named = shlex.quote(one_line(place.name)).replace("```", "`")
-    yield "Use", f"```\nrfm evaluate --model_path {named} --dataset_path DATASET\n```"
+    yield "Use", _use(folder, shlex.quote(one_line(place.name)).replace("```", "`"))
+
+
+def _use(folder: Path, named: str) -> str:
+    text = f"```\nrfm evaluate --model_path {named} --dataset_path DATASET\n```"
+    if not (folder / ADAPTER_FILE).is_file():
+        return text
+    return (
+        f"{text}\n\nThe projector is trained in full (`modules_to_save`), which vLLM refuses in adapters: merge this "
+        f"one before it is served there.\n\n```\nrfm export merge {named} --output MERGED\n```"
+    )
 
 
 def _evaluation(results: Mapping[str, Any]) -> str:

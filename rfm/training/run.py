@@ -216,6 +216,11 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
         seal.seal(unfinished)
         output_dir.replace_folder(unfinished, final)
         logger.info("final model: %s", final)
+        if parts.base is not None:
+            logger.info(
+                "it is an adapter whose projector is trained in full, which vLLM refuses: before serving it there, "
+                "`rfm export merge %s --output MERGED`", final,
+            )  # fmt: skip
         if options.push_to_hub:
             push_folder(final, options.hub_model_id)
     return final

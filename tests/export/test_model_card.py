@@ -2,7 +2,7 @@ import json
 import re
 
 import pytest
-from checkpoints import random_checkpoint
+from checkpoints import random_adapter, random_checkpoint
 from huggingface_hub import ModelCard
 
 from rfm.errors import DataError
@@ -136,3 +136,11 @@ def test_a_record_of_another_form_is_named(checkpoint, changed, fault):
     with pytest.raises(DataError) as caught:
         model_card(checkpoint, None, checkpoint)
     assert fault in str(caught.value)
+
+
+def test_an_adapter_is_said_to_need_a_merge_before_it_is_served(checkpoint, tmp_path):
+    adapter = random_adapter(tmp_path / "run" / "final", checkpoint)
+    text = model_card(adapter, None, adapter)
+    assert "vLLM refuses in adapters: merge this one before it is served there" in text
+    assert "rfm export merge final --output MERGED" in text
+    assert "vLLM" not in model_card(checkpoint, None, checkpoint)
