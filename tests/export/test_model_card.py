@@ -139,7 +139,7 @@ def test_a_record_of_another_form_is_named(checkpoint, changed, fault):
 
 
 def test_an_adapter_is_said_to_need_a_merge_before_it_is_served(checkpoint, tmp_path):
-    adapter = random_adapter(tmp_path / "run" / "final", checkpoint)
+    adapter = random_adapter(tmp_path / "tuned" / "final", checkpoint)
     text = model_card(adapter, None, adapter)
     assert "vLLM refuses in adapters: merge this one before it is served there" in text
     assert "rfm export merge final --output MERGED" in text
