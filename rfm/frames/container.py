@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     except av.FFmpegError as error:
         if _is_playlist(path):
             raise DataError(f"video {path} must hold its pictures itself, but is a playlist of other files") from error
-        if isinstance(error, av.error.ArgumentError):  # what FFmpeg says of formats that are not listed
+        if error.errno == errno.EINVAL:  # what FFmpeg says of formats that are not listed
             raise DataError(
                 f"video {path} must be in a container of videos ({', '.join(_FORMATS)}), but is in none of them: "
                 "convert it, say by `ffmpeg -i IN OUT.mp4`"

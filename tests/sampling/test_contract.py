@@ -201,7 +201,7 @@ def test_a_strategy_asked_for_but_not_supported_is_an_error() -> None:
         (make_catalog(frames=[16, 16, 1], tasks=[0, 0, 1]), "of two tasks, but the 2 there are have one task"),
         (
             make_catalog(frames=[16] * 4, tasks=[0, 1, 2, 3], quality=[-1] * 4),
-            r"with known progress \(successful, recorded, or partial success at their ends\); 0 of 4 trajectories have",
+            r"with known progress \(`quality_label` successful, `progress` recorded, or .*; 0 of 4 trajectories have",
         ),
         (
             make_catalog(frames=[16] * 4, tasks=[0, 1, 0, 1], groups=[0, 0, 1, 1]),
