@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
+from huggingface_hub import HfApi
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from transformers.utils import cached_file
 
 from rfm.errors import DataError
+
+PATIENCE = 10
+"""Seconds that the hub has for its first answer."""
+_HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
+"""Of the HTTP library that huggingface_hub is built on: httpx in its releases 1, httpx2 in 2."""
 
 
 def place_of(name: str | Path) -> str:
@@ -31,8 +46,28 @@ def pinned(name: str) -> tuple[str, dict[str, str]]:
 def file_of(name: str, file_name: str) -> Path | None:
     """Return where a file of a folder or hub name lies on this machine; None where there is none."""
     plain, revision = pinned(name)
-    path = cached_file(plain, file_name, _raise_exceptions_for_missing_entries=False, **revision)
+    here = Path(name).is_dir() or out_of_reach(name) is not None
+    options: dict[str, Any] = {**revision, "local_files_only": here, "_raise_exceptions_for_missing_entries": False}
+    path = cached_file(plain, file_name, _raise_exceptions_for_connection_errors=False, **options)
     return None if path is None else Path(path)
+
+
+@cache
+def out_of_reach(name: str) -> str | None:
+    """Return why the hub can't be asked for a model, found out by one short try; None where it can.
+
+    Stock loaders try six times with growing pauses, a minute for a name that is spelt wrongly on a machine offline.
+    """
+    plain, revision = pinned(name)
+    try:
+        HfApi().model_info(plain, timeout=PATIENCE, revision=revision.get("revision"))
+    except (HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError) as error:
+        return str(error).strip().splitlines()[0]
+    except HfHubHTTPError:
+        return None  # the hub answers: what it says of the files is for the loader to tell
+    except _HTTPError as error:
+        return f"the hub can't be reached: {error}"
+    return None
 
 
 def commit_of(name: str) -> str | None:

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from rfm.errors import DataError, RfmError
-from rfm.model.hub_names import candidates, pinned
+from rfm.model.hub_names import candidates, out_of_reach, pinned
 
 ADAPTER_FILE = "adapter_config.json"
 CONTROL_TOKENS = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
@@ -50,12 +50,15 @@ def model_config(name: str, trust_remote_code: bool = False) -> Any:
     if folder.is_dir():
         with usable(f"Model not found: config.json in {folder}"):
             return AutoConfig.from_pretrained(plain, trust_remote_code=trust_remote_code)
+    away = out_of_reach(name)
     try:
-        return AutoConfig.from_pretrained(plain, trust_remote_code=trust_remote_code, **revision)
+        return AutoConfig.from_pretrained(
+            plain, trust_remote_code=trust_remote_code, local_files_only=away is not None, **revision
+        )
     except (OSError, ValueError) as error:
         raise DataError(
             f"Model not found: {name} is neither a folder here nor a model that the Hugging Face hub gives "
-            f"({reason_of(error)}); check the spelling and the network, or pass a checkpoint folder such as "
+            f"({away or reason_of(error)}); check the spelling and the network, or pass a checkpoint folder such as "
             "OUTPUT_DIR/final"
         ) from error
 
