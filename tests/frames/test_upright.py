@@ -115,6 +115,17 @@ def test_h264_that_says_its_orientation_itself(tmp_path: Path, suffix: str, opti
     assert {orientation(pixels) for pixels in whole} == {"tr br tl bl" if "rotate" in options else "tr tl br bl"}
 
 
+@needs_ffmpeg
+def test_an_edit_list_shows_what_ffmpeg_shows(tmp_path: Path) -> None:
+    whole, path = write_marked(tmp_path / "whole.mp4", 12), tmp_path / "cut.mp4"
+    cut = ["ffmpeg", "-v", "error", "-ss", "0.35", "-i", str(whole), "-c", "copy", str(path)]
+    subprocess.run(cut, check=True)
+    video = decode_video(path, 64)
+    assert numbers(video.frames) == numbers(by_ffmpeg(path)) == list(range(4, 12))
+    assert video.times is not None
+    assert video.times.tolist() == pytest.approx([at / 7 for at in range(8)])
+
+
 PHONES = {
     "plain": UPRIGHT,
     "rot90": "bl tl br tr",
