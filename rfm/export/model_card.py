@@ -32,6 +32,7 @@ from rfm.model.stock import ADAPTER_FILE
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
+_TAG = "rfm-vqa"
 _LONGEST = 2000
 _REPORT = fields({"dtype": TEXT, "rows": COUNT, "largest_difference": NUMBER, "largest_logit": NUMBER})
 MERGE_REPORT = "merge.json"
@@ -62,8 +63,16 @@ def export_card(options: CardOptions) -> int:
     folder = Path(options.checkpoint)
     if not any((folder / name).is_file() for name in ("config.json", ADAPTER_FILE)):
         raise DataError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
+    if not options.overwrite:
+        _check_ours(folder / CARD)
     logger.info("model card: %s", write_card(folder, options.evaluation))
     return 0
+
+
+def _check_ours(card: Path) -> None:
+    """Refuse to replace somebody's own page: the cards that are written here carry a tag."""
+    if card.exists() and _TAG not in card.read_text(encoding="utf-8", errors="replace"):
+        raise DataError(f"{card} must be a card that rfm wrote, but is not; keep it elsewhere, or add --overwrite")
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
@@ -95,7 +104,7 @@ def _front_matter(
         base_model_relation=("adapter" if adapter else "finetune") if named else None,
         library_name="peft" if adapter else "transformers",
         pipeline_tag="video-text-to-text",
-        tags=["robotics", "reward-model", "rfm-vqa"],
+        tags=["robotics", "reward-model", _TAG],
         model_name=name,
         eval_results=_eval_results(results) if results else None,
     )
@@ -117,7 +126,7 @@ def _eval_results(results: Mapping[str, Any]) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="visual-question-answering",
-            dataset_type="rfm-vqa",
+            dataset_type=_TAG,
             dataset_name=dataset,
             metric_type=metric,
             metric_name=f"{kind} {metric}",

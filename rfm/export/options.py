@@ -90,6 +90,7 @@ class CardOptions:
 
     checkpoint: str = field(metadata={"help": "Folder of the checkpoint", "positional": True})
     evaluation: str | None = _option(None, "Results of `rfm evaluate`")
+    overwrite: bool = _option(False, "Replace a README.md that is none of rfm's cards")
 
 
 @dataclass(frozen=True)

@@ -144,3 +144,15 @@ def test_an_adapter_is_said_to_need_a_merge_before_it_is_served(checkpoint, tmp_
     assert "vLLM refuses in adapters: merge this one before it is served there" in text
     assert "rfm export merge final --output MERGED" in text
     assert "vLLM" not in model_card(checkpoint, None, checkpoint)
+
+
+def test_a_page_that_somebody_wrote_is_not_replaced_unasked(tmp_path):
+    checkpoint = random_checkpoint(tmp_path / "final")
+    export_card(CardOptions(str(checkpoint)))
+    export_card(CardOptions(str(checkpoint)))  # its own card is
+    (checkpoint / "README.md").write_text("# My thesis\n")
+    with pytest.raises(DataError, match=r"README.md must be a card that rfm wrote, but is not; keep it elsewhere, or"):
+        export_card(CardOptions(str(checkpoint)))
+    assert (checkpoint / "README.md").read_text() == "# My thesis\n"
+    export_card(CardOptions(str(checkpoint), overwrite=True))
+    assert "rfm-vqa" in (checkpoint / "README.md").read_text()
