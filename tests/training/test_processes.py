@@ -66,7 +66,10 @@ def launch(command: list[str], options: TrainOptions) -> str:
     ids=["ddp torchrun", "ddp accelerate", "fsdp accelerate"],
 )
 def test_two_processes_are_one_with_twice_the_batch(dataset, alone, tmp_path, command):
-    options = tiny_run(dataset, tmp_path, **SAME, eval_dataset_path=str(dataset), per_device_train_batch_size=2)
+    options = tiny_run(
+        dataset, tmp_path, **SAME, eval_dataset_path=str(dataset), per_device_train_batch_size=2,
+        per_device_eval_batch_size=5,
+    )  # fmt: skip
     fault = launch(command, options)
     assert not fault, fault
     for name in METRICS:

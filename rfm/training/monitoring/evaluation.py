@@ -6,7 +6,8 @@ there. So a row costs one forward pass and, in batches with progress rows, 101 t
 pass a token. The numbers are those of `rfm evaluate --decoding scored`: the more probable video, the median score.
 
 Rows are taken by sample type, so that few batches mix them; the stock loop spreads them over the processes, gathers
-what they predicted and drops what it repeated to make their shares equal.
+what they predicted and drops what it repeated to make their shares equal. The loss is gathered row by row as well, so
+that it is the mean over all answer tokens whatever batches and processes they came in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.batch.tokens.sequences import IGNORE_INDEX
@@ -26,6 +27,7 @@ from rfm.inference.answering.distribution import Distribution
 from rfm.inference.answering.scored import branch_log_probabilities
 from rfm.model.kv_cache import cache_in
 from rfm.training.dataset import TrainingSet
+from rfm.training.loss import row_losses
 from rfm.training.monitoring.batch_facts import BatchFacts, with_row_numbers
 from rfm.vqa.answers import valid_answer
 from rfm.vqa.schema import CLIP_PREFIXES
@@ -60,8 +62,10 @@ class HeldOut:
 
     def predict(
         self, model: Any, outputs: Any, inputs: Mapping[str, Any], facts: BatchFacts, *, alike: bool = False
-    ) -> Float[torch.Tensor, "b 3"]:
-        """Return sample type, prediction and truth of each row of a batch, from its loss's outputs with their cache.
+    ) -> Float64[torch.Tensor, "b 5"]:
+        """Return sample type, prediction, truth, summed loss and answer tokens of each row of a batch.
+
+        `outputs` are those of one pass over prompts and answers, with their cache.
 
         `alike` lets every process run the tree in every batch, as processes that share their weights must.
         """
@@ -73,7 +77,8 @@ class HeldOut:
             if own.any():
                 predicted[own] = self._answer(kind, _rows(scores, own))
         table = np.column_stack([kinds, predicted, self.truth[list(facts.rows)]])
-        return torch.from_numpy(table).to(outputs.logits.device)
+        on_device = torch.from_numpy(table).to(outputs.logits.device)
+        return torch.cat([on_device, row_losses(outputs.logits, inputs["labels"])], dim=1)
 
     def _answer(self, kind: int, scores: Distribution) -> Float64[np.ndarray, " n"]:
         if kind != PROGRESS:
@@ -83,8 +88,8 @@ class HeldOut:
 
 def judge(prediction: Any) -> dict[str, float]:
     """Return the metrics of gathered predictions: what the Trainer calls `compute_metrics`."""
-    kind, predicted, truth = prediction.predictions.astype(np.float64).T
-    metrics: dict[str, float] = {}
+    kind, predicted, truth, losses, tokens = prediction.predictions.astype(np.float64).T
+    metrics = {"loss": float(losses.sum() / tokens.sum())}
     for number, name in enumerate(KINDS):
         own = kind == number
         if not own.any():

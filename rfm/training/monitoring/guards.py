@@ -8,12 +8,14 @@ until a step fails.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from rfm.errors import RfmError
+from rfm.training.checkpoints.folders import way_on
 from rfm.training.monitoring.batch_facts import KEY, describe
 
 NAMED = 5
@@ -43,8 +45,8 @@ def check_step(trainer: Any, done: Sequence[MicroBatch], grad_norm: Any) -> None
     suspects = [number for rows in (bad or [one.rows for one in done]) for number in rows]
     raise NotFiniteError(
         f"`{name}` must be finite, but is {value} at step {trainer.state.global_step + 1}; "
-        f"{_cause(trainer, suspects)}. No update was made and no checkpoint written with it; go on from the last one "
-        "by --resume_from_checkpoint latest"
+        f"{_cause(trainer, suspects)}. No update was made and no checkpoint written with it; then "
+        f"{way_on(Path(trainer.args.output_dir))}"
     )
 
 
@@ -59,12 +61,13 @@ def check_weights(trainer: Any) -> None:
             )
 
 
-def check_evaluation(trainer: Any, loss: float | None) -> None:
-    """Raise `NotFiniteError` where the loss of an evaluation is not finite."""
-    if loss is not None and not math.isfinite(loss):
-        raise NotFiniteError(
-            f"`eval_loss` must be finite, but is {loss} at step {trainer.state.global_step}; {_lower(trainer.args)}"
-        )
+def check_evaluation(trainer: Any, metrics: Mapping[str, float]) -> None:
+    """Raise `NotFiniteError` where what an evaluation found is no number: nothing could be the best by it."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise NotFiniteError(
+                f"`{name}` must be finite, but is {value} at step {trainer.state.global_step}; {_lower(trainer.args)}"
+            )
 
 
 def _lower(args: Any) -> str:

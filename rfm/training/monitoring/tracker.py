@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 from transformers.integrations import TensorBoardCallback
 
 from rfm.errors import MissingExtraError
-from rfm.training.checkpoints.output_dir import LOGS
+from rfm.training.checkpoints.belongings import Belongings
+from rfm.training.checkpoints.folders import LOGS
 from rfm.training.options import TrainOptions
 
 
@@ -23,7 +26,17 @@ def check_tracker(options: TrainOptions) -> None:
 
 
 def name_run(trainer: Any, options: TrainOptions) -> None:
-    """Give TensorBoard's files the run's name, which the stock callback does not look at."""
+    """Give TensorBoard's files the run's name, which the stock callback ignores, and note that they are ours."""
+    folder = Path(options.output_dir)
     for callback in trainer.callback_handler.callbacks:
-        if isinstance(callback, TensorBoardCallback) and options.run_name is not None and callback.logging_dir is None:
-            callback.logging_dir = str(Path(options.output_dir) / LOGS / options.run_name)
+        if not isinstance(callback, TensorBoardCallback) or callback.logging_dir is not None:
+            continue
+        place = folder / LOGS / (options.run_name or _default_name())
+        callback.logging_dir = str(place)
+        if trainer.is_world_process_zero() and not place.exists():
+            Belongings(folder).claim(place)
+
+
+def _default_name() -> str:
+    """Return the time and the machine, as the stock callback does."""
+    return f"{time.strftime('%b%d_%H-%M-%S')}_{socket.gethostname()}"

@@ -114,9 +114,33 @@ def test_the_best_checkpoint_is_kept_and_becomes_final(dataset, tmp_path, metric
     best = int(np.argmax(values) if metric.endswith("accuracy") else np.argmin(values))
     state = TrainerState.load_from_json(str(tmp_path / "trainer_state.json"))
     assert state.best_metric == values[best]
-    assert [path.name for path in tmp_path.glob("checkpoint-*")] == [f"checkpoint-{2 * (best + 1)}"]
-    one, other = (load_file(folder / "model.safetensors") for folder in (final, next(tmp_path.glob("checkpoint-*"))))
+    of_best = f"checkpoint-{2 * (best + 1)}"
+    assert {path.name for path in tmp_path.glob("checkpoint-*")} == {of_best, "checkpoint-8"}
+    one, other = (load_file(folder / "model.safetensors") for folder in (final, tmp_path / of_best))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def token_mean(final, dataset):
+    """The mean loss over all answer tokens of a checkpoint, one row at a time."""
+    data = open_training_set(dataset)
+    predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=data.root)
+    collator = VQACollator(ConversationEncoder(predictor.loaded.tokenizer, predictor.loaded.spec), predictor.frames)
+    summed, tokens = 0.0, 0
+    for one in data.rows:
+        batch = collator([one])
+        count = int((batch["labels"] != -100).sum())
+        with torch.no_grad():
+            summed += float(predictor.loaded.model(**batch).loss) * count
+        tokens += count
+    return summed / tokens
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 14])
+def test_the_loss_is_the_mean_over_answer_tokens_in_batches_of_any_size(dataset, tmp_path, size):
+    options = tiny_run(dataset, tmp_path, max_steps=2, eval_steps=2, eval_dataset_path=str(dataset))
+    final = train(dataclasses.replace(options, per_device_eval_batch_size=size))
+    (loss,) = logged(tmp_path, "eval_loss")
+    assert loss == pytest.approx(token_mean(final, dataset), rel=1e-6)
 
 
 def test_a_metric_needs_its_rows(dataset, tmp_path):
