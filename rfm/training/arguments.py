@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from rfm.batch.room import has_shared_room
 from rfm.errors import ConfigError
 from rfm.training import processes
 from rfm.training.options import TrainOptions
@@ -16,11 +17,13 @@ from rfm.training.trainable import weights_dtype
 
 logger = logging.getLogger(__name__)
 
+ROOMY = 2**28
+"""Bytes of shared memory that a loader's queue stays below."""
+
 SAME_NAME = (
     "per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "num_train_epochs",
     "max_steps", "learning_rate", "lr_scheduler_type", "max_grad_norm", "weight_decay", "adam_beta1", "adam_beta2",
-    "dataloader_num_workers", "save_strategy", "save_steps", "save_total_limit",
-    "logging_steps", "eval_steps",
+    "dataloader_num_workers", "save_strategy", "save_steps", "logging_steps", "eval_steps",
 )  # fmt: skip
 
 
@@ -32,7 +35,7 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         logger.info("arithmetic: %s", "bfloat16 on the GPU" if bf16 else "float32, there is no GPU")
     eval_strategy = options.eval_strategy if evaluates else "no"
     workers = options.dataloader_num_workers
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=options.output_dir,
         run_name=options.run_name,
         report_to=options.report_to,
@@ -44,7 +47,8 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         eval_strategy=eval_strategy,
         **_checkpointing(options.gradient_checkpointing),
         dataloader_persistent_workers=workers > 0,
-        dataloader_pin_memory=on_gpu,
+        # through a pipe, a thread that pins would wait for the rest of a killed worker's batch
+        dataloader_pin_memory=on_gpu and has_shared_room(ROOMY),
         remove_unused_columns=False,
         prediction_loss_only=False,
         **_best(options),
@@ -53,6 +57,9 @@ def training_arguments(options: TrainOptions, *, evaluates: bool) -> Any:
         logging_nan_inf_filter=False,
         **_hub(options),
     )
+    # set afterwards: stock arguments allow it only where no evaluation falls between checkpoints
+    arguments.load_best_model_at_end = options.load_best_model_at_end
+    return arguments
 
 
 def _sharing(options: TrainOptions) -> dict[str, Any]:
@@ -86,7 +93,6 @@ def _best(options: TrainOptions) -> dict[str, Any]:
     return {
         "metric_for_best_model": f"eval_{metric}",
         "greater_is_better": metric.endswith("accuracy"),
-        "load_best_model_at_end": options.load_best_model_at_end,
     }
 
 

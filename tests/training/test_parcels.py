@@ -1,0 +1,102 @@
+"""Batches from workers: whole through shared memory, whole without it, and never a run that waits for ever."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from vqa_fakes import fake_dataset
+
+from rfm.training.parcels import Parcel, Parcelled
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return fake_dataset(tmp_path_factory.mktemp("data"), 12, episodes=4)
+
+
+def batch(size: int) -> dict:
+    return {
+        "pixel_values": torch.arange(size, dtype=torch.int64).to(torch.uint8),
+        "labels": torch.tensor([[1, -100], [2, 3]]).T,
+        "empty": torch.zeros(0, 3),
+        "scalar": torch.tensor(7),
+        "half": torch.tensor([0.5], dtype=torch.float16),
+        "keep": 4,
+        "facts": ("a", 1),
+    }
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_batch_arrives_as_it_was(shared):
+    sent = batch(300_000)
+    if shared:
+        sent["pixel_values"].share_memory_()
+    parcel = Parcel(sent)
+    assert (len(parcel.message) < 3_000) == shared
+    opened = pickle.loads(pickle.dumps(parcel))
+    for name, value in batch(300_000).items():
+        assert type(opened[name]) is type(value)
+        assert torch.equal(opened[name], value) if isinstance(value, torch.Tensor) else opened[name] == value
+    opened["pixel_values"][0] = 3  # and may be written to
+
+
+def test_in_the_run_itself_nothing_is_packed():
+    assert Parcelled(lambda rows: {"rows": rows})([1, 2]) == {"rows": [1, 2]}
+
+
+def trained(dataset, folder: Path, before: str, *flags: str) -> subprocess.CompletedProcess:
+    """`rfm train` in a shell that did `before`."""
+    flags = (
+        f"--dataset_path={dataset}", f"--output_dir={folder}", "--model_name=tiny", "--max_steps=3",
+        "--gradient_accumulation_steps=1", "--report_to=none", "--save_strategy=no", "--learning_rate=1e-3",
+        "--per_device_train_batch_size=4", "--logging_steps=1", *flags,
+    )  # fmt: skip
+    command = f'{before} && exec "$@"'
+    return subprocess.run(
+        ["bash", "-c", command, "bash", sys.executable, "-m", "rfm", "train", *flags],
+        capture_output=True, text=True, check=False, timeout=240, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def own_mounts() -> bool:
+    """Tell whether this user may mount something that nobody else sees."""
+    unshare = shutil.which("unshare")
+    return (
+        unshare is not None
+        and subprocess.run([unshare, "-m", "true"], check=False, capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not own_mounts(), reason="a /dev/shm of one's own needs the right to mount")
+@pytest.mark.parametrize("size", ["64k", "4m"])
+def test_a_container_with_little_shared_memory_trains(dataset, tmp_path, size):
+    """Batches of 2.4 MB, of which four workers have up to twelve under way."""
+    big = ("data.resized_height=224", "data.resized_width=224")
+    flags = ("--dataloader_num_workers=2", "--config_overrides", *big)
+    mount = f"mount -t tmpfs -o size={size} tmpfs /dev/shm"
+    before = f'if [ -z "$INSIDE" ]; then INSIDE=1 exec unshare -m bash -c \'{mount} && exec "$@"\' bash "$@"; fi'
+    done = trained(dataset, tmp_path / "out", before, *flags)
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = " ".join(done.stderr.split())
+    assert "go through pipes, which is slower: /dev/shm has" in text
+    for way_out in ("docker run --shm-size=8g", "--dataloader_num_workers 0"):
+        assert way_out in text
+    assert "Traceback" not in done.stderr
+
+
+def test_few_open_files(dataset, tmp_path):
+    done = trained(dataset, tmp_path / "out", "ulimit -n 64", "--dataloader_num_workers=4")
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = trained(dataset, tmp_path / "less", "ulimit -n 16", "--dataloader_num_workers=4")
+    assert done.returncode == 1, done.stderr[-2000:]
+    text = " ".join(done.stderr.split())
+    assert "Traceback" not in text, done.stderr
+    assert "`ulimit -n` must allow" in text
+    assert "--dataloader_num_workers 2" in text
