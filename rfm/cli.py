@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import select
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -179,6 +180,7 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _open_streams()
     set_up_logging()
+    options = None
     try:
         _check_working_folder()
         cls, function = _resolved(name)
@@ -199,7 +201,10 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
         console().print(f"error: {text}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console().print("interrupted; the same command goes on where it can", style="bold red")
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would cut the message off
+        text = _way_on(name, options, [*_started_as(program), *arguments])
+        console().print(f"interrupted; {text}", style="bold red", soft_wrap=True)
+        signal.signal(signal.SIGINT, before)
         return 130
     return result if isinstance(result, int) else 0
 
@@ -242,6 +247,21 @@ def _check_working_folder() -> None:
         raise ConfigError(
             f"the working folder must have a name in UTF-8, but is {os.fsencode(here)!r}; rename it"
         ) from error
+
+
+def _way_on(name: tuple[str, ...], options: Any, command: Sequence[str]) -> str:
+    """Return what to do after an interruption of a command that was called like this."""
+    if name == ("train",) and options is not None:
+        return str(_load("rfm.training.command:way_on_command")(options, command))
+    goes_on = name[0] in ("ingest", "generate", "evaluate") or name == ("export", "rows")
+    return f"the same command {'goes on where it stopped' if goes_on else 'starts anew, nothing is left half made'}"
+
+
+def _started_as(program: str | None) -> list[str]:
+    """Return the words that a command line began with."""
+    if program is None:
+        return ["python", sys.argv[0]]
+    return ["python", "-m", *program.split()] if sys.argv[0].endswith("__main__.py") else program.split()
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

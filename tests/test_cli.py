@@ -133,7 +133,7 @@ def test_an_interruption_says_how_to_go_on(command, capsys):
         raise KeyboardInterrupt
 
     assert command(interrupt)() == 130
-    assert "interrupted; the same command goes on where it can" in capsys.readouterr().err
+    assert "interrupted; the same command starts anew, nothing is left half made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("result", "status"), [(None, 0), (Path("x"), 0), (0, 0), (1, 1)])

@@ -94,7 +94,7 @@ def merge(options: MergeOptions) -> Agreement:
 def _merge(setting: _Setting, options: MergeOptions, staged: Path, output: Path) -> Agreement:
     """Fill the folder with a model that is verified."""
     processor, batches, before = _ask_unmerged(setting, options)
-    with written_whole(output, "and give the command again"):
+    with written_whole(output, lambda: "and give the command again"):
         _merged_weights(setting).save_pretrained(str(staged))
     processor.save_processor(staged, processor.form or InputFormat())
     copy_record(setting.folder, staged)

@@ -246,6 +246,7 @@ def exclusive(folder: Path, *, wait: bool) -> Iterator[None]:
                 yield
                 return
         finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # closing alone leaves it with processes that were forked meanwhile
             os.close(handle)
 
 

@@ -53,6 +53,14 @@ def fault(folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> str |
     return next((one for one in faults if one is not None), None)
 
 
+def listed(folder: Path) -> frozenset[str] | None:
+    """Return the names of the files that a sealed folder holds by right; None for a folder without a readable seal."""
+    try:
+        return frozenset((*read_json_object(folder / FILE_NAME), FILE_NAME, *_WRITTEN_LATER))
+    except DataError:
+        return None
+
+
 def check(folder: Path, wanted: Callable[[str], bool]) -> None:
     """Raise `DataError` where files of a folder are not as they were sealed; a folder without a seal passes."""
     if not (folder / FILE_NAME).exists():

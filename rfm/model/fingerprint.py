@@ -19,7 +19,7 @@ PARTS = (*WEIGHTS, "*.json", "*.jinja", "*.txt")
 """What answers depend on, but for what is named below."""
 _OF_THE_RUN = (
     "trainer_state.json", "training_options.json", "training_data.json", "training_args.bin", "merge.json",
-    "optimizer*", "*/*", seal.FILE_NAME,
+    "optimizer*", "*/*", seal.FILE_NAME, "saved_as_best.json",
 )  # fmt: skip
 
 

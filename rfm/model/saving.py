@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,16 +17,22 @@ _TORCH_WRITER = ("inline_container", "PytorchStreamWriter")
 
 
 @contextmanager
-def written_whole(folder: Path, way_out: str) -> Iterator[None]:
+def written_whole(folder: Path, way_out: Callable[[], str]) -> Iterator[None]:
     """DataError, naming `folder`, the room left on its disk and `way_out`, where a file can't be written to its end."""
     try:
         yield
-    except (SafetensorError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(name in str(error) for name in _TORCH_WRITER):
+    except (SafetensorError, RuntimeError, OSError) as error:
+        if not _is_unfinished_file(error):
             raise
         there = next(place for place in (folder, *folder.parents) if place.exists())
         free = shutil.disk_usage(there).free / 1e9
         raise DataError(
             f"{folder} must be written whole, but can't be: {free:.3f} GB are free on its disk ({error}); free some, "
-            f"{way_out}"
+            f"{way_out()}"
         ) from error
+
+
+def _is_unfinished_file(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, SafetensorError) or any(name in str(error) for name in _TORCH_WRITER)

@@ -21,7 +21,6 @@ OPTIMIZERS = ("adamw", "adamw_8bit", "muon")
 DTYPES = ("auto", "float32", "bfloat16")
 BEST_BY = ("loss", "preference_accuracy", "progress_mae", "progress_rmse", "similarity_accuracy")
 HUB_STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
-LATEST = "latest"
 
 
 def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -207,20 +206,11 @@ def _check_best(options: TrainOptions) -> None:
         return
     if options.eval_dataset_path is None or options.eval_strategy == "no":
         raise ConfigError("`metric_for_best_model` needs evaluations: pass --eval_dataset_path and an --eval_strategy")
-    together = options.save_strategy == options.eval_strategy and (
-        options.save_strategy == "epoch" or options.save_steps % options.eval_steps == 0
-    )
-    if not together:
+    if options.save_strategy != options.eval_strategy:
         raise ConfigError(
-            "`metric_for_best_model` needs an evaluation at every checkpoint, but checkpoints come "
-            f"{_when(options.save_strategy, options.save_steps)} and evaluations "
-            f"{_when(options.eval_strategy, options.eval_steps)}; make --save_steps a multiple of --eval_steps, or "
-            "both strategies epoch"
+            f"`save_strategy` must be {options.eval_strategy} as `eval_strategy` is with `metric_for_best_model`, "
+            f"which saves what it evaluates, but is {options.save_strategy}; pass one of them as the other"
         )
-
-
-def _when(strategy: str, steps: int) -> str:
-    return {"steps": f"every {steps} steps", "epoch": "every epoch", "no": "never"}[strategy]
 
 
 def _check_effects(options: TrainOptions) -> None:

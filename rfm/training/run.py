@@ -8,7 +8,6 @@ padded rows end with their answers, of packed rows the batch names the places.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -28,19 +27,20 @@ from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.row_lengths import RowLengths, row_lengths
 from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.configs.compose import load_config
-from rfm.errors import ConfigError, DataError
+from rfm.errors import ConfigError, RfmError
 from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
-from rfm.files import seal
 from rfm.model.load import LoadedModel
 from rfm.model.saving import written_whole
-from rfm.training import processes
+from rfm.training import loading, processes
 from rfm.training.arguments import training_arguments
 from rfm.training.budget.dry_run import dry_run
 from rfm.training.budget.out_of_memory import explain, is_out_of_memory
 from rfm.training.checkpoints import output_dir
-from rfm.training.checkpoints.continuation import check_continuation, settled
+from rfm.training.checkpoints.belongings import Belongings
+from rfm.training.checkpoints.continuation import check_continuation, judged_alike, settled
+from rfm.training.checkpoints.folders import BAD_ROWS, FINAL, UNFINISHED_FINAL, way_on
 from rfm.training.checkpoints.parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.monitoring.bad_rows import ReportBadRows
@@ -48,7 +48,8 @@ from rfm.training.monitoring.batch_facts import CountingCollator, with_row_numbe
 from rfm.training.monitoring.evaluation import HeldOut, check_metric
 from rfm.training.monitoring.tracker import check_tracker, name_run
 from rfm.training.optimizers.choice import optimizer_arguments
-from rfm.training.options import LATEST, TrainOptions
+from rfm.training.options import TrainOptions
+from rfm.training.parcels import Parcelled
 from rfm.training.trainable import input_format, load_trainable, weights_dtype
 from rfm.training.trainer import VQATrainer
 from rfm.vqa.provenance import load_hashes
@@ -94,6 +95,7 @@ def _train(
     parts = CheckpointParts(loaded, form, _trained_on(options, data), _recorder(options, data))
     trainer = make_trainer(options, loaded, form, data, held_out, parts)
     processes.check_sharing(trainer, options)
+    trainer.judged_alike = resume is None or judged_alike(resume, options)
     name_run(trainer, options)
     if held_out is not None and trainer.is_world_process_zero():
         _compare(options, form, held_out)
@@ -137,7 +139,7 @@ def make_trainer(
             f"{held_out.root}; pass --datasets_root with a folder that holds both"
         )
     encoder, frames = ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(data.root, loaded.spec, form)
-    bad_rows = BadRows(options.on_bad_row, Path(options.output_dir) / output_dir.BAD_ROWS)
+    bad_rows = BadRows(options.on_bad_row, Path(options.output_dir) / BAD_ROWS)
     collator = _collator(options, encoder, frames, bad_rows)
     rows = with_row_numbers(data.rows)
     judged = None if held_out is None else HeldOut(held_out, encoder)
@@ -148,11 +150,12 @@ def make_trainer(
     return VQATrainer(
         complete=parts.write,
         held_out=judged,
-        eval_collator=CountingCollator(VQACollator(encoder, frames)),
+        eval_collator=Parcelled(CountingCollator(VQACollator(encoder, frames))),
         batches=batches,
+        keep=options.save_total_limit,
         model=loaded.model,
         args=arguments,
-        data_collator=CountingCollator(collator),
+        data_collator=Parcelled(CountingCollator(collator)),
         train_dataset=with_jitter_seeds(rows, options.seed) if collator.colour_jitter else rows,
         processing_class=loaded.tokenizer,
         callbacks=[ReportBadRows(bad_rows.file, len(rows))] if options.on_bad_row == SKIP else [],
@@ -187,13 +190,14 @@ def _recorder(options: TrainOptions, data: TrainingSet) -> Callable[[Path], None
 
 
 def _run(trainer: Any, resume: Path | None, options: TrainOptions) -> None:
-    """Train; rows that a loader's worker could not read, and a lack of memory, are reported as such."""
+    """Train; what went wrong in a loader's worker, and a lack of memory, are reported as such."""
     try:
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    except DataError as error:
-        *_, reason = str(error).rpartition(f"{DataError.__module__}.{DataError.__name__}: ")
-        raise DataError(reason.strip()) from error
-    except (RuntimeError, MemoryError) as error:
+    except RfmError as error:
+        raise loading.unwrapped(error) from error
+    except (RuntimeError, OSError, MemoryError) as error:
+        if (fault := loading.explained(error, options)) is not None:
+            raise fault from error
         if not is_out_of_memory(error):
             raise
         raise explain(error, trainer, options) from error
@@ -204,17 +208,18 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
 
     The hub gets this folder, where the Trainer would upload all of `output_dir`.
     """
-    final, unfinished = folder / output_dir.FINAL, folder / f"{output_dir.FINAL}.partial"
+    final, unfinished = folder / FINAL, folder / UNFINISHED_FINAL
+    own = Belongings(folder)
     if trainer.is_world_process_zero():
-        shutil.rmtree(unfinished, ignore_errors=not unfinished.exists())
-    with written_whole(unfinished, f"then go on with --resume_from_checkpoint {LATEST}"):
+        own.claim_anew(unfinished)
+    with written_whole(unfinished, lambda: f"then {way_on(folder)}"):
         trainer.save_model(str(unfinished), _internal_call=True)
     trainer.save_state()
     if trainer.is_world_process_zero():
         parts.write(unfinished)
         write_card(unfinished, place=final)
-        seal.seal(unfinished)
-        output_dir.replace_folder(unfinished, final)
+        own.seal(unfinished)
+        output_dir.replace_folder(own, unfinished, final)
         logger.info("final model: %s", final)
         if parts.base is not None:
             logger.info(

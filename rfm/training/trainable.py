@@ -32,9 +32,13 @@ from rfm.model.quantization import check_quantized, nf4
 from rfm.model.stock import ADAPTER_FILE
 from rfm.model.unsloth import UnslothOptions, load_unsloth
 from rfm.training import processes
+from rfm.training.checkpoints.belongings import Belongings
 from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
+
+FROM_RANDOM = "--optim muon --learning_rate 1e-3"
+"""What the demo trains its random model with."""
 
 TINY_TEXTS = 2000
 """Prompts that a tiny tokenizer is trained on, at most."""
@@ -94,6 +98,7 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
     base = Path(options.output_dir) / BASE_FOLDER
     if resume is not None:
         return load_model(base if options.rank else resume, dtype=dtype, quantization=quantization)
+    _warn_of_random_weights(options)
     texts = list(dict.fromkeys(rows["prompt"]))[:TINY_TEXTS]
     loaded = load_model(options.model_name, seed=options.seed, texts=texts)
     if options.rank == 0:
@@ -102,8 +107,28 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
         return loaded
     with processes.first_goes_first() as first:
         if first:
+            own = Belongings(base.parent)
+            own.delete([base])
+            own.claim(base)
             loaded.save(base, input_format(options))
+            own.disown([base])
     return load_model(base, dtype=dtype, quantization=quantization)
+
+
+def _warn_of_random_weights(options: TrainOptions) -> None:
+    """Say what flags meant for released weights do to random ones."""
+    if options.rank or options.freeze_vision_tower:
+        frozen = "everything but adapters and projector" if options.rank else "the vision tower"
+        logger.warning(
+            "`model_name` %s starts from random weights, and %s stays as random as it is: answers will hardly be "
+            "better than chance; train it in full (drop --lora_rank, --freeze_vision_tower and --quantization) with %s",
+            options.model_name, frozen, FROM_RANDOM,
+        )  # fmt: skip
+    elif options.learning_rate == TrainOptions.learning_rate and options.optim != "muon":
+        logger.warning(
+            "`model_name` %s starts from random weights, which hardly move at the default --learning_rate %g, meant "
+            "for released ones; take %s", options.model_name, options.learning_rate, FROM_RANDOM,
+        )  # fmt: skip
 
 
 def _adapt(model: Any, options: TrainOptions) -> Any:

@@ -4,6 +4,10 @@
   and the rows that gave it are named (callbacks see neither rows nor the losses of micro-batches).
 - A checkpoint is completed (tokenizer, `rfm_config.json`) and sealed before older ones are deleted, so that at any
   moment one whole checkpoint exists (the Trainer deletes first and calls `on_save` last).
+- Whenever an evaluation is the best so far a checkpoint is saved with it (`checkpoints.best`), and the last step is
+  evaluated whatever `eval_steps` says, as it is saved.
+- A run that goes on follows its options as they are now: the Trainer keeps the checkpoint's intervals, makes one step
+  with the rate of its schedule (`checkpoints.schedule`), and one more step than asked for where all were made.
 - Evaluation reads exact answers off the pass that gives the loss (`monitoring.evaluation`), from padded batches
   whatever training does.
 - Each log entry says what the step cost: rows and tokens a second over all processes, the share of the time spent
@@ -14,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import resource
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,19 +26,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer
-from transformers.trainer_utils import rotate_checkpoints
+from transformers import Trainer, TrainerCallback, TrainerState
 
 from rfm.batch.packing import PackedBatches
-from rfm.files import seal
+from rfm.errors import ConfigError
 from rfm.model.saving import written_whole
 from rfm.model.weights import check_names
+from rfm.training.checkpoints import best, schedule
+from rfm.training.checkpoints.belongings import Belongings
+from rfm.training.checkpoints.folders import checkpoint_of, way_on
+from rfm.training.checkpoints.rotation import rotate
 from rfm.training.loss import answer_loss
 from rfm.training.monitoring import guards
 from rfm.training.monitoring.batch_facts import KEY, BatchFacts
 from rfm.training.monitoring.evaluation import HeldOut, judge
 from rfm.training.monitoring.guards import MicroBatch
-from rfm.training.options import LATEST
 from rfm.training.packed_batches import packed_loader
 
 logger = logging.getLogger(__name__)
@@ -55,10 +60,19 @@ class Meter:
     """Seconds of evaluating and saving, which say nothing about the speed of training."""
 
 
+class LastStepEvaluated(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Evaluates the last step as it is saved, also in versions of transformers that don't."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask for an evaluation after the last step."""
+        control.should_evaluate |= state.global_step >= state.max_steps and args.eval_strategy == "steps"
+
+
 class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     """See the module; `complete` writes what a checkpoint needs beside the Trainer's files.
 
-    `batches` says which rows are packed together; without it rows are padded.
+    `batches` says which rows are packed together; without it rows are padded. `keep` is `save_total_limit`, which the
+    Trainer itself is not told: at the end it would delete the last checkpoint before `final` is written.
     """
 
     data_collator: Any
@@ -70,11 +84,17 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         held_out: HeldOut | None = None,
         eval_collator: Callable[..., Any] | None = None,
         batches: PackedBatches | None = None,
+        keep: int | None = None,
         **stock: Any,
     ) -> None:
         judged = {} if held_out is None else {"eval_dataset": held_out.rows, "compute_metrics": judge}
         super().__init__(**stock, **judged, compute_loss_func=answer_loss)
-        self.complete, self.batches = complete, batches
+        self.add_callback(LastStepEvaluated())
+        self.complete, self.batches, self.keep = complete, batches, keep
+        self.own = Belongings(Path(self.args.output_dir))
+        self.judged_alike = True
+        """Whether evaluations before a resumption were of the same rows as those to come."""
+        self._not_due = False
         self.held_out, self.eval_collator = held_out, eval_collator
         self.meter = Meter()
         self.largest: BatchFacts | None = None
@@ -130,43 +150,101 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
             self.data_collator = own
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
-        """Return the loss of a batch and, in place of its logits, what the model predicted for each row."""
+        """Return, in place of logits, what the model predicted for each row and its loss."""
         facts = inputs.pop(KEY)
         inputs = self._prepare_inputs(inputs)
+        shown = {name: value for name, value in inputs.items() if name != "labels"}
         held_out: HeldOut = self.held_out  # type: ignore[assignment]  # without it nothing is evaluated
         with torch.no_grad(), self.compute_loss_context_manager():
-            loss, outputs = self.compute_loss(model, {**inputs, "use_cache": True}, return_outputs=True)
+            outputs = model(**shown, use_cache=True)
             table = held_out.predict(model, outputs, inputs, facts, alike=self.is_fsdp_enabled)
-        return loss.detach().mean(), table, table[:, 2].contiguous()
+        return None, table, table[:, 2].contiguous()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate outside the clock of training; a loss that is no number stops the run."""
+        """Evaluate outside the clock of training; a loss or error that is no number stops the run."""
         start = time.perf_counter()
         metrics = super().evaluate(*args, **kwargs)
-        guards.check_evaluation(self, metrics.get("eval_loss"))
+        guards.check_evaluation(self, metrics)
         self.meter.paused += time.perf_counter() - start
         return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        better: bool = super()._determine_best_metric(metrics, trial)
+        self._not_due = better and not self.control.should_save
+        self.control.should_save |= better
+        return better
+
+    def _init_training_state(
+        self, max_steps: int, per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
+    ) -> tuple[int, int]:
+        begun: tuple[int, int] = super()._init_training_state(max_steps, per_epoch, epochs, checkpoint, trial)
+        if checkpoint is not None:
+            if (done := self.state.global_step) > max_steps:
+                raise ConfigError(
+                    f"`max_steps` must be >= {done} to go on with {checkpoint}, which has made so many, but is "
+                    f"{max_steps}; raise it or --num_train_epochs"
+                )
+            self.state.compute_steps(self.args, max_steps)
+            self._take_best(Path(checkpoint))
+        return begun
+
+    def _take_best(self, checkpoint: Path) -> None:
+        """Take the best so far from what is there, and not from what was there when the checkpoint was saved."""
+        state, metric = self.state, self.args.metric_for_best_model
+        state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+        if metric is None or not self.judged_alike:
+            return
+        kept = best.best_kept(state.log_history, metric, checkpoint.parent, greater=self.args.greater_is_better)
+        if kept is not None:
+            state.best_metric, state.best_global_step = kept.value, kept.step
+            state.best_model_checkpoint = str(checkpoint_of(checkpoint.parent, kept.step))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        before = TrainerState.load_from_json(str(Path(checkpoint) / "trainer_state.json")).max_steps
+        rate, name = self._get_learning_rate(), self.args.lr_scheduler_type.value
+        schedule.follow(self.lr_scheduler)
+        state = self.state
+        logger.info("%s", schedule.described(
+            name, state.global_step, state.max_steps, self._get_learning_rate(), (before, rate)
+        ))  # fmt: skip
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # all were made before, and `final` is still to be written
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
+    def _load_best_model(self) -> None:
+        logger.info("the best checkpoint is %s with %s %.6g", self.state.best_model_checkpoint,
+                    self.args.metric_for_best_model, self.state.best_metric)  # fmt: skip
+        super()._load_best_model()
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         start = time.perf_counter()
         guards.check_weights(self)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save and folder.exists():  # left by a run that was killed while it saved this step
-            shutil.rmtree(folder)
+        folder = checkpoint_of(self.own.folder, self.state.global_step)
+        if self.args.should_save:  # a run that was killed while it saved this step may have left some of it
+            self.own.claim_anew(folder)
         self.accelerator.wait_for_everyone()
-        keep, self.args.save_total_limit = self.args.save_total_limit, None
-        try:
-            with written_whole(folder, f"then go on with --resume_from_checkpoint {LATEST}"):
-                super()._save_checkpoint(model, trial)
-        finally:
-            self.args.save_total_limit = keep
+        with written_whole(folder, lambda: f"then {way_on(self.own.folder)}"):
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                self._seal(folder)
         self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            self.complete(folder)
-            seal.seal(folder)
-            rotate_checkpoints(self.args.output_dir, keep, self.state.best_model_checkpoint, use_mtime=True)
-        self.accelerator.wait_for_everyone()
+        self._not_due = False
         self.meter.paused += time.perf_counter() - start
+
+    def _seal(self, folder: Path) -> None:
+        """Complete a checkpoint, and delete those that it replaces."""
+        self.complete(folder)
+        if self._not_due:
+            best.mark(folder, self.args.metric_for_best_model, self.state.best_metric)
+        self.own.seal(folder)
+        rotate(self.own, self.state.global_step, self.state.best_global_step, self.keep)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         """Raise where weights of a checkpoint are not all there; tied ones, which are saved once, are."""

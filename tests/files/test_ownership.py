@@ -238,3 +238,19 @@ def test_a_lock_is_of_what_carries_the_name(tmp_path):
 def test_a_disk_cannot_be_replaced():
     with pytest.raises(ConfigError, match="`output` must be a folder of its own, but /proc is a disk; name one in it"):
         make(Path("/proc"))
+
+
+def test_a_lock_ends_with_its_block_and_not_with_processes_forked_in_it(tmp_path):
+    read, write = os.pipe()
+    with exclusive(tmp_path, wait=False):
+        child = os.fork()
+        if child == 0:
+            os.close(write)
+            os.read(read, 1)
+            os._exit(0)
+    try:
+        with exclusive(tmp_path, wait=False):
+            pass
+    finally:
+        os.close(write)
+        os.waitpid(child, 0)

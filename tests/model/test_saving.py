@@ -24,10 +24,10 @@ def little_room():
 def test_weights_that_do_not_fit_on_the_disk(tmp_path, little_room, save):
     folder = tmp_path / "checkpoint-5"
     expected = r"checkpoint-5 must be written whole, but can't be: \d+\.\d+ GB are free .*; free some, then go on"
-    with pytest.raises(DataError, match=expected), written_whole(folder, "then go on"):
+    with pytest.raises(DataError, match=expected), written_whole(folder, lambda: "then go on"):
         save(tmp_path / "weights")
 
 
 def test_other_faults_stay_what_they_are(tmp_path):
-    with pytest.raises(RuntimeError, match="shapes"), written_whole(tmp_path, ""):
+    with pytest.raises(RuntimeError, match="shapes"), written_whole(tmp_path, str):
         raise RuntimeError("shapes differ")

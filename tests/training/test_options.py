@@ -62,8 +62,8 @@ def test_the_rank_in_effect(changes, rank):
         ({"load_best_model_at_end": True}, "`load_best_model_at_end` must be given with `metric_for_best_model`"),
         ({"metric_for_best_model": "loss"}, "`metric_for_best_model` needs evaluations: pass --eval_dataset_path"),
         (
-            {"metric_for_best_model": "loss", "eval_dataset_path": "e", "eval_steps": 300},
-            "but checkpoints come every 500 steps and evaluations every 300 steps; make --save_steps a multiple",
+            {"metric_for_best_model": "loss", "eval_dataset_path": "e", "save_strategy": "epoch"},
+            "`save_strategy` must be steps as `eval_strategy` is with `metric_for_best_model`, .* but is epoch",
         ),
         ({"warmup_ratio": 100.0}, "`warmup_ratio` must be < 1, but is 100.0; give steps as `warmup_steps`"),
         ({"quantization": True, "lora_rank": 0}, "`lora_rank` must be > 0 with `quantization`, but is 0"),

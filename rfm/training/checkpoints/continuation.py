@@ -93,6 +93,18 @@ def _jitter(options: Mapping[str, Any]) -> float:
     return load_config(options["config_name"], options["config_overrides"]).data.colour_jitter
 
 
+def judged_alike(checkpoint: Path, options: TrainOptions) -> bool:
+    """Tell whether evaluations before were of the same dataset, so that they compare; warns if not."""
+    name = "eval_dataset_path"
+    was, now = read_record(checkpoint).options.get(name, options.eval_dataset_path), options.eval_dataset_path
+    alike = was == now or (was is not None and now is not None and Path(was).resolve() == Path(now).resolve())
+    if not alike and options.metric_for_best_model is not None:
+        logger.warning(
+            "`%s` is %s, but was %s before %s: the best checkpoint is looked for anew", name, now, was, checkpoint
+        )
+    return alike
+
+
 def _rows_a_step(options: Mapping[str, Any]) -> int:
     return int(options["per_device_train_batch_size"] * options["gradient_accumulation_steps"])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +11,11 @@ from rfm.errors import ConfigError, DataError
 from rfm.files import seal
 from rfm.files.ownership import exclusive
 from rfm.model.base import BASE_FOLDER
-from rfm.training.options import LATEST, TrainOptions
+from rfm.training.checkpoints.belongings import Belongings
+from rfm.training.checkpoints.folders import BAD_ROWS, CHECKPOINTS, FINAL, LATEST, checkpoints, held
+from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
-
-FINAL = "final"
-LOGS = "runs"
-CHECKPOINTS = "checkpoint-*"
-BAD_ROWS = "bad_rows.jsonl"
 
 
 @contextmanager
@@ -39,26 +35,36 @@ def prepare(options: TrainOptions) -> Path:
     folder = Path(options.output_dir)
     if folder.is_file():
         raise ConfigError(f"`output_dir` must be a folder, but {folder} is a file; name another")
-    held = _held(folder)
-    if held and not options.resume_from_checkpoint:
-        if not options.overwrite_output_dir:
-            names = ", ".join(path.name for path in held)
-            raise ConfigError(
-                f"`output_dir` must not hold a run already, but {folder} holds {names}; pass --resume_from_checkpoint "
-                f"{LATEST} to go on, --overwrite_output_dir to delete it, or another --output_dir"
-            )
-        for path in [*held, folder / LOGS, folder / BASE_FOLDER]:
-            shutil.rmtree(path, ignore_errors=not path.exists())
     folder.mkdir(parents=True, exist_ok=True)
-    if not options.resume_from_checkpoint:
-        (folder / BAD_ROWS).unlink(missing_ok=True)
+    own = Belongings(folder)
+    if options.resume_from_checkpoint:
+        own.check([folder / FINAL])
+    else:
+        _clear(own, overwrite=options.overwrite_output_dir)
+        own.claim(folder / BAD_ROWS)
     return folder
+
+
+def _clear(own: Belongings, *, overwrite: bool) -> None:
+    """Delete a run that was here before, if that was asked for."""
+    there = held(own.folder)
+    own.check(there)
+    if there and not overwrite:
+        names = ", ".join(path.name for path in there)
+        raise ConfigError(
+            f"`output_dir` must not hold a run already, but {own.folder} holds {names}; pass --resume_from_checkpoint "
+            f"{LATEST} to go on, --overwrite_output_dir to delete it, or another --output_dir"
+        )
+    base = own.folder / BASE_FOLDER
+    bases = [] if own.strangers([base]) else [base]
+    own.delete([*there, *bases, *own.noted()] if overwrite else [own.folder / BAD_ROWS])
 
 
 def resume_point(options: TrainOptions) -> Path | None:
     """Return the checkpoint to go on from, or None for a run from the start.
 
-    `latest` passes over checkpoints whose saving was interrupted, and says so; one that was named must be whole.
+    `latest` passes over checkpoints whose saving was interrupted, and says so; one that was named must be whole, and
+    the last one in `output_dir` where it lies there: later ones would pass for those of the run that goes on.
     """
     wanted, folder = options.resume_from_checkpoint, Path(options.output_dir)
     if wanted is None:
@@ -67,42 +73,47 @@ def resume_point(options: TrainOptions) -> Path | None:
         return _latest_whole(folder)
     checkpoint = Path(wanted)
     if not (checkpoint / "trainer_state.json").is_file():
-        held = ", ".join(path.name for path in _held(folder)) or "nothing"
+        there = ", ".join(path.name for path in held(folder)) or "nothing"
         raise DataError(
             f"`resume_from_checkpoint` must be a checkpoint of a run, but {checkpoint} has no trainer_state.json;"
-            f" {folder} holds {held}"
+            f" {folder} holds {there}"
         )
     if reason := seal.fault(checkpoint):
         raise DataError(
             f"`resume_from_checkpoint` must be a whole checkpoint, but {checkpoint} is not: {reason}; its saving or "
             f"copying was interrupted or it was changed, pass another one or {LATEST}"
         )
+    _check_last(checkpoint, folder)
     return checkpoint
 
 
+def _check_last(checkpoint: Path, folder: Path) -> None:
+    there = [path for path in checkpoints(folder).values() if seal.listed(path) is not None]
+    steps = [number for number, path in enumerate(there) if path.resolve() == checkpoint.resolve()]
+    later = there[steps[0] + 1 :] if steps else []
+    if later:
+        raise ConfigError(
+            f"`resume_from_checkpoint` must be the last checkpoint in `output_dir`, but {checkpoint} is followed by "
+            f"{', '.join(path.name for path in later)}; pass {LATEST}, move those elsewhere, or pass "
+            "another --output_dir"
+        )
+
+
 def _latest_whole(folder: Path) -> Path:
-    found = sorted(folder.glob(CHECKPOINTS), key=_step, reverse=True)
+    found = list(reversed(checkpoints(folder).values()))
     for checkpoint in found:
         if (reason := seal.fault(checkpoint)) is None:
             return checkpoint
         logger.warning("%s is passed over, it is not whole: %s", checkpoint, reason)
-    held = f"no {CHECKPOINTS}" if not found else f"no whole {CHECKPOINTS}, only {', '.join(p.name for p in found)}"
+    there = f"no {CHECKPOINTS}" if not found else f"no whole {CHECKPOINTS}, only {', '.join(p.name for p in found)}"
     raise DataError(
-        f"`resume_from_checkpoint` must find a checkpoint, but {folder} holds {held}; leave it out to train from the"
-        f" start{', with --overwrite_output_dir' if _held(folder) else ''}"
+        f"`resume_from_checkpoint` must find a checkpoint, but {folder} holds {there}; leave it out to train from the"
+        f" start{', with --overwrite_output_dir' if held(folder) else ''}"
     )
 
 
-def _step(checkpoint: Path) -> int:
-    number = checkpoint.name.rpartition("-")[2]
-    return int(number) if number.isdigit() else -1
-
-
-def replace_folder(new: Path, old: Path) -> None:
-    """Give `new` the place of `old`, which need not exist."""
-    shutil.rmtree(old, ignore_errors=not old.exists())
+def replace_folder(own: Belongings, new: Path, old: Path) -> None:
+    """Give `new`, which is sealed, the place of `old`, which need not exist."""
+    own.claim_anew(old)
     new.rename(old)
-
-
-def _held(folder: Path) -> list[Path]:
-    return sorted([*folder.glob(CHECKPOINTS), *folder.glob(FINAL)])
+    own.disown([new, old])
