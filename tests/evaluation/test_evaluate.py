@@ -45,7 +45,7 @@ def dataset(world, tmp_path_factory):
 def model(dataset, tmp_path_factory):
     """A random model that was trained on other trajectories, by its own account."""
     other = np.array([1, 2, 3], np.uint64)
-    return random_checkpoint(tmp_path_factory.mktemp("model") / "final", trained_on=other)
+    return random_checkpoint(tmp_path_factory.mktemp("model") / "final", trained_on=other, max_frames=4)
 
 
 @pytest.fixture
