@@ -42,7 +42,7 @@ def broken(paths):
         "is a pickled array": asked("pickled.npz"),
         "must be uint8, but is float": asked("floats.npz"),
         "`frame_indices[…]` must be < …": asked(paths[1], (0, 16)),
-        "`answer` must be a number": asked(paths[1], answer="nan"),
+        "`answer` must be a whole number": asked(paths[1], answer="nan"),
         "`frame_indices` must name frames": asked(paths[1], frame_indices=None),
         "`first_npz_path` must name frames": old_pair,
         "must lie under the datasets root": asked("../outside.npz"),
