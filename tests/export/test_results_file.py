@@ -41,7 +41,8 @@ WHOLE = {
         }
     ],
 }  # fmt: skip
-GONE = object()
+GONE = type("Gone", (), {"__repr__": lambda self: "gone"})()
+"""No value at all; its name is the same in every process, as names of tests must be."""
 ODD = (GONE, None, True, -7, 1e300, "[/red]\x1b[2J", [], ["a"], {}, {"a": 1})
 
 
