@@ -25,12 +25,15 @@ from rfm.frames.timeline import Choice, choose, evenly_spaced
 from rfm.frames.upright import Viewer
 
 __all__ = [
+    "NoFrameNearError",
     "Video",
     "decode_video",
     "evenly_spaced",
     "read_frames_at",
     "read_video",
     "read_video_frames",
+    "shown_times",
+    "shown_until",
 ]
 
 
@@ -47,6 +50,10 @@ class Video:
     """When each is shown, as a share of the recording (0 the first frame, 1 the last); None where unknown."""
     notes: tuple[str, ...] = ()
     """What was taken for granted, for people to read."""
+
+
+class NoFrameNearError(DataError):
+    """A video has no frame near enough to a time."""
 
 
 class _Decoded(NamedTuple):
@@ -96,14 +103,14 @@ def read_frames_at(
 ) -> UInt8[np.ndarray, "k h w 3"]:
     """The frames shown nearest to each of `seconds`, which ascend; each is brought to its size while decoding.
 
-    DataError for the first time that has no frame within `tolerance` seconds.
+    NoFrameNearError for the first time that has no frame within `tolerance` seconds.
     """
 
     def found(container: Any, stream: Any) -> Iterator[Any]:
         for second, (shown, frame) in zip(seconds.tolist(), _nearest(container, stream, seconds), strict=True):
             if frame is None or abs(shown - second) > tolerance:
                 nearest = "has none" if frame is None else f"its nearest is at {shown:.4f} s"
-                raise DataError(
+                raise NoFrameNearError(
                     f"video {path} must have a frame within {tolerance:.4f} s of {second:.4f} s, but {nearest}"
                 )
             yield frame
@@ -111,6 +118,40 @@ def read_frames_at(
     with opened(path) as (container, stream):
         frames = _gathered(found(container, stream), len(seconds), path, sizing)
     return _some(frames, len(frames), path)
+
+
+def shown_times(path: Path, start: float, end: float) -> Float64[np.ndarray, "n"]:
+    """The seconds in [start, end) at which a frame comes up, in order; read from the packets, without decoding."""
+    with opened(path) as (container, stream):
+        base = float(stream.time_base)
+        times: list[float] = []
+        for packet in _packets_from(container, stream, start):
+            if packet.dts is not None and packet.dts * base >= end:  # nothing is shown before it is decoded
+                break
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                times.append(packet.pts * base)
+    return np.array([second for second in sorted(times) if start <= second < end], dtype=np.float64)
+
+
+def shown_until(path: Path) -> float | None:
+    """The seconds that the video lasts as its container says, which costs opening it; None where it does not say."""
+    with opened(path) as (container, stream):
+        if stream.duration is not None:
+            return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+        return None if container.duration is None else container.duration / 1e6
+
+
+def _packets_from(container: Any, stream: Any, second: float) -> Iterator[Any]:
+    """The packets from the key frame before `second` on; from the start where seeking leads past it."""
+    base = float(stream.time_base)
+    for start in (max(round(second / base), 0), 0):
+        container.seek(start, stream=stream)
+        packets = container.demux(stream)
+        first = next(packets, None)
+        if first is not None and ((first.pts is not None and first.pts * base <= second) or start == 0):
+            yield first
+            yield from packets
+            return
 
 
 def _nearest(container: Any, stream: Any, seconds: Float64[np.ndarray, "k"]) -> Iterator[tuple[float, Any]]:

@@ -12,52 +12,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from ingested import FOUND, rejections, rows, run, seen, there
 from marked_frames import frame, numbers
-from robot_datasets import SHARED, png, rlds_episode, write_tfrecord
+from robot_datasets import png, rlds_episode, write_tfrecord
 
-from rfm.cli import run_command
 from rfm.frames.reader import read_frames
 from rfm.frames.video import read_video
-from rfm.trajectories.store import PROCESSED, read_columns
 
-FOUND = SHARED / "found"
 HDF5, RLDS, RBM, ARENA = (FOUND / name for name in ("hdf5", "rlds", "rbm", "roboarena"))
 UPRIGHT, FLIPPED = ("--orientation", "upright"), ("--orientation", "vflip")
-COLUMNS = ("id", "task", "quality_label", "num_frames", "frames")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def run(kind: str, path: Path, output: Path, *flags: str) -> int:
-    return run_command(("ingest", kind), [str(path), "--output", str(output), *flags], f"rfm ingest {kind}")
-
-
-def rows(output: Path) -> list[dict[str, Any]]:
-    return [
-        row
-        for saved in sorted(output.glob(f"*/{PROCESSED}"))
-        for row in read_columns(saved.parent, COLUMNS).to_pylist()
-    ]
-
-
-def seen(output: Path) -> dict[str, tuple[str, list[int]]]:
-    """By id: the text, and the numbers of the frames, which must all be upright."""
-    return {
-        row["id"]: (row["task"], numbers(read_frames(output, row["frames"], range(row["num_frames"]))))
-        for row in rows(output)
-    }
-
-
-def rejections(output: Path) -> dict[str, str]:
-    lines = [line for file in output.glob("*/rejected.jsonl") for line in file.read_text().splitlines()]
-    return {entry["id"]: entry["reason"] for entry in map(json.loads, lines)}
-
-
-def there(path: Path) -> Path:
-    if not path.exists():
-        pytest.skip(f"the input {path.name} is not here")
-    return path
-
 
 TWO = {"demo_0": list(range(8)), "demo_1": list(range(50, 59))}
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents import json_lines, named_kind, read_json_object
+from rfm.ingest.finding import find_files
 from rfm.ingest.reading import confined, opened_parquet
 from rfm.trajectories.arrow_files import BROKEN_TABLE
 
@@ -104,6 +105,17 @@ class LeRobotDataset:
             except (KeyError, TypeError, ValueError) as error:
                 place = f"episode {row.get('episode_index')}"
                 yield DataError(f"{place} must be described in meta/, but reading that gives: {error!r}")
+
+    def files(self, camera: Camera | None = None) -> list[str]:
+        """The files below the dataset's folder that `video_path` means for `camera`, or `data_path` without one."""
+        template = self.video_path if camera is not None else self.data_path
+        parts = _FIELD.split(template)
+        literals, fields = parts[::3], parts[1::3]
+        key = {"video_key": re.escape(camera.key)} if camera is not None else {}
+        wanted = [key.get(field, r"\d+") for field in fields]
+        pattern = re.compile("".join(a + b for a, b in zip(map(re.escape, literals), [*wanted, ""], strict=True)))
+        found = find_files(self.root, lambda last: last.endswith(PurePosixPath(template).suffix), lambda last: last)
+        return [one.name for one in found if not one.fault and pattern.fullmatch(one.name)]
 
     def _entry(self, row: dict[str, Any], camera: Camera) -> Entry:
         index, length = int(row["episode_index"]), int(row["length"])
