@@ -158,8 +158,10 @@ def test_an_output_that_exists(fails, world, dataset, tmp_path):
     assert "error: `output_path` vqa exists; add --overwrite to replace it, or name another\n" in seen
     (tmp_path / "run" / "checkpoint-5").mkdir(parents=True)
     seen = fails(TRAIN, "--dataset_path", dataset, "--model_name", "tiny", "--output_dir", "run")
-    assert "error: `output_dir` must not hold a run already, but run holds checkpoint-5; pass --resume_from_che" in seen
-    assert "--overwrite_output_dir" in seen
+    assert (
+        "error: `output_dir` must hold what `rfm train` wrote where it writes and deletes, but run holds checkpoint-5"
+        in (seen)
+    )
     (tmp_path / "out" / "videos" / "processed_dataset").mkdir(parents=True)
     (tmp_path / "out" / "videos" / "dataset_info.json").write_text("{}")
     folder = manifest(tmp_path / "videos", {"path": "a.mp4", "task": "t"})
@@ -299,9 +301,10 @@ def test_a_checkpoint_folder_without_a_model(fails, dataset, tmp_path, command, 
     for name in ("final", "checkpoint-500", "runs"):
         (tmp_path / "run" / name).mkdir(parents=True)
     seen = fails(command, "--dataset_path", dataset, flag, "run")
+    run = tmp_path / "run"
     assert (
-        "error: Model not found: run holds neither config.json nor adapter_config.json; run has checkpoint-500, f"
-        in seen
+        f"error: Model not found: {run} holds neither config.json nor adapter_config.json; {run} has checkpoint-500"
+        in (seen)
     )
     seen = fails(command, "--dataset_path", dataset, flag, "./run/checkpoint-7")
     assert (
@@ -316,22 +319,24 @@ def test_a_checkpoint_folder_without_a_model(fails, dataset, tmp_path, command, 
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
-        ("model.safetensors", None, "error: Model not found: the weights of damaged can't be loaded (Error no file"),
-        ("model.safetensors", b"cut", "error: Model not found: the weights of damaged can't be loaded (Error while"),
-        ("config.json", b"{", "error: Model not found: config.json in damaged can't be used (It looks like"),
-        ("config.json", b"{}", "error: Model not found: config.json in damaged can't be used (Unrecognized model"),
-        ("rfm_config.json", b"{", "error: damaged/rfm_config.json must be JSON, but is not: Expecting"),
-        ("rfm_config.json", b"[]", "error: damaged/rfm_config.json must hold a JSON object, but holds a list"),
-        ("tokenizer.json", None, "error: The tokenizer must know '<|im_start|>', but does not"),
+        ("model.safetensors", None, "error: Model not found: {} must hold model.safete"),
+        ("model.safetensors", b"cut", "error: Model not found: {}/model.safetensors must"),
+        ("config.json", b"{", "error: Model not found: config.json in {} can't be used (It looks like"),
+        ("config.json", b"{}", "error: Model not found: config.json in {} can't be used (Unrecognized model"),
+        ("rfm_config.json", b"{", "error: {}/rfm_config.json must be JSON, but is not: Expecting"),
+        ("rfm_config.json", b"[]", "error: {}/rfm_config.json must hold a JSON object, but holds a list"),
+        ("tokenizer.json", None, "error: the tokenizer of {} must be of its model, "),
     ],
 )
 def test_a_checkpoint_that_is_damaged(fails, dataset, model, tmp_path, file, content, expected):
     shutil.copytree(model, tmp_path / "damaged")
+    (tmp_path / "damaged" / "checkpoint_files.json").unlink()  # which would say by itself that the file has changed
     if content is None:
         (tmp_path / "damaged" / file).unlink()
     else:
         (tmp_path / "damaged" / file).write_bytes(content)
-    assert expected in fails(EVALUATE, "--dataset_path", dataset, "--model_path", "damaged", "--device", "cpu")
+    seen = fails(EVALUATE, "--dataset_path", dataset, "--model_path", "damaged", "--device", "cpu")
+    assert expected.format(tmp_path / "damaged") in seen
 
 
 def test_unsloth_that_is_not_installed(fails, dataset, monkeypatch):

@@ -45,6 +45,8 @@ def pinned(name: str) -> tuple[str, dict[str, str]]:
 
 def file_of(name: str, file_name: str) -> Path | None:
     """Return where a file of a folder or hub name lies on this machine; None where there is none."""
+    if is_path(name) and not Path(name).is_dir():
+        return None
     plain, revision = pinned(name)
     here = Path(name).is_dir() or out_of_reach(name) is not None
     options: dict[str, Any] = {**revision, "local_files_only": here, "_raise_exceptions_for_missing_entries": False}

@@ -33,7 +33,7 @@ def test_datasets_that_are_not_questions(tmp_path):
     with pytest.raises(DataError, match=r"must have rows, but .* has none"):
         open_training_set(tmp_path / "empty")
     DatasetDict(train=Dataset.from_dict({"text": ["a"]})).save_to_disk(str(tmp_path / "splits"))
-    with pytest.raises(DataError, match=r"must be one dataset, but .* holds train; name .*splits/train, say"):
+    with pytest.raises(DataError, match=r"must be one dataset, but .* holds 1: .*splits/train; name one of them"):
         open_training_set(tmp_path / "splits")
 
 
