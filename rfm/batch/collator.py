@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from rfm.batch.room import Patches, Room
 from rfm.batch.tokens.conversation import VIDEO_NAMES, ConversationEncoder, Encoded, Video
 from rfm.batch.tokens.sequences import IGNORE_INDEX, packed, padded
 from rfm.errors import DataError
+from rfm.files.limits import within_memory
 from rfm.vqa.answers import valid_answer
 from rfm.vqa.schema import CLIP_PREFIXES
 
@@ -102,8 +104,9 @@ class VQACollator:
         clips, prompt = clips_of(row), _text(row, "prompt")
         answer = str(valid_answer(row["sample_type"], row.get("answer"))) if self.with_answers else None
         for reference, name in zip(clips, names, strict=True):
-            clip = self._changed(row, self.frames.clip(reference))
-            patches, cut = self._patches(clip, room)
+            with within_memory(f"the clip of {reference.path}"):
+                clip = self._changed(row, self.frames.clip(reference))
+                patches, cut = self._patches(clip, room)
             parts.append(patches)
             grids += cut
             videos.append(Video(name, len(clip), tuple(cut), self.frames.form.use_multi_image))
@@ -140,9 +143,10 @@ class VQACollator:
         for prefix in CLIP_PREFIXES.get(row.get("sample_type", ""), ()):
             indices = row.get(f"{prefix}frame_indices") or []
             shape: list[int] = row.get(f"{prefix}frames_shape") or []
-            if len(shape) == 4:
-                height, width = self.frames.size(len(indices), shape[1], shape[2])
-                total += math.prod(self._grid(len(indices), height, width))
+            if len(shape) == 4 and min(shape) > 0:
+                with suppress(DataError):  # too much to be shown: whoever encodes the row says so
+                    height, width = self.frames.size(len(indices), shape[1], shape[2])
+                    total += math.prod(self._grid(len(indices), height, width))
         return total
 
     def _changed(self, row: Row, clip: Clip) -> Clip:

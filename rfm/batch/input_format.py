@@ -19,14 +19,14 @@ from rfm.batch.tokens.conversation import FORMAT_VERSION, OLDER_VERSIONS
 from rfm.configs.experiment_configs import MOST_FRAMES, RESIZE_FILTERS
 from rfm.errors import DataError
 from rfm.files.documents import read_json_object
+from rfm.files.limits import LONGEST_SIDE, MOST_PIXELS
 from rfm.vqa.presentation import Presentation
 
 FILE_NAME = "rfm_config.json"
 _PIXELS = 2**28
-_SIDE = 2**14
 _BOUNDS = {
-    "resized_height": _SIDE,
-    "resized_width": _SIDE,
+    "resized_height": LONGEST_SIDE,
+    "resized_width": LONGEST_SIDE,
     "min_pixels": _PIXELS,
     "max_pixels": _PIXELS,
     "max_frames": MOST_FRAMES,
@@ -74,6 +74,12 @@ class InputFormat:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not 1 <= value <= most):
                 yield f"`{name}` must be null or a whole number from 1 to {most}, but is {value!r}"
+        height, width = self.resized_height, self.resized_width
+        if type(height) is int and type(width) is int and height * width > MOST_PIXELS:
+            yield (
+                f"`resized_height` and `resized_width` must give at most {MOST_PIXELS} pixels a frame, but are "
+                f"{height} and {width}"
+            )
         for name, optional in (("use_multi_image", False), ("discrete_progress", True)):
             value = getattr(self, name)
             if type(value) is not bool and not (optional and value is None):

@@ -23,6 +23,7 @@ from rfm.batch.clips import clips_of
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import VIDEO_NAMES, ConversationEncoder, Video
 from rfm.errors import DataError
+from rfm.files.limits import LONGEST_TEXT, MOST_SHOWN
 from rfm.vqa.answers import read_answer
 from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 
@@ -67,6 +68,7 @@ class _Measure:
         self.sizes: dict[str, tuple[int, int]] = {}
 
     def block(self, table: pa.Table, first: int) -> RowLengths:
+        _check_bounds(table, first)
         kinds = _codes(table["sample_type"])
         shapes = [self._shapes(table, prefix) for prefix in PREFIXES]
         key = np.column_stack([kinds[1], *shapes])
@@ -108,6 +110,7 @@ class _Measure:
             known = _lengths(column) == 4
             flat = pc.list_flatten(column.filter(pa.array(known))).to_numpy(zero_copy_only=False)
             stored[known] = flat.reshape(-1, 4)[:, 1:3]
+            known &= stored.min(axis=1) > 0
         for row in used[~known[used]]:
             stored[row] = self._size_of(table[f"{prefix}npz_path"][int(row)].as_py())
         return stored[used]
@@ -139,6 +142,15 @@ class _Measure:
         ids = self.encoder.encode(videos, "", None).ids
         pad = self.encoder.image_pad if as_images else self.encoder.video_pad
         return len(ids), int((ids == pad).sum())
+
+
+def _check_bounds(table: pa.Table, first: int) -> None:
+    """Raise `DataError` for the first row with more text or frames than a question may have, before any is encoded."""
+    too_long = pc.fill_null(pc.utf8_length(table["prompt"]), 0).to_numpy() > LONGEST_TEXT
+    for name in (name for name in table.column_names if name.endswith("frame_indices")):
+        too_long |= _lengths(table[name]) > MOST_SHOWN
+    for row in np.flatnonzero(too_long).tolist():
+        clips_of(table.slice(row, 1).to_pylist()[0], first + row)  # says what is wrong
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[Any], Int64[np.ndarray, " rows"]]:

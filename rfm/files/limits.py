@@ -62,9 +62,7 @@ def check_block(size: int, place: str) -> None:
 
 
 def check_shown(count: int, height: int, width: int, place: str) -> None:
-    """DataError where a clip has more frames, or more pixels in the size it is shown in, than a question may have."""
-    if count > MOST_SHOWN:
-        raise DataError(f"`frame_indices` of {place} must name at most {MOST_SHOWN} frames, but name {count}")
+    """DataError where a clip has more pixels, in the size that a model is shown it in, than a question may have."""
     if count * height * width > MOST_SHOWN_PIXELS:
         raise DataError(
             f"a clip of {place} must be shown in at most {MOST_SHOWN_PIXELS} pixels, but {count} frames of {width} x "

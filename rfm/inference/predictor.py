@@ -124,10 +124,26 @@ class Predictor(Engine):
         outcomes = [_encode(collator, row) for row in rows]
         readable = [row for row, outcome in zip(rows, outcomes, strict=True) if not isinstance(outcome, DataError)]
         shown = [outcome for outcome in outcomes if not isinstance(outcome, DataError)]
-        answers = iter(self._answer(collator, shown, readable, max_new_tokens) if shown else [])
+        answers = iter(self._answer_within(collator, shown, readable, max_new_tokens))
         return [
             Prediction("", unreadable=str(outcome)) if isinstance(outcome, DataError) else next(answers)
             for outcome in outcomes
+        ]
+
+    def _answer_within(
+        self, collator: VQACollator, shown: Sequence[EncodedRow], rows: Sequence[Row], max_new_tokens: int
+    ) -> list[Prediction]:
+        """Answer what fits in memory: together, or else one by one; a row that does not fit by itself is unreadable."""
+        if not shown:
+            return []
+        try:
+            return self._answer(collator, shown, rows, max_new_tokens)
+        except MemoryError:
+            if len(shown) == 1:
+                return [Prediction("", unreadable="the row must fit in this machine's memory, but does not")]
+        alone = ([one] for one in shown)
+        return [
+            self._answer_within(collator, one, [row], max_new_tokens)[0] for one, row in zip(alone, rows, strict=True)
         ]
 
     def _answer(

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from rfm.batch.clips import ClipReference
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import VisionSpec, check_size, target_size
+from rfm.files.limits import check_shown
 from rfm.frames.npz import npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames, resize_frames
 
@@ -40,6 +41,7 @@ class FrameStore:
         """Return the clip's frames; raises `DataError` where they cannot be read."""
         if self.form.resized_height is None:  # the size may depend on the clip's length: nothing to share
             return self._read(reference.path, reference.indices)
+        check_shown(len(reference.indices), self.form.resized_height, self.form.resized_width or 0, reference.path)
         frames = self._cached.setdefault(reference.path, {})
         self._cached.move_to_end(reference.path)
         missing = sorted(set(reference.indices) - frames.keys())
@@ -52,7 +54,15 @@ class FrameStore:
         return clip
 
     def size(self, count: int, height: int, width: int) -> tuple[int, int]:
-        """Return the height and width in which `count` frames of this height and width are shown."""
+        """Return the height and width in which `count` frames of this height and width are shown.
+
+        Raises `DataError` where that is more than a question may show.
+        """
+        shown = self._size(count, height, width)
+        check_shown(count, *shown, "a row")
+        return shown
+
+    def _size(self, count: int, height: int, width: int) -> tuple[int, int]:
         if self.form.resized_height is not None and self.form.resized_width is not None:
             return self.form.resized_height, self.form.resized_width
         return target_size(

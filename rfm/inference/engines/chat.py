@@ -31,6 +31,7 @@ from rfm.batch.collator import BLANK
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import VIDEO_NAMES
 from rfm.errors import ConfigError, DataError
+from rfm.files.limits import within_memory
 from rfm.frames.reader import read_frames
 from rfm.inference.answering.decoding import GREEDY, Decoding, summarise
 from rfm.inference.engines.engine import Engine
@@ -155,10 +156,11 @@ class ChatEngine(Engine):
         parts: list[Part] = []
         clips = clips_of(row)
         for name, clip in zip(VIDEO_NAMES[row["sample_type"]], clips, strict=True):
-            frames = self.clip(clip)
-            shown = np.full_like(frames, BLANK) if blank_frames else frames
             parts += [{"type": "text", "text": name}] if name else []
-            parts += [_video_part(shown)] if self.as_video else [image_part(frame) for frame in shown]
+            with within_memory(f"the clip of {clip.path}"):
+                frames = self.clip(clip)
+                shown = np.full_like(frames, BLANK) if blank_frames else frames
+                parts += [_video_part(shown)] if self.as_video else [image_part(frame) for frame in shown]
         return [*parts, {"type": "text", "text": row["prompt"]}]
 
     def clip(self, reference: ClipReference) -> UInt8[np.ndarray, "t h w 3"]:
