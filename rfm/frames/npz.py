@@ -2,7 +2,8 @@
 
 - stored: `frames` uint8 (T, H, W, 3), uncompressed: only the bytes of the chosen frames are read, at their place inside
   the zip. Positioned reads rather than a memory map: as quick, and a file that shrinks meanwhile is an error instead of
-  a killed process. The zip's checksum covers whole arrays and is not looked at;
+  a killed process. The zip's checksum covers whole arrays and is looked at
+  by `check_checksums` alone;
 - compressed: the same array deflated: inflated up to the last chosen frame, one frame in memory at a time;
 - jpeg: `jpeg` uint8 [N], all frames one after the other, `offsets` int64 [T + 1], `shape`: only chosen frames decoded,
   by simplejpeg (libjpeg-turbo): the same pixels as Pillow's in a third of the time.
@@ -35,7 +36,15 @@ from rfm.trajectories.npz_header import (
     reading,
 )
 
-__all__ = ["FORMS", "npz_frames_shape", "npz_member_shape", "read_beside", "read_npz_frames", "write_npz"]
+__all__ = [
+    "FORMS",
+    "check_checksums",
+    "npz_frames_shape",
+    "npz_member_shape",
+    "read_beside",
+    "read_npz_frames",
+    "write_npz",
+]
 
 JPEG_QUALITY = 95
 
@@ -95,6 +104,13 @@ def read_beside(path: Path, name: str) -> Shaped[np.ndarray, "t"] | None:
             return np.lib.format.read_array(stream, allow_pickle=False)
 
     return reading(path, read)
+
+
+def check_checksums(path: Path) -> None:
+    """DataError where the bytes of an array are not those that were written: what reading single frames can't tell."""
+    broken = reading(path, lambda archive: archive.testzip())
+    if broken is not None:
+        raise DataError(f"`{broken.removesuffix('.npy')}` in {path} must fit its checksum, but does not")
 
 
 def check_indices(wanted: Int64[np.ndarray, "n"], num_frames: int, path: Path) -> None:

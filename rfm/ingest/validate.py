@@ -8,6 +8,7 @@ these two columns anew from the files; everything else is reported and left alon
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import workplace
 from rfm.files.staging import staged_folder
 from rfm.frames.near_duplicates import near_duplicates
-from rfm.frames.npz import npz_frames_shape
+from rfm.frames.npz import check_checksums, npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 from rfm.trajectories.catalog import resolve_root
 from rfm.trajectories.record import canonical_quality, dataset_folder, falls, is_relative_frames_path
@@ -36,6 +37,8 @@ _COLUMNS = (
     "frame_times",
 )  # fmt: skip
 _MOST_LISTED = 20
+_AT_ONCE = 2**27
+"""Bytes of frames that are decoded together."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,10 @@ def _true_shape(root: Path, path: str, headers_only: bool) -> tuple[int, int, in
     file = frames_file(root, path)
     shape = npz_frames_shape(file)
     if not headers_only:
-        read_frames(root, path, np.arange(shape[0]))
+        check_checksums(file)
+        step = max(1, _AT_ONCE // math.prod(shape[1:]))
+        for start in range(0, shape[0], step):
+            read_frames(root, path, np.arange(start, min(start + step, shape[0])))
     return shape
 
 

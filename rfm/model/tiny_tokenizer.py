@@ -18,6 +18,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from transformers import AddedToken, Qwen2Tokenizer
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
+from rfm.files.limits import LONGEST_TEXT
 from rfm.vqa.prompts import prompt
 
 VOCABULARY = 768
@@ -46,7 +47,8 @@ BUILT_IN_TEXTS = (
 
 
 def build_tokenizer(texts: Iterable[str] = ()) -> Any:
-    """Train on the built-in texts and on `texts`; the result is a function of the texts alone."""
+    """Train on the built-in texts and on those of `texts` that a question may hold; a function of the texts alone."""
+    texts = [text for text in texts if len(text) <= LONGEST_TEXT]  # a word of 200 kB takes minutes
     trained = Tokenizer(models.BPE())
     trained.normalizer = normalizers.NFC()
     trained.pre_tokenizer = pre_tokenizers.Sequence(

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -37,6 +35,7 @@ from rfm.files.staging import staged_file
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.reading import opened_parquet
+from rfm.scoring.dataset_copy import copy_dataset
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
 from rfm.vqa.answers import parse_score
 from rfm.vqa.presentation import EVENLY, Presentation
@@ -215,12 +214,11 @@ def _into_copy(source: Path, folder: Path, column: str, found: list[EpisodeProgr
     if column in dataset.features:
         raise ConfigError(f"`column` must be a new one, but {source} has `{column}`; name another by --column")
     by_index = {_index(one.id): one for one in found}
-    files = sorted((source / "data").rglob("*.parquet"))
     written: list[tuple[str, Float64[np.ndarray, " t"]]] = []
-    ours = shutil.ignore_patterns(MADE_FROM, _MARK.name)  # of a copy that is copied
-    shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link, ignore=ours)
+    copy_dataset(source, folder, leave_out=(MADE_FROM, _MARK.name))  # of a copy that is copied
+    files = sorted((folder / "data").rglob("*.parquet"))
     for file in tracked(files, "frames", len(files)):
-        written += _add_column(file, folder / file.relative_to(source), column, by_index)
+        written += _add_column(source / file.relative_to(folder), file, column, by_index)
     _describe(folder / _INFO, column)
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     (folder / _MARK).write_text(json.dumps({"files": names}, indent=1) + "\n", encoding="utf-8")
@@ -279,10 +277,3 @@ def _describe(info: Path, column: str) -> None:
     content["features"][column] = {"dtype": "float32", "shape": [1], "names": None}
     info.unlink()
     info.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy(source, target)  # with its rights and no more

@@ -11,7 +11,7 @@ from bombs import npy_header, write_black_video, write_declared_jpeg_npz, write_
 from rfm.errors import DataError
 from rfm.files import limits
 from rfm.frames.kept import gathered
-from rfm.frames.npz import npz_frames_shape, read_npz_frames, write_npz
+from rfm.frames.npz import check_checksums, npz_frames_shape, read_npz_frames, write_npz
 from rfm.frames.reader import read_frames
 from rfm.frames.video import decode_video, read_video_frames
 
@@ -156,3 +156,17 @@ def test_a_machine_without_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(np, "empty", full)
     with pytest.raises(DataError, match=r"the frames of .*a.npz must fit in this machine's memory, but there is"):
         read_frames(tmp_path, "a.npz", [0])
+
+
+@pytest.mark.parametrize("form", ["stored", "compressed", "jpeg"])
+def test_a_flipped_byte_does_not_fit_the_checksum(tmp_path, form):
+    path = tmp_path / "a.npz"
+    write_npz(path, np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), np.uint8), form)
+    check_checksums(path)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(
+        DataError, match=r"`(frames|jpeg)` in .*a.npz must fit its checksum|must be a readable .npz, but"
+    ):
+        check_checksums(path)
