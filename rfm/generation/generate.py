@@ -197,9 +197,9 @@ def _report_supply(drawer: Sampler, side: str) -> None:
     else:
         least = min(found, key=lambda one: one.existing / one.share)
         logger.warning(
-            "%.0f%% of these %d rows repeat others: %d episodes support %s different questions, and %s of %s/%s; "
-            "repeats teach and measure nothing new: take --num_samples %d, or more episodes",
-            100 * share, rows, episodes, _about(existing), _about(least.existing), *least.strategy,
+            "%.0f%% of these %d rows repeat others: of %s/%s, %d episodes support %s different questions (of all "
+            "strategies %s); repeats teach and measure nothing new: take --num_samples %d, or more episodes",
+            100 * share, rows, *least.strategy, episodes, _about(least.existing), _about(existing),
             worthwhile(found, rows),
         )  # fmt: skip
     if side != "train" and not side.startswith(ALL_BUT) and episodes < FEW_EPISODES:
