@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_fakes import point_to
 from robot_datasets import SHARED, declared, edit_table, moving_square, png, write_lerobot
 
 from rfm.errors import ConfigError, DataError
@@ -438,3 +439,47 @@ def test_lists_of_one_are_numbers(tmp_path: Path) -> None:
     pq.write_table(table, path)
     assert ingest(root, tmp_path / "out") == 0
     assert len(rows(tmp_path / "out", "set")) == 3
+
+
+def in_hub_cache(root: Path, hub: Path, name: str, commit: str) -> None:
+    """Lay a dataset out as the hub's cache has it: links by their names, files by their hashes."""
+    repository = hub / f"datasets--{name.replace('/', '--')}"
+    (repository / "blobs").mkdir(parents=True)
+    for number, file in enumerate(sorted(path for path in root.rglob("*") if path.is_file())):
+        link = repository / "snapshots" / commit / file.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file.rename(repository / "blobs" / str(number)))
+    (repository / "refs").mkdir()
+    for reference in ("main", "v1"):
+        (repository / "refs" / reference).write_text(commit)
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+@pytest.mark.parametrize("kind", ["video", "image"])
+def test_a_dataset_of_the_hub_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, kind: str
+) -> None:
+    root = write_lerobot(tmp_path / "set", EPISODES, version, kind=kind)
+    in_hub_cache(root, tmp_path / "hub", "lerobot/pusht", "c" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    point_to(monkeypatch, "http://127.0.0.1:9")
+    assert ingest(Path("lerobot/pusht"), tmp_path / "out") == 0
+    found = rows(tmp_path / "out", "pusht")
+    assert [row["id"] for row in found] == ["pusht_000000", "pusht_000001", "pusht_000002"]
+    assert all(np.array_equal(frames_of(tmp_path / "out", row), one) for row, one in zip(found, EPISODES, strict=True))
+    assert ingest(Path("lerobot/pusht"), tmp_path / "named", revision="v1", data_source="push") == 0
+    assert len(rows(tmp_path / "named", "push")) == 3
+    both = "lerobot/pusht must be a folder here or a dataset on the Hugging Face hub at revision v9, but neither is f"
+    with pytest.raises(ConfigError, match=both):
+        ingest(Path("lerobot/pusht"), tmp_path / "none", revision="v9")
+
+
+def test_names_that_are_neither_here_nor_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    point_to(monkeypatch, "http://127.0.0.1:9")
+    for name in ("lerobot/nothing", "a--b/c"):
+        with pytest.raises(ConfigError, match=f"{name} must be a folder here or a dataset on the Hugging Face hub"):
+            ingest(Path(name), tmp_path / "out")
+    root = write_lerobot(tmp_path / "set", EPISODES)
+    with pytest.raises(ConfigError, match="--revision must go with `owner/name` on the hub, but PATH is"):
+        ingest(root, tmp_path / "out", revision="main")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from glob import escape
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from rfm.ingest.lerobot.stretches import Parts, checked_parts
 from rfm.ingest.lerobot.timing import counts_frames, runs_backwards
 from rfm.ingest.options import run_ingest
 from rfm.ingest.reading import confined, rejected
+from rfm.ingest.remote.hub import hub_dataset, is_hub_name
 from rfm.ingest.rules import Rules
 from rfm.ingest.texts import WAYS, recorded_text
 
@@ -42,10 +44,13 @@ _MOST_LISTED = 10
 
 @dataclass(frozen=True, kw_only=True)
 class IngestLeRobotOptions(LabelOptions):
-    """Turn a LeRobot dataset (v2.0, v2.1 or v3.0; a folder) into a trajectory dataset."""
+    """Turn a LeRobot dataset (v2.0, v2.1 or v3.0; a folder, or a name on the hub) into a trajectory dataset."""
 
     camera: str | None = field(
         default=None, metadata={"help": "Video or image feature, or its last part; needed where there are several"}
+    )
+    revision: str | None = field(
+        default=None, metadata={"help": "Branch, tag or commit of a dataset on the hub; default: its main branch"}
     )
     tolerance: float | None = field(
         default=None,
@@ -64,6 +69,7 @@ def ingest_lerobot_command(options: IngestLeRobotOptions) -> int:
 
 def lerobot_episodes(options: IngestLeRobotOptions) -> Iterator[Episode]:
     """The episodes in the order of the metadata; faulty ones with their reason."""
+    options = _fetched(options)
     dataset = read_dataset(Path(options.path))
     camera = dataset.camera(options.camera)
     parts = checked_parts(dataset, camera, dataset.entries(camera))
@@ -85,6 +91,19 @@ def lerobot_episodes(options: IngestLeRobotOptions) -> Iterator[Episode]:
     if parts.unused:
         yield rejected(f"{options.source_name}_unused_videos", options.source_name, parts.unused)
     reader.rules.finish()
+
+
+def _fetched(options: IngestLeRobotOptions) -> IngestLeRobotOptions:
+    """With the folder in place of a name on the hub, of which what the camera needs is downloaded."""
+    if not is_hub_name(options.path):
+        if options.revision is not None:
+            raise ConfigError(f"--revision must go with `owner/name` on the hub, but PATH is {options.path}")
+        return options
+    described = hub_dataset(options.path, ["meta/*"], options.revision)
+    camera = read_dataset(described).camera(options.camera)
+    videos = [f"videos/*{escape(camera.key)}/*"] if camera.kind == "video" else []
+    whole = hub_dataset(options.path, ["meta/*", "data/*", *videos], options.revision)
+    return replace(options, path=str(whole), data_source=options.source_name, revision=None)
 
 
 class _Columns:

@@ -12,7 +12,6 @@ Their preprocessed cache has the layout of our own trajectory datasets: it is ch
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +26,12 @@ from rfm.ingest.rbm.media import RowMedia, media_column, named_file
 from rfm.ingest.rbm.rows import METADATA, data_files, read_rows
 from rfm.ingest.reading import rejected
 from rfm.ingest.remote.fetch import localised
+from rfm.ingest.remote.hub import hub_dataset, is_hub_name
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.record import canonical_quality
 from rfm.trajectories.store import PROCESSED
 
 logger = logging.getLogger(__name__)
-
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,18 +67,9 @@ def find_dataset(options: IngestRbmOptions) -> Path:
     path = Path(options.path)
     if path.exists():
         return path
-    if not _HUB_NAME.fullmatch(options.path):
+    if not is_hub_name(options.path):
         raise ConfigError(f"PATH must be a dataset's folder, a parquet file or `owner/name` on the hub, but is {path}")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    patterns = None if options.subset is None else [f"{options.subset}/*"]
-    try:
-        return Path(snapshot_download(options.path, repo_type="dataset", allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
-        raise ConfigError(
-            f"{options.path} must be a folder here or a dataset on the Hugging Face hub, but neither is found: {error}"
-        ) from error
+    return hub_dataset(options.path, None if options.subset is None else [f"{options.subset}/*"])
 
 
 def preprocessed_keys(root: Path) -> list[str]:
