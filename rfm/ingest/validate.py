@@ -16,18 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, load_from_disk
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import workplace
-from rfm.files.staging import staged_folder
 from rfm.frames.near_duplicates import near_duplicates
 from rfm.frames.npz import check_checksums, npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 from rfm.trajectories.catalog import resolve_root
 from rfm.trajectories.record import canonical_quality, dataset_folder, falls, is_relative_frames_path
-from rfm.trajectories.store import PROCESSED, read_columns
+from rfm.trajectories.store import PROCESSED, read_columns, replace_columns
 
 logger = logging.getLogger(__name__)
 
@@ -211,17 +209,9 @@ def _fix(
     names: tuple[str, ...],
 ) -> None:
     """Write the dataset anew with these columns as the files say; all other columns and their types stay."""
-    saved = load_from_disk(str(folder / PROCESSED))
-    assert isinstance(saved, Dataset)
     values = {
         "num_frames": [shapes[at][0] if at in shapes else row["num_frames"] for at, row in enumerate(rows)],
         "frames_shape": [list(shapes[at]) if at in shapes else row["frames_shape"] for at, row in enumerate(rows)],
     }
-    order = [*saved.column_names, *(name for name in names if name not in saved.column_names)]
-    for name in names:
-        feature = saved.features.get(name)
-        saved = saved.remove_columns([name]) if name in saved.column_names else saved
-        saved = saved.add_column(name, values[name], feature=feature)
-    with staged_folder(folder / PROCESSED) as staged:
-        saved.select_columns(order).save_to_disk(str(staged))
+    replace_columns(folder, {name: values[name] for name in names})
     logger.info("wrote %s of %s anew", " and ".join(names), folder.name)

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.files.documents import read_json_object
 from rfm.files.staging import staged_file, staged_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.record import Trajectory
@@ -99,6 +100,30 @@ def read_columns(folder: Path, names: Sequence[str]) -> pa.Table:
     return pa.concat_tables([_conform(part, schema, saved) for part in parts])
 
 
+def replace_columns(folder: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write `<folder>/processed_dataset` anew with other values in some columns; all else in it stays as it is.
+
+    Files are read and written as Arrow: `datasets` would decode columns of media, and open what they name.
+    """
+    saved = folder / PROCESSED
+    parts = [open_table(file) for file in saved_files(saved)]
+    for file, part in zip(saved_files(saved), parts, strict=True):
+        check_sound(file, part)
+    table = pa.concat_tables(parts)
+    info = read_json_object(saved / "dataset_info.json") if (saved / "dataset_info.json").is_file() else {}
+    features = {name: _feature(table.schema.field(name).type) for name in table.column_names}
+    features |= {name: kept for name, kept in (info.get("features") or {}).items() if name in features}
+    for name, values in columns.items():
+        known = name in table.column_names
+        kind = table.schema.field(name).type if known else SCHEMA.field(name).type
+        array = pa.chunked_array([pa.array(values, kind)])
+        place = table.column_names.index(name) if known else table.num_columns
+        table = table.set_column(place, name, array) if known else table.append_column(name, array)
+        features.setdefault(name, _feature(kind))
+    with staged_folder(saved) as staged:
+        _save(staged, table, features, info)
+
+
 def _conform(table: pa.Table, schema: pa.Schema, saved: Path) -> pa.Table:
     columns = []
     for field in schema:
@@ -113,8 +138,11 @@ def _conform(table: pa.Table, schema: pa.Schema, saved: Path) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _save(folder: Path, table: pa.Table) -> None:
-    features = {field.name: _feature(field.type) for field in table.schema}
+def _save(
+    folder: Path, table: pa.Table, features: Mapping[str, Any] | None = None, info: Mapping[str, Any] | None = None
+) -> None:
+    """Write a table as `datasets` does; `features` are its types of columns, `info` what else is said of it."""
+    features = features or {field.name: _feature(field.type) for field in table.schema}
     name = "data-00000-of-00001.arrow"
     schema = table.schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
@@ -129,8 +157,8 @@ def _save(folder: Path, table: pa.Table) -> None:
         "_split": None,
     }
     _write_json(folder / "state.json", state)
-    info = {"citation": "", "description": "", "features": features, "homepage": "", "license": ""}
-    _write_json(folder / "dataset_info.json", info)
+    described = {"citation": "", "description": "", "homepage": "", "license": "", **(info or {}), "features": features}
+    _write_json(folder / "dataset_info.json", described)
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 import dataclasses
+import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from datasets import load_from_disk
+from datasets import Image, load_from_disk
 from films import episode, film, write_episodes
 
 from rfm.errors import ConfigError
@@ -102,6 +105,29 @@ def test_counts_and_shapes_are_fixed_and_all_else_stays(root, caplog):
     assert [after[at] for at in (0, 2, 3)] == [before[at] for at in (0, 2, 3)]
     assert validate_command(options(root)) == 0
     assert len(load_catalog(root, ["toy"])) == 4
+
+
+def test_columns_of_others_are_kept_and_nothing_they_name_is_opened(root, tmp_path):
+    """A column of pictures names a pipe, which would hang whoever opened it."""
+    os.mkfifo(tmp_path / "pipe.png")
+    saved = root / "toy" / "processed_dataset"
+    (file,) = saved.glob("*.arrow")
+    table = pa.ipc.open_stream(file.read_bytes()).read_all()
+    info = json.loads((saved / "dataset_info.json").read_text())
+    info["features"]["thumb"] = {"_type": "Image"}
+    named = [{"bytes": None, "path": str(tmp_path / "pipe.png")}] * len(table)
+    table = table.append_column("thumb", pa.array(named, pa.struct({"bytes": pa.binary(), "path": pa.string()})))
+    counts = table.column_names.index("num_frames")
+    table = table.set_column(counts, "num_frames", pa.array([8, 99, 8, 8], table.schema.types[counts]))
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": info["features"]}})})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    (saved / "dataset_info.json").write_text(json.dumps(info))
+    assert validate_command(options(root, fix="num_frames")) == 0
+    after = load_from_disk(str(saved))
+    assert after.features["thumb"] == Image()
+    assert after["num_frames"][:] == [8] * 4
+    assert [one["path"] for one in after.data.column("thumb").to_pylist()] == [str(tmp_path / "pipe.png")] * 4
 
 
 def test_what_is_fixed_is_only_what_was_asked_for(root):
