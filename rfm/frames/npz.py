@@ -94,6 +94,10 @@ def write_npz(
             _write_member(archive, name, array, compression)
 
 
+SOURCE_INDICES = "source_indices"
+"""What an ingest writes beside the frames: their places in the recording."""
+
+
 def read_beside(path: Path, name: str) -> Shaped[np.ndarray, "t"] | None:
     """What `write_npz` was given beside the frames under that name; None where it was not."""
 

@@ -24,7 +24,7 @@ from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import within_memory
 from rfm.files.ownership import Workplace, replaced
-from rfm.frames.npz import npz_frames_shape, read_beside, write_npz
+from rfm.frames.npz import SOURCE_INDICES, npz_frames_shape, read_beside, write_npz
 from rfm.frames.resize import resize_frames
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
@@ -36,8 +36,8 @@ from rfm.trajectories.store import PROCESSED, read_columns, write_processed_data
 
 logger = logging.getLogger(__name__)
 
-_INDICES, _TIMES = "source_indices", "source_times"
-"""Beside the frames in an .npz: their places in the recording, and their times as shares of it."""
+_TIMES = "source_times"
+"""Beside the frames in an .npz: their times as shares of the recording."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 120
@@ -260,15 +260,17 @@ def _run(job: _Job) -> _Outcome:
     size = job.options.sizing(*video.frames.shape[1:3])
     frames = resize_frames(video.frames, *size)  # what its source left as recorded
     times = {} if video.times is None else {_TIMES: video.times}
-    write_npz(job.path, frames, job.options.form, {_INDICES: video.indices, **times})
+    write_npz(job.path, frames, job.options.form, {SOURCE_INDICES: video.indices, **times})
     return _Outcome(_stored(job.path), notes=video.notes)
 
 
 def _stored(path: Path) -> _Stored:
     """What an .npz of this ingest holds, be it of this run or of one that was killed."""
-    indices, times = read_beside(path, _INDICES), read_beside(path, _TIMES)
+    indices, times = read_beside(path, SOURCE_INDICES), read_beside(path, _TIMES)
     if indices is None:
-        raise DataError(f"{path} must hold `{_INDICES}`, as every ingest writes it, but does not: use --overwrite")
+        raise DataError(
+            f"{path} must hold `{SOURCE_INDICES}`, as every ingest writes it, but does not: use --overwrite"
+        )
     return _Stored(npz_frames_shape(path), tuple(indices.tolist()), None if times is None else tuple(times.tolist()))
 
 

@@ -32,6 +32,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.documents import parse_json, read_json_object
 from rfm.files.ownership import MADE_FROM, Kind, check_new_file, listed, replaced
 from rfm.files.staging import staged_file
+from rfm.frames.npz import SOURCE_INDICES, read_beside
 from rfm.frames.video import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.reading import opened_parquet
@@ -90,6 +91,8 @@ class EpisodeProgress(NamedTuple):
 
     id: str
     values: Float64[np.ndarray, " t"]
+    frames: Path
+    """The file of its frames."""
 
 
 def export_progress(options: ProgressOptions) -> int:
@@ -111,7 +114,7 @@ def export_progress(options: ProgressOptions) -> int:
             held.enter_context(work.anew())
         if not options.overwrite and not _is_of(output, plan):
             check_new_file("output", output, overwrite=False)
-        found = _found(catalog, options)
+        found = _found(catalog, root, options)
         table = _table([(one.id, one.values) for one in found])
         if work is not None and options.lerobot is not None:
             table = _into_copy(Path(options.lerobot), work.folder, options.column, found)
@@ -138,8 +141,8 @@ def _is_of(parquet: Path, plan: dict[str, Any], _copy: Path | None = None) -> bo
         return False
 
 
-def _found(catalog: Catalog, options: ProgressOptions) -> list[EpisodeProgress]:
-    found = list(_recorded(catalog) if options.model_path is None else _predicted(catalog, options))
+def _found(catalog: Catalog, root: Path, options: ProgressOptions) -> list[EpisodeProgress]:
+    found = list(_recorded(catalog, root) if options.model_path is None else _predicted(catalog, root, options))
     if not found and options.model_path is not None:
         raise DataError(
             f"`model_path` must be a model that answers with scores, but {options.model_path} gave none for the "
@@ -163,13 +166,15 @@ def _table(episodes: list[tuple[str, Float64[np.ndarray, " t"]]]) -> pa.Table:
     )
 
 
-def _recorded(catalog: Catalog) -> Iterator[EpisodeProgress]:
+def _recorded(catalog: Catalog, root: Path) -> Iterator[EpisodeProgress]:
     for at in np.flatnonzero(catalog.has_progress).tolist():
         values = catalog.progress_values[catalog.progress_offsets[at] : catalog.progress_offsets[at + 1]]
-        yield EpisodeProgress(catalog.ids[at].as_py(), values.astype(np.float64))
+        yield EpisodeProgress(
+            catalog.ids[at].as_py(), values.astype(np.float64), root / catalog.frames_path[at].as_py()
+        )
 
 
-def _predicted(catalog: Catalog, options: ProgressOptions) -> Iterator[EpisodeProgress]:
+def _predicted(catalog: Catalog, root: Path, options: ProgressOptions) -> Iterator[EpisodeProgress]:
     """Ask for every prefix of two frames and more; the first frame takes the score of the first prefix."""
     from rfm.inference.predictor import Predictor
     from rfm.scoring.curves import prefix_rows
@@ -194,7 +199,8 @@ def _predicted(catalog: Catalog, options: ProgressOptions) -> Iterator[EpisodePr
             logger.warning("%s: %d of %d answers are no score", name, len(scores) - len(known), len(scores))
         if known:
             at_end, values = np.array(known, np.float64).T
-            yield EpisodeProgress(name, np.interp(np.arange(count), at_end, values / 100))
+            frames = root / catalog.frames_path[at].as_py()
+            yield EpisodeProgress(name, np.interp(np.arange(count), at_end, values / 100), frames)
 
 
 def _as_trained(model: Any, options: ProgressOptions) -> tuple[int, bool]:
@@ -241,7 +247,8 @@ def _add_column(
     for index in np.unique(episode).tolist():
         if index in by_index:
             rows = np.flatnonzero(episode == index)
-            of_source = stretched(by_index[index].values, int(frame[rows].max()) + 1)
+            one = by_index[index]
+            of_source = stretched(one.values, int(frame[rows].max()) + 1, _kept(one.frames))
             values[rows] = of_source[frame[rows]]
             written.append((by_index[index].id, of_source))
     array = pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null
@@ -256,10 +263,20 @@ def _add_column(
     return written
 
 
-def stretched(values: Float64[np.ndarray, " t"], total: int) -> Float64[np.ndarray, " n"]:
-    """Return progress at all `total` frames of which those with `values` were kept, straight lines between them."""
-    kept: Int64[np.ndarray, " t"] = evenly_spaced(total, len(values))
-    if len(kept) != len(values):
+def _kept(frames: Path) -> Int64[np.ndarray, " t"] | None:
+    """Return the places in the recording of the frames in the file; None where it does not say them."""
+    return read_beside(frames, SOURCE_INDICES) if frames.suffix == ".npz" else None
+
+
+def stretched(
+    values: Float64[np.ndarray, " t"], total: int, kept: Int64[np.ndarray, " t"] | None = None
+) -> Float64[np.ndarray, " n"]:
+    """Return progress at all `total` frames of which those `kept` have `values`, straight lines between them.
+
+    Without `kept` they are taken as evenly spaced.
+    """
+    kept = evenly_spaced(total, len(values)) if kept is None else kept
+    if len(kept) != len(values) or (len(kept) and kept[-1] >= total):
         raise DataError(f"an episode must have at least its {len(values)} kept frames, but has {total} in the source")
     return np.interp(np.arange(total), kept, values)
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from checkpoints import random_checkpoint
 from films import episode, film, write_episodes
 from power_cuts import killed_at
-from robot_datasets import moving_square, write_lerobot
+from robot_datasets import edit_table, moving_square, write_lerobot, write_video
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import exclusive, partial_of
@@ -162,3 +163,20 @@ def test_the_second_of_two_is_refused_before_its_work(root, lerobot):
     ):
         export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
     assert not (root / "out").exists()
+
+
+def test_progress_goes_to_the_rows_that_had_a_picture(tmp_path):
+    lerobot = write_lerobot(tmp_path / "slow", [moving_square(9)], "v2.1")
+    films = lerobot / "videos" / "chunk-000" / "observation.images.front"
+    write_video(films / "episode_000000.mp4", moving_square(9)[[0, 4, 8]], 1)
+    table = lerobot / "data" / "chunk-000" / "episode_000000.parquet"
+    times = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.9, 1.0, 2.0]  # pictures at 0, 1 and 2 s: of rows 0, 7 and 8
+    edit_table(table, lambda rows: [row.update(timestamp=time) for row, time in zip(rows, times, strict=True)][9:])
+    assert ingest_lerobot_command(IngestLeRobotOptions(path=str(lerobot), output=str(tmp_path), data_source="a")) == 0
+    ingested = load_catalog(tmp_path, ["a"]).frames_path[0].as_py()
+    row = episode(tmp_path, "robot", "robot_000000", film(0, 3), progress=(0.0, 0.7, 1.0))
+    root = write_episodes(tmp_path, "robot", [row])
+    shutil.copy(tmp_path / ingested, root / load_catalog(root, ["robot"]).frames_path[0].as_py())
+    export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
+    written = pq.read_table(root / "copy" / table.relative_to(lerobot))["progress"]
+    assert written.to_pylist() == pytest.approx([*np.arange(8) / 10, 1.0])
