@@ -51,8 +51,8 @@ from rfm.batch.input_format import InputFormat  # noqa: E402
 from rfm.batch.pictures.frame_store import FrameStore  # noqa: E402
 from rfm.batch.pictures.patches import VisionSpec  # noqa: E402
 from rfm.batch.tokens.conversation import ConversationEncoder  # noqa: E402
-from rfm.frames.npz import FORMS, write_npz  # noqa: E402
-from rfm.model.preprocessing import unnest  # noqa: E402
+from rfm.frames.npz.file import FORMS, write_npz  # noqa: E402
+from rfm.model.stock.preprocessing import unnest  # noqa: E402
 from rfm.model.tiny import build_tiny  # noqa: E402
 from rfm.vqa.prompts import prompt  # noqa: E402
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rfm.frames.mp4 import write_mp4
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.frames.reader import read_frames
 from rfm.frames.resize import resize_frames
-from rfm.frames.video import evenly_spaced, read_video
+from rfm.frames.video.decoding import evenly_spaced, read_video
+from rfm.frames.video.mp4 import write_mp4
 
 VIDEOS = Path(__file__).parents[1] / "data" / "metaworld_mini"
 SHOWN = 16

@@ -21,9 +21,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from rfm.frames.mp4 import write_mp4
 from rfm.frames.resize import resize_frames
-from rfm.frames.video import read_video
+from rfm.frames.video.decoding import read_video
+from rfm.frames.video.mp4 import write_mp4
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.pipeline import ingest
 from rfm.ingest.sources.videos import video_episodes

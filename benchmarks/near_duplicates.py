@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rfm.frames.near_duplicates import MOST_BITS, same_picture
-from rfm.frames.perceptual_hash import episode_hash, hamming, hashed_indices
+from rfm.frames.alike.near_duplicates import MOST_BITS, same_picture
+from rfm.frames.alike.perceptual_hash import episode_hash, hamming, hashed_indices
 from rfm.frames.reader import read_frames
 from rfm.frames.resize import resize_frames
 from rfm.ingest.bundled import bundled_root

@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from rfm.frames.video import evenly_spaced, read_frames_at, read_video_frames
+from rfm.frames.video.decoding import evenly_spaced, read_frames_at, read_video_frames
 
 FPS = 10
 

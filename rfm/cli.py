@@ -80,8 +80,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "simulate and film MetaWorld episodes",
     ),
     ("manifest",): Command(
-        "rfm.ingest.template:ManifestOptions",
-        "rfm.ingest.template:manifest_command",
+        "rfm.ingest.listing.template:ManifestOptions",
+        "rfm.ingest.listing.template:manifest_command",
         "list the videos and picture folders in a folder, to fill in",
     ),
     ("merge",): Command(

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from rfm.batch.input_format import InputFormat
-from rfm.model.base import record_base
 from rfm.model.load import load_model
 from rfm.model.lora import add_lora
+from rfm.model.weights.base import record_base
 from rfm.vqa.provenance import save_hashes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import write_processed_dataset
 

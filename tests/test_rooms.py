@@ -33,7 +33,7 @@ def test_imports_run_downwards_and_the_lower_rooms_without_torch():
 def test_an_import_that_runs_upwards_would_be_found(tmp_path):
     run = lint(changed(tmp_path, '"frames",\n    "trajectories",', '"trajectories",\n    "frames",'))
     assert run.returncode == 1
-    assert "rfm.frames.npz -> rfm.trajectories.npz_header" in run.stdout
+    assert "rfm.frames.npz.file -> rfm.trajectories.npz_header" in run.stdout
 
 
 def test_no_room_is_forgotten(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import write_processed_dataset
 

@@ -1,7 +1,7 @@
 """What two datasets share: frame files, rows, task texts, and episodes that look alike under other names.
 
 Episodes that look alike are first found by perceptual hash and then compared picture by picture, since two different
-episodes before one camera can be a bit apart (`rfm.frames.near_duplicates`).
+episodes before one camera can be a bit apart (`rfm.frames.alike.near_duplicates`).
 
 Shape legend: m and p episodes of the two datasets.
 """
@@ -18,8 +18,8 @@ from jaxtyping import Bool, Int64, UInt8
 from rfm.audit.reading.questions import Questions
 from rfm.audit.repeats import row_hashes
 from rfm.errors import DataError
-from rfm.frames.near_duplicates import MOST_BITS, episode_cells, same_picture
-from rfm.frames.perceptual_hash import hamming, hash_episodes
+from rfm.frames.alike.near_duplicates import MOST_BITS, episode_cells, same_picture
+from rfm.frames.alike.perceptual_hash import hamming, hash_episodes
 from rfm.trajectories.record import normalise_task
 
 _BLOCK = 1 << 22  # pairs of hashes compared at a time

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from rfm.batch.clips import Row
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import json_lines
+from rfm.files.documents.json_documents import json_lines
 
 STOP, SKIP = "stop", "skip"
 POLICIES = (STOP, SKIP)

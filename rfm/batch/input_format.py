@@ -18,7 +18,7 @@ from rfm.batch.pictures.patches import Family, VisionSpec
 from rfm.batch.tokens.conversation import FORMAT_VERSION, OLDER_VERSIONS
 from rfm.configs.experiment_configs import MOST_FRAMES, RESIZE_FILTERS
 from rfm.errors import DataError
-from rfm.files.documents import read_json_object
+from rfm.files.documents.json_documents import read_json_object
 from rfm.files.limits import LONGEST_SIDE, MOST_PIXELS
 from rfm.vqa.presentation import Presentation
 

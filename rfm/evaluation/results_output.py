@@ -15,7 +15,7 @@ from typing import Any
 
 from rfm.errors import DataError
 from rfm.evaluation.options import EvaluateOptions
-from rfm.files.documents import LARGE, read_json_object
+from rfm.files.documents.json_documents import LARGE, read_json_object
 from rfm.files.ownership import check_new_file
 
 _NO_MATTER = (

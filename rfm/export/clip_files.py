@@ -17,8 +17,8 @@ from PIL import Image
 
 from rfm.batch.tokens.conversation import FRAMES_PER_SECOND
 from rfm.files.staging import staged_file
-from rfm.frames.mp4 import write_mp4
-from rfm.frames.npz import JPEG_QUALITY
+from rfm.frames.npz.file import JPEG_QUALITY
+from rfm.frames.video.mp4 import write_mp4
 
 FRAMES, CLIPS = "frames", "clips"
 _SUFFIX = {"jpeg": "jpg", "png": "png"}

@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCardData
 
 from rfm.export.markdown import code, prose
 from rfm.export.training_record import COUNTS
-from rfm.files.shapes import fitted
+from rfm.files.documents.shapes import fitted
 
 _LOADING = {
     "trl": (

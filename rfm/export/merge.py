@@ -31,15 +31,15 @@ from rfm.export.model_card import CARD, MERGE_REPORT, read_evaluation, write_car
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import copy_record, read_record
 from rfm.files import seal
-from rfm.files.documents import read_json_object
+from rfm.files.documents.json_documents import read_json_object
 from rfm.files.ownership import Kind, replaced
-from rfm.model.adapter import load_adapter
-from rfm.model.base import base_of
 from rfm.model.device import resolve_device
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.quantization import nf4, trained_quantized
-from rfm.model.saving import written_whole
-from rfm.model.stock import ADAPTER_FILE
+from rfm.model.stock.files import ADAPTER_FILE
+from rfm.model.weights.adapter import load_adapter
+from rfm.model.weights.base import base_of
+from rfm.model.weights.saving import written_whole
 from rfm.vqa.dataset import frames_root, load_dataset
 
 logger = logging.getLogger(__name__)

@@ -24,10 +24,10 @@ from rfm.export.markdown import code, prose
 from rfm.export.options import CardOptions
 from rfm.export.results_file import read_results
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
-from rfm.files.documents import read_json_object
-from rfm.files.shapes import COUNT, NUMBER, TEXT, fields, fitted
+from rfm.files.documents.json_documents import read_json_object
+from rfm.files.documents.shapes import COUNT, NUMBER, TEXT, fields, fitted
 from rfm.files.staging import staged_file
-from rfm.model.stock import ADAPTER_FILE
+from rfm.model.stock.files import ADAPTER_FILE
 
 logger = logging.getLogger(__name__)
 

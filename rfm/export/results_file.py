@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import DataError
-from rfm.files.documents import LARGE, read_json
-from rfm.files.shapes import COUNT, NUMBER, OBJECT, TEXT, Shape, fields, fitted, leaf, listed, named, nullable
+from rfm.files.documents.json_documents import LARGE, read_json
+from rfm.files.documents.shapes import COUNT, NUMBER, OBJECT, TEXT, Shape, fields, fitted, leaf, listed, named, nullable
 
 KINDS = ("preference", "progress", "similarity")
 """The sample types that metrics stand under."""

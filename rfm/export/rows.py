@@ -28,7 +28,7 @@ from rfm.export.clip_files import write_clip
 from rfm.export.conversations import DATASET_INFO, RECORDS, ROWS_FILES, check_texts
 from rfm.export.dataset_card import dataset_card
 from rfm.export.options import RowsOptions
-from rfm.files.documents import LARGE, read_json, read_json_object
+from rfm.files.documents.json_documents import LARGE, read_json, read_json_object
 from rfm.files.ownership import MADE_FROM, Kind, Workplace, named, replaced
 from rfm.files.staging import staged_file
 from rfm.frames.reader import read_frames, resize_frames

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
-from rfm.files.documents import read_json_object
-from rfm.files.shapes import COUNT, TEXT, Shape, fields, fitted, listed, named, nullable
+from rfm.files.documents.json_documents import read_json_object
+from rfm.files.documents.shapes import COUNT, TEXT, Shape, fields, fitted, listed, named, nullable
 from rfm.vqa.provenance import FILE as TRAINED_ON
 
 OPTIONS_FILE = "training_options.json"

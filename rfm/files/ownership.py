@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import LARGE, read_json_object
+from rfm.files.documents.json_documents import LARGE, read_json_object
 from rfm.files.staging import (
     LEFTOVER,
     finish_replacement,

@@ -18,8 +18,8 @@ from pathlib import Path
 from xxhash import xxh3_128
 
 from rfm.errors import DataError
-from rfm.files.documents import read_json_object
-from rfm.files.regular import MissingFileError
+from rfm.files.documents.json_documents import read_json_object
+from rfm.files.documents.regular import MissingFileError
 from rfm.files.staging import flush, staged_file
 
 FILE_NAME = "checkpoint_files.json"

@@ -15,9 +15,9 @@ from jaxtyping import Int, UInt8
 
 from rfm.errors import DataError
 from rfm.files.limits import within_memory
-from rfm.frames.npz import read_npz_frames
+from rfm.frames.npz.file import read_npz_frames
 from rfm.frames.resize import resize_frames
-from rfm.frames.video import read_video_frames
+from rfm.frames.video.decoding import read_video_frames
 
 __all__ = ["frames_file", "read_frames", "resize_frames"]
 

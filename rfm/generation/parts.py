@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.documents.regular import MissingFileError
 from rfm.files.ownership import partial_of
-from rfm.files.regular import MissingFileError
 from rfm.files.staging import flush
 from rfm.generation.store import JOURNAL, PARTS_OF, Journal, ShardWriter, file_names, is_complete, write_description
 

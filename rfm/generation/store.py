@@ -23,9 +23,9 @@ import datasets
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.files.documents import LARGE, read_json, read_json_object
+from rfm.files.documents.json_documents import LARGE, read_json, read_json_object
+from rfm.files.documents.regular import MissingFileError
 from rfm.files.ownership import Kind, Workplace, empty, named
-from rfm.files.regular import MissingFileError
 from rfm.files.staging import flush, remove_leftovers, staged_file
 from rfm.trajectories.arrow_files import open_table, saved_files
 from rfm.vqa.dataset import CONFIG_FILE

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import DataError
-from rfm.files.documents import json_lines
-from rfm.files.regular import open_regular
+from rfm.files.documents.json_documents import json_lines
+from rfm.files.documents.regular import open_regular
 
 logger = logging.getLogger(__name__)
 

@@ -34,8 +34,8 @@ from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest, videos_swapped
 from rfm.model.device import resolve_device
-from rfm.model.fingerprint import model_fingerprint
 from rfm.model.load import LoadedModel, load_model
+from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.vqa.answers import write_answer
 
 __all__ = ["Prediction", "Predictor", "resolve_device", "scored_predictions"]

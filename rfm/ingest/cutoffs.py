@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rfm.frames.idle_tail import FEWEST_FRAMES, done_share, looked_at
-from rfm.frames.npz import read_npz_frames
+from rfm.frames.npz.file import read_npz_frames
 from rfm.trajectories.record import Trajectory
 
 EPISODES = 64

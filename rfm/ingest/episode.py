@@ -8,8 +8,8 @@ from typing import Protocol
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import LONGEST_SIDE
-from rfm.frames.npz import FORMS
-from rfm.frames.video import Video
+from rfm.frames.npz.file import FORMS
+from rfm.frames.video.decoding import Video
 from rfm.ingest.executors import EXECUTORS
 
 

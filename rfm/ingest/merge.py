@@ -20,7 +20,7 @@ from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import Workplace, replaced
 from rfm.files.staging import staged_file
-from rfm.frames.npz import npz_frames_shape
+from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.reader import frames_file
 from rfm.ingest.reading import file_identity
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected

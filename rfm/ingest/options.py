@@ -13,10 +13,10 @@ from rfm.errors import DataError
 from rfm.files.ownership import exclusive
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
-from rfm.ingest.orientation import ORIENTATIONS, put_right
 from rfm.ingest.pipeline import IngestSummary, ingest
 from rfm.ingest.remote.fetch import is_remote, localised
 from rfm.ingest.remote.upload import RemoteOutput
+from rfm.ingest.rules.orientation import ORIENTATIONS, put_right
 from rfm.trajectories.record import dataset_folder
 
 logger = logging.getLogger(__name__)

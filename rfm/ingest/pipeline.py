@@ -24,7 +24,7 @@ from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import within_memory
 from rfm.files.ownership import Workplace, replaced
-from rfm.frames.npz import SOURCE_INDICES, npz_frames_shape, read_beside, write_npz
+from rfm.frames.npz.file import SOURCE_INDICES, npz_frames_shape, read_beside, write_npz
 from rfm.frames.resize import resize_frames
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable

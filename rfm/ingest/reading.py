@@ -19,7 +19,7 @@ from jaxtyping import Int64, UInt8
 from rfm.errors import DataError
 from rfm.files.lfs import check_fetched
 from rfm.frames.kept import gathered
-from rfm.frames.video import Video, decode_video
+from rfm.frames.video.decoding import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.trajectories.arrow_files import BROKEN_TABLE
 from rfm.trajectories.record import is_unicode

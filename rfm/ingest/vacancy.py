@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rfm.errors import DataError
-from rfm.files.documents import json_lines
+from rfm.files.documents.json_documents import json_lines
 from rfm.files.ownership import MADE_FROM, Kind, named
 from rfm.files.staging import staged_file
-from rfm.frames.npz import npz_frames_shape
+from rfm.frames.npz.file import npz_frames_shape
 from rfm.trajectories.store import PROCESSED, read_columns
 
 REJECTED = "rejected.jsonl"

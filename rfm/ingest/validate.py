@@ -20,8 +20,8 @@ import numpy as np
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import workplace
-from rfm.frames.near_duplicates import near_duplicates
-from rfm.frames.npz import check_checksums, npz_frames_shape
+from rfm.frames.alike.near_duplicates import near_duplicates
+from rfm.frames.npz.file import check_checksums, npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 from rfm.trajectories.catalog import resolve_root
 from rfm.trajectories.record import canonical_quality, dataset_folder, falls, is_relative_frames_path

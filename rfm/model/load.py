@@ -5,7 +5,7 @@ In: `tiny` or `tiny-64`, a hub name, a folder with a full checkpoint, or one wit
 kept by ourselves, so that neither torchvision nor `AutoProcessor` is needed.
 
 A folder is as it was saved, or it is an error: its files are compared with their seal, if it has one
-(`rfm.files.seal`), the small ones before they are read, and weights are checked by themselves (`rfm.model.weights`).
+(`rfm.files.seal`), the small ones before they are read, and weights are checked by themselves (`weights.tensors`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import VisionSpec
 from rfm.errors import ConfigError
 from rfm.files import seal
-from rfm.model import adapter, tiny
-from rfm.model.base import base_of
-from rfm.model.config_file import settle_configs
-from rfm.model.fingerprint import decides_answers, is_weights
-from rfm.model.hub_names import place_of
+from rfm.model import tiny
 from rfm.model.kernels.attention import use_equal_segments
 from rfm.model.kernels.patch_embedding import use_matrix_product
 from rfm.model.kernels.pixels import accept_uint8
-from rfm.model.preprocessing import family_of, load_form, read_processor_files, read_spec
-from rfm.model.processor_sizes import with_sizes
 from rfm.model.quantization import is_quantized, nf4, trained_quantized
-from rfm.model.stock import ADAPTER_FILE, check_tokenizer, load_tokenizer, model_config, usable
-from rfm.model.weights import check_values, files_of, load_full
+from rfm.model.stock.config_file import settle_configs
+from rfm.model.stock.files import ADAPTER_FILE, check_tokenizer, load_tokenizer, model_config, usable
+from rfm.model.stock.hub_names import place_of
+from rfm.model.stock.preprocessing import family_of, load_form, read_processor_files, read_spec
+from rfm.model.stock.processor_sizes import with_sizes
+from rfm.model.weights import adapter
+from rfm.model.weights.base import base_of
+from rfm.model.weights.fingerprint import decides_answers, is_weights
+from rfm.model.weights.tensors import check_values, files_of, load_full
 from rfm.vqa.provenance import FILE as TRAINED_ON
 
 

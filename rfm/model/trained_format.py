@@ -8,9 +8,9 @@ from typing import NamedTuple
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import VisionSpec
 from rfm.errors import DataError
-from rfm.model.base import base_of
-from rfm.model.preprocessing import load_form, read_spec
-from rfm.model.stock import ADAPTER_FILE, model_config
+from rfm.model.stock.files import ADAPTER_FILE, model_config
+from rfm.model.stock.preprocessing import load_form, read_spec
+from rfm.model.weights.base import base_of
 
 
 class TrainedFormat(NamedTuple):

@@ -22,15 +22,15 @@ import torch
 from rfm.errors import ConfigError
 from rfm.files import seal
 from rfm.model import tiny
-from rfm.model.fingerprint import is_weights
 from rfm.model.freeze import freeze_vision_tower, projector_names
-from rfm.model.hub_names import pinned, place_of
 from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.load import LoadedModel, check_files
-from rfm.model.preprocessing import family_of, read_processor_files, read_spec
-from rfm.model.stock import load_tokenizer, model_config
+from rfm.model.stock.files import load_tokenizer, model_config
+from rfm.model.stock.hub_names import pinned, place_of
+from rfm.model.stock.preprocessing import family_of, read_processor_files, read_spec
 from rfm.model.unsloth_import import check_unsloth, import_unsloth
-from rfm.model.weights import check_values, files_of
+from rfm.model.weights.fingerprint import is_weights
+from rfm.model.weights.tensors import check_values, files_of
 
 LONGEST = 32_768
 """Tokens of the longest sequence unsloth prepares for."""

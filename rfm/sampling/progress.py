@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.csv_lines import csv_records
+from rfm.files.documents.csv_lines import csv_records
 from rfm.sampling.clips.table import Clips
 from rfm.trajectories.catalog import Catalog
 

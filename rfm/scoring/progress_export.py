@@ -29,11 +29,11 @@ from jaxtyping import Float64, Int64
 from rfm.configs.experiment_configs import MOST_FRAMES
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import parse_json, read_json_object
+from rfm.files.documents.json_documents import parse_json, read_json_object
 from rfm.files.ownership import MADE_FROM, Kind, check_new_file, listed, replaced
 from rfm.files.staging import staged_file
-from rfm.frames.npz import SOURCE_INDICES, read_beside
-from rfm.frames.video import evenly_spaced
+from rfm.frames.npz.file import SOURCE_INDICES, read_beside
+from rfm.frames.video.decoding import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.reading import opened_parquet
 from rfm.scoring.dataset_copy import copy_dataset

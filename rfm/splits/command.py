@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rfm.console import plain, results
 from rfm.errors import ConfigError, DataError
-from rfm.frames.near_duplicates import MOST_BITS
+from rfm.frames.alike.near_duplicates import MOST_BITS
 from rfm.ingest.bundled import bundled_root
 from rfm.splits.datasets import NEAR_DUPLICATES, SplitSettings, make_split, split_settings
 from rfm.splits.deal import UNITS

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, Int64
 
 from rfm.errors import ConfigError
-from rfm.frames.near_duplicates import MOST_BITS, near_duplicates
+from rfm.frames.alike.near_duplicates import MOST_BITS, near_duplicates
 from rfm.splits.deal import UNITS, Strata, assign, fold_shares, join, parse_shares
 from rfm.splits.file import FORMAT, Split, assignment_hash
 from rfm.trajectories.catalog import Catalog

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import LARGE, read_json
+from rfm.files.documents.json_documents import LARGE, read_json
 from rfm.files.staging import staged_file
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.extra_columns import extra_columns

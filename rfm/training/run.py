@@ -32,7 +32,7 @@ from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
-from rfm.model.saving import written_whole
+from rfm.model.weights.saving import written_whole
 from rfm.training import loading, processes
 from rfm.training.arguments import training_arguments
 from rfm.training.budget.dry_run import dry_run

@@ -16,7 +16,6 @@ from rfm.batch.input_format import InputFormat
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.model import tiny
-from rfm.model.base import BASE_FOLDER
 from rfm.model.freeze import (
     check_trainable,
     freeze_vision_tower,
@@ -27,10 +26,11 @@ from rfm.model.kernels.attention import use_packed_segments
 from rfm.model.kernels.compilation import compile_layers
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.lora import add_lora
-from rfm.model.preprocessing import load_form
 from rfm.model.quantization import check_quantized, nf4
-from rfm.model.stock import ADAPTER_FILE
+from rfm.model.stock.files import ADAPTER_FILE
+from rfm.model.stock.preprocessing import load_form
 from rfm.model.unsloth import UnslothOptions, load_unsloth
+from rfm.model.weights.base import BASE_FOLDER
 from rfm.training import processes
 from rfm.training.checkpoints.belongings import Belongings
 from rfm.training.options import TrainOptions

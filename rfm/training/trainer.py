@@ -30,8 +30,8 @@ from transformers import Trainer, TrainerCallback, TrainerState
 
 from rfm.batch.packing import PackedBatches
 from rfm.errors import ConfigError
-from rfm.model.saving import written_whole
-from rfm.model.weights import check_names
+from rfm.model.weights.saving import written_whole
+from rfm.model.weights.tensors import check_names
 from rfm.training.checkpoints import best, schedule
 from rfm.training.checkpoints.belongings import Belongings
 from rfm.training.checkpoints.folders import checkpoint_of, way_on

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.files.documents import read_json_object
+from rfm.files.documents.json_documents import read_json_object
 from rfm.files.lfs import check_fetched
 
 BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)

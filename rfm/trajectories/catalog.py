@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float32, Int, Int8, Int32, Int64
 
 from rfm.errors import ConfigError
 from rfm.files.cache import expanded
-from rfm.files.regular import is_folder
+from rfm.files.documents.regular import is_folder
 from rfm.trajectories import rows
 from rfm.trajectories.record import dataset_folder
 from rfm.trajectories.store import PROCESSED, read_columns

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.files.documents import read_json_object
+from rfm.files.documents.json_documents import read_json_object
 from rfm.files.staging import staged_file, staged_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.record import Trajectory

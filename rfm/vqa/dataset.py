@@ -19,8 +19,8 @@ from datasets.table import MemoryMappedTable, concat_tables
 
 from rfm.errors import DataError
 from rfm.files.cache import expanded
-from rfm.files.documents import read_json_object
-from rfm.files.regular import MissingFileError, is_folder
+from rfm.files.documents.json_documents import read_json_object
+from rfm.files.documents.regular import MissingFileError, is_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.catalog import ROOT_VARIABLE
 from rfm.trajectories.store import PROCESSED

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, load_from_disk
 
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 
 Row = dict[str, Any]
 

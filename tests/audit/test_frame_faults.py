@@ -8,7 +8,7 @@ from audit.audits import look
 from audit.faulty import Row, edit_config, is_pair, rewrite
 from datasets import load_from_disk
 
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.frames.reader import read_frames
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -3,7 +3,7 @@ import pytest
 
 from rfm.audit import overlap
 from rfm.audit.overlap import lookalikes, take_prints
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.frames.resize import resize_frames
 
 

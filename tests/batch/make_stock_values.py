@@ -43,7 +43,7 @@ from transformers import (  # noqa: E402
 from transformers.models.qwen2_vl import video_processing_qwen2_vl  # noqa: E402
 from transformers.models.qwen3_vl import video_processing_qwen3_vl  # noqa: E402
 
-from rfm.model.preprocessing import unnest  # noqa: E402
+from rfm.model.stock.preprocessing import unnest  # noqa: E402
 from rfm.model.tiny import build_tiny  # noqa: E402
 
 

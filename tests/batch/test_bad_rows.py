@@ -13,7 +13,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.tiny import build_tiny, tiny_spec
 

@@ -15,7 +15,7 @@ from rfm.batch.collator import VQACollator
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import ConversationEncoder
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.model.tiny_tokenizer import CONTROL_TOKENS
 from rfm.vqa.prompts import prompt
 

@@ -16,7 +16,7 @@ from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.pictures.patches import normalise, target_size
 from rfm.batch.tokens.conversation import FRAMES_PER_SECOND, ConversationEncoder
 from rfm.batch.tokens.positions import video_blocks
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 
 STOCK = Path(__file__).parent / "stock"
 

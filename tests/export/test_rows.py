@@ -19,7 +19,7 @@ from rfm.export import rows as rows_module
 from rfm.export.options import RowsOptions
 from rfm.export.rows import export_rows
 from rfm.frames.reader import read_frames
-from rfm.frames.video import read_video
+from rfm.frames.video.decoding import read_video
 from rfm.vqa.dataset import load_dataset
 
 

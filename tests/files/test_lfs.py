@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from rfm.errors import DataError
-from rfm.frames.npz import read_npz_frames
+from rfm.frames.npz.file import read_npz_frames
 from rfm.frames.pictures import decode_picture
-from rfm.frames.video import read_frames_at, read_video
+from rfm.frames.video.decoding import read_frames_at, read_video
 from rfm.ingest.hdf5.file import opened as open_hdf5
 from rfm.ingest.reading import opened_parquet
 from rfm.ingest.sources.tfrecord import opened as open_tfrecord

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rfm.errors import DataError
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.frames.reader import read_frames
 
 FRAMES = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)

@@ -11,9 +11,9 @@ from bombs import npy_header, write_black_video, write_declared_jpeg_npz, write_
 from rfm.errors import DataError
 from rfm.files import limits
 from rfm.frames.kept import gathered
-from rfm.frames.npz import check_checksums, npz_frames_shape, read_npz_frames, write_npz
+from rfm.frames.npz.file import check_checksums, npz_frames_shape, read_npz_frames, write_npz
 from rfm.frames.reader import read_frames
-from rfm.frames.video import decode_video, read_video_frames
+from rfm.frames.video.decoding import decode_video, read_video_frames
 
 
 def peak_of(read):

@@ -13,8 +13,8 @@ from rfm.inference.answering.decoding import Decoding
 from rfm.inference.answering.generation import RowNoise
 from rfm.inference.predictor import Predictor, resolve_device
 from rfm.inference.rows import videos_swapped
-from rfm.model.fingerprint import model_fingerprint
 from rfm.model.load import load_model
+from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.training.dataset import open_training_set
 from rfm.vqa.answers import parse_answer
 

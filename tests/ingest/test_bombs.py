@@ -9,7 +9,7 @@ import pytest
 from bombs import large_png, run_within, write_black_video
 from robot_datasets import SHARED, rlds_episode, write_tfrecord
 
-from rfm.frames.npz import npz_frames_shape
+from rfm.frames.npz.file import npz_frames_shape
 
 ROOM = 600
 """Megabytes: what a few frames and the decoder's own ones take."""

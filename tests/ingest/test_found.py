@@ -17,7 +17,7 @@ from marked_frames import frame, numbers
 from robot_datasets import png, rlds_episode, write_tfrecord
 
 from rfm.frames.reader import read_frames
-from rfm.frames.video import read_video
+from rfm.frames.video.decoding import read_video
 
 HDF5, RLDS, RBM, ARENA = (FOUND / name for name in ("hdf5", "rlds", "rbm", "roboarena"))
 UPRIGHT, FLIPPED = ("--orientation", "upright"), ("--orientation", "vflip")

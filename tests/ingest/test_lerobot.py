@@ -14,9 +14,9 @@ from robot_datasets import SHARED, declared, edit_table, moving_square, png, wri
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.reader import read_frames
-from rfm.ingest.labels import outcome
 from rfm.ingest.lerobot.dataset import fill
 from rfm.ingest.lerobot.episodes import IngestLeRobotOptions, ingest_lerobot_command
+from rfm.ingest.rules.labels import outcome
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.store import read_columns
 

@@ -15,8 +15,8 @@ import pytest
 from power_cuts import killed_at, power_cut_at
 
 from rfm.errors import ConfigError, DataError
-from rfm.frames.npz import npz_frames_shape
-from rfm.frames.video import Video, evenly_spaced
+from rfm.frames.npz.file import npz_frames_shape
+from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.pipeline import ingest
 

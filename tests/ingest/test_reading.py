@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rfm.errors import ConfigError, DataError
-from rfm.frames.video import Video, evenly_spaced
+from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.pipeline import ingest
 from rfm.ingest.reading import confined, file_identity, rejected

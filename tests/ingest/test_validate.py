@@ -80,7 +80,7 @@ def test_times_of_frames_are_shares_that_never_fall(root):
 
 
 def test_pictures_are_decoded_unless_that_is_left_out(tmp_path):
-    from rfm.frames.npz import write_npz
+    from rfm.frames.npz.file import write_npz
 
     row = episode(tmp_path, "toy", "a")
     write_npz(tmp_path / row.frames, film(1), "jpeg")

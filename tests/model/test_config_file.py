@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from tiny_qwen2_5 import build_tiny_qwen2_5
 from transformers import AutoConfig
 
-from rfm.model.config_file import settle_configs
 from rfm.model.load import load_model
+from rfm.model.stock.config_file import settle_configs
 
 OTHER = "RFM_OTHER_TRANSFORMERS"
 """Names the Python of an environment with another transformers, torch and safetensors."""

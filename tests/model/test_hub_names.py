@@ -10,8 +10,8 @@ import pytest
 
 ASKS = """
 from rfm.errors import DataError
-from rfm.model.hub_names import commit_of
-from rfm.model.stock import model_config
+from rfm.model.stock.hub_names import commit_of
+from rfm.model.stock.files import model_config
 
 print(commit_of("me/gone"))
 try:

@@ -6,7 +6,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer, Qwen3VLForC
 
 from rfm.batch.input_format import InputFormat
 from rfm.model.load import load_model
-from rfm.model.preprocessing import read_spec
+from rfm.model.stock.preprocessing import read_spec
 from rfm.model.tiny import build_tiny, tiny_spec
 from rfm.model.tiny_tokenizer import VOCABULARY, build_tokenizer
 
@@ -64,7 +64,7 @@ def test_processor_files_name_the_stock_classes():
 def test_both_templates_write_the_same_text():
     from qwen_stock import QWEN3_TEMPLATE, render
 
-    from rfm.model.preprocessing import unnest
+    from rfm.model.stock.preprocessing import unnest
     from rfm.model.tiny_tokenizer import CHAT_TEMPLATE
 
     content = [

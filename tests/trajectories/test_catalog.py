@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rfm.errors import ConfigError, DataError
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import write_processed_dataset

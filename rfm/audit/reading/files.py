@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int64
 from rfm.audit.reading.questions import Questions
 from rfm.console import tracked
 from rfm.errors import DataError
-from rfm.frames.npz import npz_frames_shape
+from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 
 UNCOUNTED = -1

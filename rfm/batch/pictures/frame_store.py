@@ -20,7 +20,7 @@ from rfm.batch.clips import ClipReference
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import VisionSpec, check_size, target_size
 from rfm.files.limits import check_shown
-from rfm.frames.npz import npz_frames_shape
+from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames, resize_frames
 
 Frame = UInt8[np.ndarray, "h w 3"]

@@ -27,7 +27,7 @@ from jaxtyping import Float, Int64
 from rfm.batch.collator import Batch
 from rfm.inference.answering.answer_tree import AnswerTree
 from rfm.inference.answering.distribution import Distribution
-from rfm.model.kv_cache import cache_in, with_cache
+from rfm.model.stock.kv_cache import cache_in, with_cache
 
 TAKES_A_MASK = ("sdpa", "eager")
 """Attention implementations that a mask of who sees whom can be given to; flash attention is none of them."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import DataError, MissingExtraError, RfmError
-from rfm.files.documents import named_kind, parse_json
+from rfm.files.documents.json_documents import named_kind, parse_json
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
 from rfm.inference.journal import Journal

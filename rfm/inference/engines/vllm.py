@@ -16,8 +16,8 @@ from rfm.batch.tokens.conversation import FRAMES_PER_SECOND
 from rfm.errors import MissingExtraError
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
-from rfm.model.fingerprint import model_fingerprint
 from rfm.model.trained_format import trained_format
+from rfm.model.weights.fingerprint import model_fingerprint
 
 _WHOLE_VIDEOS = {"num_frames": -1, "fps": FRAMES_PER_SECOND}
 """Unless it is told so, vLLM keeps 32 frames of a video and takes it for one of one frame a second."""

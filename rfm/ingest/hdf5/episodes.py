@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.cameras import CameraChoice
 from rfm.ingest.episode import Episode
-from rfm.ingest.finding import Found, find_files
 from rfm.ingest.hdf5.file import column, columns, opened, reading
 from rfm.ingest.hdf5.layout import COLOUR_ENDINGS, Demo, cameras, demos, recorded_texts, stored_orientation
 from rfm.ingest.hdf5.pictures import Hdf5Pictures, checked_pictures
-from rfm.ingest.labels import LabelOptions
+from rfm.ingest.listing.finding import Found, find_files
 from rfm.ingest.options import run_ingest
-from rfm.ingest.orientation import ORIENTATIONS, put_right
 from rfm.ingest.reading import rejected
-from rfm.ingest.rules import Rules, Told
-from rfm.ingest.texts import recorded_text
+from rfm.ingest.rules.applied import Rules, Told
+from rfm.ingest.rules.cameras import CameraChoice
+from rfm.ingest.rules.labels import LabelOptions
+from rfm.ingest.rules.orientation import ORIENTATIONS, put_right
+from rfm.ingest.rules.texts import recorded_text
 
 SUFFIXES = (".hdf5", ".h5")
 

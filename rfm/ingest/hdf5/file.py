@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rfm.errors import DataError, MissingExtraError
-from rfm.files.documents import parse_json
+from rfm.files.documents.json_documents import parse_json
 from rfm.files.lfs import check_fetched
 from rfm.files.limits import check_block, check_count, check_pixels
 

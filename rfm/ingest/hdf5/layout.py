@@ -21,10 +21,10 @@ import numpy as np
 
 from rfm.errors import DataError
 from rfm.frames.pictures import SIGNATURES
-from rfm.ingest.cameras import is_colour_name
-from rfm.ingest.finding import natural
 from rfm.ingest.hdf5.file import column, held, json_attribute, member
-from rfm.ingest.orientation import UPRIGHT, VFLIP
+from rfm.ingest.listing.finding import natural
+from rfm.ingest.rules.cameras import is_colour_name
+from rfm.ingest.rules.orientation import UPRIGHT, VFLIP
 
 COLOUR_ENDINGS = ("_image", "_rgb", "_images", "_img", "_color", "_colour")
 """What --camera may leave out of a name."""

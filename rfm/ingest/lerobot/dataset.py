@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import json_lines, named_kind, read_json_object
-from rfm.ingest.finding import find_files
+from rfm.files.documents.json_documents import json_lines, named_kind, read_json_object
+from rfm.ingest.listing.finding import find_files
 from rfm.ingest.reading import confined, opened_parquet
 from rfm.trajectories.arrow_files import BROKEN_TABLE
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from rfm.errors import ConfigError, DataError
 from rfm.ingest.episode import Episode, FrameSource
-from rfm.ingest.labels import LabelOptions
 from rfm.ingest.lerobot.dataset import Camera, Entry, LeRobotDataset, read_dataset
 from rfm.ingest.lerobot.frames import ParquetPictures, VideoStretch
 from rfm.ingest.lerobot.rows import EpisodeRows, RowReader, flat
@@ -28,8 +27,9 @@ from rfm.ingest.lerobot.timing import counts_frames, runs_backwards
 from rfm.ingest.options import run_ingest
 from rfm.ingest.reading import confined, rejected
 from rfm.ingest.remote.hub import hub_dataset, is_hub_name
-from rfm.ingest.rules import Rules
-from rfm.ingest.texts import WAYS, recorded_text
+from rfm.ingest.rules.applied import Rules
+from rfm.ingest.rules.labels import LabelOptions
+from rfm.ingest.rules.texts import WAYS, recorded_text
 
 logger = logging.getLogger(__name__)
 

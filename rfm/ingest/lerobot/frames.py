@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.pictures import decode_picture
-from rfm.frames.video import NoFrameNearError, Video, evenly_spaced, read_frames_at, shown_times, shown_until
+from rfm.frames.video.decoding import NoFrameNearError, Video, evenly_spaced, read_frames_at, shown_times, shown_until
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.lerobot.timing import matched
 from rfm.ingest.reading import confined, file_identity, opened_parquet, video_of

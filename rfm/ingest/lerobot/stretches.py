@@ -12,7 +12,7 @@ from math import inf, isfinite
 from typing import NamedTuple
 
 from rfm.errors import DataError
-from rfm.frames.video import shown_until
+from rfm.frames.video.decoding import shown_until
 from rfm.ingest.lerobot.dataset import Camera, Entry, LeRobotDataset
 from rfm.ingest.reading import confined
 

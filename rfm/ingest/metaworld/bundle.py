@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rfm.errors import DataError
-from rfm.files.documents import json_lines, parse_json
+from rfm.files.documents.json_documents import json_lines, parse_json
 from rfm.files.staging import remove_leftovers, staged_file
 
 Row = dict[str, Any]

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from rfm.console import tracked
-from rfm.frames.near_duplicates import episode_cells, same_picture
+from rfm.frames.alike.near_duplicates import episode_cells, same_picture
 from rfm.ingest.metaworld.bundle import Row
 from rfm.ingest.metaworld.slots import EVAL, TRAIN
 

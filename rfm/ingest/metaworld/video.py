@@ -6,7 +6,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from rfm.frames.mp4 import write_mp4
+from rfm.frames.video.mp4 import write_mp4
 
 FPS = 10
 """Frames per second of the written files."""

@@ -20,7 +20,7 @@ from typing import Any
 from rfm.errors import ConfigError, DataError
 from rfm.frames.reader import read_frames
 from rfm.ingest.episode import Episode, FrameSource
-from rfm.ingest.finding import Found
+from rfm.ingest.listing.finding import Found
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.rbm.media import RowMedia, media_column, named_file
 from rfm.ingest.rbm.rows import METADATA, data_files, read_rows

@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import DataError
-from rfm.frames.npz import npz_frames_shape, read_npz_frames
+from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
 from rfm.frames.pictures import SIGNATURES, decode_picture
 from rfm.frames.reader import VIDEO_SUFFIXES
-from rfm.frames.video import Video, evenly_spaced
+from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import FrameSource, IngestOptions
 from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, video_of
 from rfm.trajectories.arrow_files import BROKEN_TABLE

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.csv_lines import csv_lines
-from rfm.files.documents import json_lines, parse_json
-from rfm.ingest.finding import Found, find_files
+from rfm.files.documents.csv_lines import csv_lines
+from rfm.files.documents.json_documents import json_lines, parse_json
+from rfm.ingest.listing.finding import Found, find_files
 from rfm.ingest.rbm.media import MEDIA, may_hold_bytes
 from rfm.ingest.reading import confined, opened_parquet
 from rfm.trajectories.arrow_files import BROKEN_TABLE, saved_files

@@ -18,16 +18,16 @@ from typing import Any
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.pictures import SIGNATURES, decode_picture
-from rfm.frames.video import Video, evenly_spaced
-from rfm.ingest.cameras import CameraChoice, is_colour_name
+from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.ingest.finding import Found, find_files
-from rfm.ingest.labels import LabelOptions
+from rfm.ingest.listing.finding import Found, find_files
 from rfm.ingest.options import run_ingest
 from rfm.ingest.reading import file_identity, rejected, video_of
-from rfm.ingest.rules import Rules, Told
+from rfm.ingest.rules.applied import Rules, Told
+from rfm.ingest.rules.cameras import CameraChoice, is_colour_name
+from rfm.ingest.rules.labels import LabelOptions
+from rfm.ingest.rules.texts import as_text, recorded_text
 from rfm.ingest.sources.tfrecord import Feature, Record, check_data, features, opened, records
-from rfm.ingest.texts import as_text, recorded_text
 
 LANGUAGE = (
     "steps/language_instruction",

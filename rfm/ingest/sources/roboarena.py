@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.yaml_documents import read_yaml
+from rfm.files.documents.yaml_documents import read_yaml
 from rfm.frames.reader import VIDEO_SUFFIXES
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import DatasetOptions, run_ingest

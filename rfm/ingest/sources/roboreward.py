@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents import json_lines
+from rfm.files.documents.json_documents import json_lines
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.reading import VideoFile, confined, rejected

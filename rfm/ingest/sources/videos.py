@@ -1,6 +1,6 @@
 """Video files and folders of pictures, the simplest source: a folder, any format that FFmpeg reads.
 
-What they show says a manifest, one line a recording, or the user says it of all at once (`rfm.ingest.spoken`).
+What they show says a manifest, one line a recording, or the user says it of all at once (`rfm.ingest.rules.spoken`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from rfm.errors import ConfigError
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.ingest.manifest import NAMES, ManifestRow, check_folder, find_manifest, read_manifest
+from rfm.ingest.listing.manifest import NAMES, ManifestRow, check_folder, find_manifest, read_manifest
+from rfm.ingest.listing.recordings import recording
 from rfm.ingest.options import run_ingest
 from rfm.ingest.pipeline import IngestSummary, ingest
 from rfm.ingest.reading import rejected
-from rfm.ingest.recordings import recording
-from rfm.ingest.spoken import SpokenOptions, spoken_rows
+from rfm.ingest.rules.spoken import SpokenOptions, spoken_rows
 
 
 @dataclass(frozen=True, kw_only=True)

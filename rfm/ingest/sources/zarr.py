@@ -19,16 +19,16 @@ from jaxtyping import UInt8
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import check_pixels
-from rfm.frames.video import Video, evenly_spaced
-from rfm.ingest.cameras import CameraChoice, is_colour_name
+from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.ingest.finding import Found, natural
-from rfm.ingest.labels import LabelOptions
+from rfm.ingest.listing.finding import Found, natural
 from rfm.ingest.options import run_ingest
 from rfm.ingest.reading import confined, file_identity, rejected, video_of
-from rfm.ingest.rules import Rules, Told
+from rfm.ingest.rules.applied import Rules, Told
+from rfm.ingest.rules.cameras import CameraChoice, is_colour_name
+from rfm.ingest.rules.labels import LabelOptions
+from rfm.ingest.rules.texts import recorded_text
 from rfm.ingest.sources.zarr_store import Store, ZarrArray, array_names, opened
-from rfm.ingest.texts import recorded_text
 
 _DATA, _META = "data", "meta"
 _ENDS = f"{_META}/episode_ends"

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rfm.errors import DataError
-from rfm.files.documents import parse_json
+from rfm.files.documents.json_documents import parse_json
 from rfm.files.limits import check_block
 from rfm.ingest.reading import confined
 from rfm.ingest.sources.zarr_codecs import unpacker

@@ -24,7 +24,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from rfm.model.freeze import inner_model
-from rfm.model.kv_cache import cache_in
+from rfm.model.stock.kv_cache import cache_in
 
 NAME = "flash_equal_segments"
 """Of the tower's attention: stock code passes segment ends to functions with "flash" in their name."""

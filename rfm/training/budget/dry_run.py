@@ -26,8 +26,8 @@ from rfm.batch.tokens.sequences import IGNORE_INDEX
 from rfm.model import tiny
 from rfm.model.freeze import check_trainable, log_parameter_groups
 from rfm.model.load import load_model
-from rfm.model.preprocessing import read_spec
-from rfm.model.stock import load_tokenizer, model_config
+from rfm.model.stock.files import load_tokenizer, model_config
+from rfm.model.stock.preprocessing import read_spec
 from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.training import processes
 from rfm.training.budget.memory import BatchSize, estimate

@@ -15,7 +15,7 @@ from rfm.model import tiny
 from rfm.model.freeze import freeze_vision_tower
 from rfm.model.load import load_model
 from rfm.model.lora import add_lora
-from rfm.model.stock import model_config
+from rfm.model.stock.files import model_config
 from rfm.training.budget.memory import BatchSize, Memory, estimate
 from rfm.training.options import TrainOptions
 from rfm.training.trainable import weights_dtype

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from rfm.errors import ConfigError, DataError
 from rfm.files import seal
-from rfm.files.documents import read_json_object
+from rfm.files.documents.json_documents import read_json_object
 from rfm.files.staging import staged_file
-from rfm.model.base import BASE_FOLDER
+from rfm.model.weights.base import BASE_FOLDER
 from rfm.training.checkpoints.folders import BAD_ROWS, FINAL, LOGS, UNFINISHED_FINAL
 
 logger = logging.getLogger(__name__)

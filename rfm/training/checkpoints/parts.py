@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import UInt64
 
 from rfm.batch.input_format import InputFormat
-from rfm.model.base import adapter_base, record_base
 from rfm.model.load import LoadedModel
 from rfm.model.quantization import is_quantized, mark_quantized
+from rfm.model.weights.base import adapter_base, record_base
 from rfm.vqa.provenance import save_hashes
 
 

@@ -25,7 +25,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.inference.answering.answer_tree import AnswerTree, answer_tree
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.answering.scored import branch_log_probabilities
-from rfm.model.kv_cache import cache_in
+from rfm.model.stock.kv_cache import cache_in
 from rfm.training.dataset import TrainingSet
 from rfm.training.loss import row_losses
 from rfm.training.monitoring.batch_facts import BatchFacts, with_row_numbers

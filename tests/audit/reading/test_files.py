@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from rfm.audit.reading.files import MISSING, OUTSIDE, UNCOUNTED, UNREADABLE, check_files
 from rfm.audit.reading.questions import read_questions
-from rfm.frames.npz import FORMS, write_npz
+from rfm.frames.npz.file import FORMS, write_npz
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (9, 16, 16, 3), dtype=np.uint8)
 

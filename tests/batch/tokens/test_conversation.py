@@ -9,7 +9,7 @@ from vqa_fakes import PREFERENCE_PROMPT, PROGRESS_PROMPT
 
 from rfm.batch.pictures.patches import VisionSpec
 from rfm.batch.tokens.conversation import FRAMES_PER_SECOND, ConversationEncoder, Video
-from rfm.model.preprocessing import unnest
+from rfm.model.stock.preprocessing import unnest
 from rfm.model.tiny import tiny_spec
 from rfm.model.tiny_tokenizer import build_tokenizer
 

@@ -4,7 +4,7 @@ from vqa_fakes import row, write_frames
 
 from rfm.evaluation.options import BASELINES as NAMES
 from rfm.evaluation.rivals.baselines import BASELINES, Baseline
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.vqa.answers import parse_answer
 
 

@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 from robot_datasets import moving_square, write_video
 
 from rfm.errors import ConfigError, DataError
-from rfm.frames.npz import write_npz
+from rfm.frames.npz.file import write_npz
 from rfm.frames.reader import read_frames
 from rfm.ingest.rbm.episodes import IngestRbmOptions, ingest_rbm_command
 from rfm.trajectories.catalog import load_catalog

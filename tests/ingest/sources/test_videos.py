@@ -15,7 +15,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.cache import cache_folder
 from rfm.frames.reader import read_frames
 from rfm.ingest import bundled, pipeline
-from rfm.ingest.manifest import find_manifest, read_manifest
+from rfm.ingest.listing.manifest import find_manifest, read_manifest
 from rfm.ingest.sources.videos import ingest_videos
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.store import read_columns

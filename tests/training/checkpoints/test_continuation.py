@@ -11,7 +11,7 @@ from vqa_fakes import fake_dataset, progress_row, write_dataset, write_frames
 
 from rfm.errors import ConfigError, DataError
 from rfm.files import seal
-from rfm.model.fingerprint import folder_fingerprint
+from rfm.model.weights.fingerprint import folder_fingerprint
 from rfm.training.checkpoints import continuation
 from rfm.training.checkpoints.output_dir import resume_point
 from rfm.training.run import train

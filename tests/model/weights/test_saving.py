@@ -1,0 +1,33 @@
+import resource
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rfm.errors import DataError
+from rfm.model.weights.saving import written_whole
+
+LIMIT = 100_000
+MANY = {"weight": torch.zeros(LIMIT)}
+
+
+@pytest.fixture
+def little_room():
+    """No file of this process may grow past LIMIT bytes: writing fails as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("save", [lambda path: save_file(MANY, path), lambda path: torch.save(MANY, path)])
+def test_weights_that_do_not_fit_on_the_disk(tmp_path, little_room, save):
+    folder = tmp_path / "checkpoint-5"
+    expected = r"checkpoint-5 must be written whole, but can't be: \d+\.\d+ GB are free .*; free some, then go on"
+    with pytest.raises(DataError, match=expected), written_whole(folder, lambda: "then go on"):
+        save(tmp_path / "weights")
+
+
+def test_other_faults_stay_what_they_are(tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"), written_whole(tmp_path, str):
+        raise RuntimeError("shapes differ")
