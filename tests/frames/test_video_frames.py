@@ -8,8 +8,8 @@ import pytest
 
 from rfm.errors import DataError
 from rfm.files import limits
+from rfm.frames.video import decoding as video
 from rfm.frames.video.decoding import decode_video, read_frames_at, read_video, read_video_frames
-from rfm.frames.video.decoding import decoding as video
 
 REAL_CLIPS = Path(__file__).parents[3] / "shared" / "data" / "real_clips"
 
