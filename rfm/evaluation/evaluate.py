@@ -34,7 +34,7 @@ from rfm.evaluation.results_output import asked_hash, check_output
 from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.controls import FLOOR, SWAPPED, usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
-from rfm.export.training_record import read_record
+from rfm.evaluation.seen import trained_on_share
 from rfm.files.ownership import exclusive
 from rfm.files.staging import staged_file
 from rfm.inference.engines.engine import Engine
@@ -46,7 +46,6 @@ from rfm.inference.predictor import Predictor
 from rfm.inference.ranks import ALONE, Ranks, own_gpu, processes
 from rfm.model.trained_format import TrainedFormat, named_format, trained_format
 from rfm.vqa.presentation import presentation
-from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ def _one_run(options: EvaluateOptions, ranks: Ranks) -> Iterator[None]:
 
 def _evaluated(options: EvaluateOptions, exam: Exam, engine: Engine, controls: Sequence[str]) -> Numbers:
     """Ask, judge, and return what the results file says."""
-    overlap = None if options.model_path in BASELINES else _overlap(Path(options.model_path), exam)
+    overlap = None if options.model_path in BASELINES else trained_on_share(Path(options.model_path), exam)
     _announce(options, exam, controls)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
@@ -282,35 +281,6 @@ def _unreadable(exam: Exam, said: dict[int, Prediction]) -> Numbers:
     of_frames = {row: one.unreadable for row, one in said.items() if one.unreadable is not None}
     reasons = {**exam.faults, **of_frames}
     return unreadable_report([reasons[row] for row in sorted(reasons)])
-
-
-def _overlap(model_path: Path, exam: Exam) -> float | None:
-    """Return the share of the dataset's trajectories that the model was trained on; None where that is not recorded."""
-    trained = load_hashes(model_path)
-    shown = trajectory_hashes(exam.dataset)
-    if trained is None or not len(shown):
-        logger.warning("whether the model was trained on these trajectories is not known: no record in %s", model_path)
-        return None
-    share = float(np.isin(shown, trained).mean())
-    if share:
-        logger.warning(
-            "%.0f%% of the trajectories in this dataset were trained on, by the paths of their frames: these are not "
-            "held-out results; draw a test set from other trajectories with --partition eval%s",
-            100 * share, _unless_made_anew(model_path, exam),
-        )  # fmt: skip
-    return share
-
-
-def _unless_made_anew(model_path: Path, exam: Exam) -> str:
-    """Return what to say of sources whose rows were others in training: episodes of equal paths may be others too."""
-    before, now = (one.get("source_hashes") or {} for one in (read_record(model_path).data, exam.config))
-    changed = sorted(key for key in set(before) & set(now) if before[key] != now[key])
-    if not changed:
-        return ""
-    return (
-        f". The records of {', '.join(changed)} were others in training: if they were made anew under the same names, "
-        "`rfm audit` of both datasets tells them apart by their frames"
-    )
 
 
 def _write(path: Path, results: Numbers) -> None:
