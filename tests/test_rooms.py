@@ -40,3 +40,13 @@ def test_no_room_is_forgotten(tmp_path):
     run = lint(changed(tmp_path, '    "audit",\n', ""))
     assert run.returncode == 1
     assert "rfm.audit" in run.stdout + run.stderr
+
+
+def test_what_only_videos_and_pictures_need_is_imported_where_they_are_met():
+    """A machine that trains on .npz files needs no PyAV, which is larger than all else that torch does not bring."""
+    code = (
+        "import sys, rfm.training.run, rfm.inference.predictor\n"
+        "print(*sorted({'av', 'simplejpeg', 'matplotlib', 'h5py', 'ray', 'openai', 'wandb'} & {*sys.modules}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "\n"

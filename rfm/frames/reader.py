@@ -17,7 +17,6 @@ from rfm.errors import DataError
 from rfm.files.limits import within_memory
 from rfm.frames.npz.file import read_npz_frames
 from rfm.frames.resize import resize_frames
-from rfm.frames.video.decoding import read_video_frames
 
 __all__ = ["frames_file", "read_frames", "resize_frames"]
 
@@ -36,6 +35,8 @@ def read_frames(
         if suffix == ".npz":
             return read_npz_frames(path, indices, way_out=_SMALLER)
         if suffix in VIDEO_SUFFIXES:
+            from rfm.frames.video.decoding import read_video_frames  # PyAV, 40 MB of libraries, which .npz files need not
+
             return read_video_frames(path, indices)
     known = ", ".join((".npz", *VIDEO_SUFFIXES))
     raise DataError(f"frames file `{relative_path}` must end in one of {known}, but ends in `{suffix}`")

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import simplejpeg
 from jaxtyping import Int, Int64, Shaped, UInt8
 
 from rfm.errors import ConfigError, DataError
@@ -205,6 +204,8 @@ def _gather_columns(
 
 def _decode(image: bytes | bytearray, frame: UInt8[np.ndarray, "h w 3"], index: int, path: Path) -> None:
     """Decode an image into its frame, whose size it must have: known before any memory is taken."""
+    import simplejpeg  # only this form needs it
+
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(image)
         if (height, width) != frame.shape[:2]:
@@ -229,6 +230,8 @@ def _jpeg_arrays(frames: UInt8[np.ndarray, "t h w 3"]) -> dict[str, np.ndarray]:
 
 
 def _encode_one(frame: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    import simplejpeg
+
     return simplejpeg.encode_jpeg(frame, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="444")
 
 
