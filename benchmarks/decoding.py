@@ -1,10 +1,13 @@
 """Milliseconds a row of `scored` beside `greedy`, and of other ways to the same probabilities, in one run.
 
     python benchmarks/decoding.py [--steps 300] [--rows 64] [--rounds 3] [--model_path MODEL --dataset_path DATASET]
+    python benchmarks/decoding.py --preset 4b [--limit SECONDS]     # one GPU; `--preset small` on a CPU
 
 Without a checkpoint it trains `tiny` on the bundled videos for a few hundred steps: enough that greedy decoding writes
 answers and stops after them. Every figure is the fastest of the rounds, in which all methods take turns: whole calls of
 `Predictor.predict`, encoding included. Below: how far answers depend on the batch, in float32 and bfloat16.
+
+A preset measures `scored` beside `greedy` alone, of a model of a true size: see `decoding_of_size.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from decoding_of_size import compare_presets
+from random_model import PRESETS
 
 from rfm.batch.collator import VQACollator
 from rfm.inference.answering import scored
@@ -32,14 +37,10 @@ METHODS = ("greedy", "constrained", "scored")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model_path")
-    parser.add_argument("--dataset_path")
-    parser.add_argument("--device", default="cpu")
-    options = parser.parse_args()
+    options = parse()
+    if options.preset is not None:
+        compare_presets(options.preset, options.rounds, options.limit, Path(options.output))
+        return
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         model, dataset = options.model_path, options.dataset_path
@@ -55,6 +56,20 @@ def main() -> None:
         for dtype in (torch.float32, torch.bfloat16):
             predictor.loaded.model.to(dtype)
             depend_on_the_batch(predictor, rows[: 4 * options.rows], dtype)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, help="a random model of this size instead of a trained one")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="of a preset; the same command then goes on")
+    parser.add_argument("--output", default="decoding", help="of a preset: results go to OUTPUT.jsonl and OUTPUT.md")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model_path")
+    parser.add_argument("--dataset_path")
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args(arguments)
 
 
 def trained_tiny(folder: Path, steps: int) -> tuple[str, str]:

@@ -19,13 +19,11 @@ from typing import Any, NamedTuple
 import torch
 import train_step
 import train_step_run
+from random_model import PROMPT, qwen3_vl_4b, use_our_kernels
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hollow_gpu import hollow_gpu
 
-from rfm.model.kernels.attention import use_equal_segments
-from rfm.model.kernels.patch_embedding import use_matrix_product
-from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.training.budget.memory import BatchSize, Memory
 from rfm.training.budget.outline import estimate_run
@@ -67,14 +65,10 @@ def trace(strategy: str, optim: str, *, checkpointing: bool, rows: int) -> Trace
     """Run two steps of two batches each and return their peak."""
     with tempfile.TemporaryDirectory() as folder:
         (setting,) = train_step.settings(train_step.parse(["--strategies", strategy, "--paths", "ours"]), folder)
-        data = train_step_run._rows(setting)
+        data = train_step_run.training_rows(setting)
         options = train_step_run._options(setting, packing=True, gradient_checkpointing=checkpointing, optim=optim)
         with hollow_gpu() as gpu:
-            loaded = train_step_run._model(setting, "cuda")
-            accept_uint8(loaded.model, loaded.spec)
-            use_matrix_product(loaded.model)
-            use_equal_segments(loaded.model)
-            loaded = prepare_trainable(loaded, options)
+            loaded = prepare_trainable(use_our_kernels(train_step_run.draw(setting, "cuda")), options)
             batch = train_step_run._collator(setting, loaded, data, packed=True)([data.rows[i] for i in range(rows)])
             batch = {name: value.to("cuda") for name, value in batch.items() if isinstance(value, torch.Tensor)}
             _steps(loaded.model, batch, options)
@@ -105,7 +99,7 @@ def _size(batch: dict[str, torch.Tensor], rows: int) -> BatchSize:
 
 
 def _expected(options: TrainOptions, size: BatchSize) -> Memory:
-    config = train_step_run.qwen3_vl_4b(build_tokenizer([train_step_run.PROMPT]))
+    config = qwen3_vl_4b(build_tokenizer([PROMPT]))
     return estimate_run(replace(options, model_dtype="bfloat16"), size, config)
 
 

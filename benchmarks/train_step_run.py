@@ -22,25 +22,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from kept_results import Parts
 from peft import LoraConfig, get_peft_model
+from random_model import clip_size, draw_model, preference_rows, use_our_kernels
 from train_step_flops import RowSize, row_flops
-from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from rfm.batch.collator import VQACollator
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.frame_store import FrameStore
-from rfm.batch.pictures.patches import VisionSpec
 from rfm.batch.row_lengths import row_lengths
 from rfm.batch.tokens.conversation import ConversationEncoder
-from rfm.model import tiny
 from rfm.model.freeze import freeze_vision_tower, projector_names
-from rfm.model.kernels.attention import use_equal_segments
-from rfm.model.kernels.patch_embedding import use_matrix_product
-from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.load import LoadedModel
 from rfm.model.lora import target_modules
-from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.training.arguments import training_arguments
 from rfm.training.checkpoints.parts import CheckpointParts
 from rfm.training.dataset import TrainingSet
@@ -50,34 +45,13 @@ from rfm.training.run import make_trainer
 from rfm.training.trainable import prepare_trainable
 
 STRATEGIES: dict[str, dict[str, Any]] = {
+    "lora_frozen": {"lora_rank": 16, "freeze_vision_tower": True},
+    "lora": {"lora_rank": 16},
     "full": {},
     "frozen": {"freeze_vision_tower": True},
-    "lora": {"lora_rank": 16},
-    "lora_frozen": {"lora_rank": 16, "freeze_vision_tower": True},
     "lora_frozen_4bit": {"lora_rank": 16, "freeze_vision_tower": True, "quantization": True},
 }
-
-QWEN3_VL_4B = {
-    "text_config": {
-        "model_type": "qwen3_vl_text", "vocab_size": 151_936, "hidden_size": 2560, "intermediate_size": 9728,
-        "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-        "max_position_embeddings": 262_144, "tie_word_embeddings": True,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20],
-                            "mrope_interleaved": True},
-    },
-    "vision_config": {
-        "model_type": "qwen3_vl_vision", "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16,
-        "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 2560,
-        "num_position_embeddings": 2304, "deepstack_visual_indexes": [5, 11, 17],
-    },
-}  # fmt: skip
-"""The sizes in the configuration of Qwen/Qwen3-VL-4B-Instruct."""
-
-PROMPT = (
-    "Given these two robot videos, which one makes the most progress towards solving the task, Video 1 or 2? Format "
-    "your answer as: ANS: 1/2\n\nTask: put the red block into the drawer and close it"
-)
-EPISODES = 8
+"""What each trains, in the order of measuring: the cheapest and most used comes first."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +69,8 @@ class Setting:
     optim: str
     compile: bool
     workers: int
-    checkpointing: bool | None = None
-    """Of ours; None: as the card's memory allows."""
+    checkpointing: bool = False
+    """Of ours; the stock path always computes activations twice."""
     seed: int = 0
 
     @property
@@ -107,86 +81,32 @@ class Setting:
     @property
     def frames(self) -> tuple[int, int]:
         """Frames a clip, and their side in pixels."""
-        return (4, 32) if self.small else (16, 224)
+        return clip_size(self.preset)
 
 
 def measure(setting: Setting) -> dict[str, Any]:
-    """Return the figures of a run."""
+    """Return the figures of a run, and what each of its parts took in seconds."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    rows = _rows(setting)
-    loaded = _model(setting, device)
+    parts = Parts()
+    rows = training_rows(setting)
+    parts.end("rows")
+    loaded = draw(setting, device)
+    parts.end("model")
     run = _ours if setting.path == "ours" else _stock
-    return {**asdict(setting), **run(setting, loaded, rows, device)}
+    figures = run(setting, loaded, rows, device, parts)
+    return {**asdict(setting), **figures, "parts": parts.seconds}
 
 
-def _rows(setting: Setting) -> TrainingSet:
-    """Write a few episodes of noise, stored so that they can be memory-mapped, and name them in preference rows."""
-    root, (count, side) = Path(setting.folder), setting.frames
-    rng = np.random.default_rng(setting.seed)
-    for episode in range(EPISODES):
-        path = root / f"episode_{episode}.npz"
-        if not path.exists():
-            frames = rng.integers(0, 256, (2 * count, side, side, 3), dtype=np.uint8)
-            np.savez(path, frames=frames, shape=np.array(frames.shape), num_frames=len(frames))
-    rng = np.random.default_rng(setting.seed + 1)  # the same rows whether or not frames were there already
-    number = 64 if setting.small else 512
-    episodes = rng.integers(0, EPISODES, (number, 2))
-    starts = rng.integers(0, count, (number, 2))
-    columns = {
-        "sample_type": ["preference"] * number,
-        "prompt": [f"{PROMPT}{' carefully' * (index % 3)}" for index in range(number)],
-        "answer": [str(1 + index % 2) for index in range(number)],
-    }
-    for which, name in enumerate(("first", "second")):
-        columns[f"{name}_npz_path"] = [f"episode_{episode}.npz" for episode in episodes[:, which]]
-        columns[f"{name}_frame_indices"] = [list(range(start, start + count)) for start in starts[:, which].tolist()]
-    return TrainingSet(Dataset.from_dict(columns), root, np.zeros(0, np.uint64))
+def training_rows(setting: Setting) -> TrainingSet:
+    """Return the rows that both paths read; their frames are written into the setting's folder."""
+    root, number = Path(setting.folder), 64 if setting.small else 512
+    return TrainingSet(preference_rows(root, setting.preset, number, setting.seed), root, np.zeros(0, np.uint64))
 
 
-def _model(setting: Setting, device: str) -> LoadedModel:
-    """Draw the stock model on the device; the same seed gives both paths the same weights."""
-    torch.manual_seed(setting.seed)
-    tokenizer = build_tokenizer([PROMPT])
+def draw(setting: Setting, device: str) -> LoadedModel:
+    """Return the stock model, with the same weights for both paths."""
     four_bit = STRATEGIES[setting.strategy].get("quantization", False)
-    if setting.small:
-        sizes = tiny.PRESETS["tiny-64" if four_bit else "tiny"]
-        config, spec = tiny.tiny_config(tokenizer, sizes), tiny.tiny_spec(sizes)
-    else:
-        config = qwen3_vl_4b(tokenizer)
-        half = (0.5, 0.5, 0.5)
-        spec = VisionSpec("qwen3_vl", 16, 2, 2, half, half, 768 * 32 * 32, 768 * 32 * 32)
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    with torch.device(device):
-        model = Qwen3VLForConditionalGeneration._from_config(config, dtype=dtype)
-    if four_bit:
-        _to_four_bits(model, dtype)
-    return LoadedModel(model, tokenizer, spec, setting.preset, None, {})
-
-
-def qwen3_vl_4b(tokenizer: Any) -> Any:
-    """Return the configuration, with the placeholders of a tokenizer."""
-    names = ("image", "video"), ("vision_start", "vision_end")
-    special = {f"{name}_token_id": f"<|{name}_pad|>" for name in names[0]}
-    special |= {f"{name}_token_id": f"<|{name}|>" for name in names[1]}
-    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
-    return Qwen3VLConfig(**QWEN3_VL_4B, **ids, tie_word_embeddings=True)
-
-
-def _to_four_bits(model: Any, dtype: torch.dtype) -> None:
-    """Turn the language model's layers into NF4, as loading with bitsandbytes does."""
-    import bitsandbytes
-
-    for layer in model.model.language_model.layers:
-        for name, module in list(layer.named_modules()):
-            if isinstance(module, torch.nn.Linear):
-                parent, _, last = name.rpartition(".")
-                four = bitsandbytes.nn.Linear4bit(
-                    module.in_features, module.out_features, bias=False, compute_dtype=dtype, quant_type="nf4"
-                )
-                four.weight = bitsandbytes.nn.Params4bit(
-                    module.weight.data.cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True
-                )
-                setattr(layer.get_submodule(parent), last, four.to(module.weight.device))
+    return draw_model(setting.preset, device, seed=setting.seed, four_bit=four_bit)
 
 
 def _options(setting: Setting, **changes: Any) -> TrainOptions:
@@ -204,30 +124,31 @@ def _options(setting: Setting, **changes: Any) -> TrainOptions:
     return TrainOptions(**{**values, **STRATEGIES[setting.strategy], **changes})
 
 
-def _ours(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str) -> dict[str, Any]:
-    accept_uint8(loaded.model, loaded.spec)
-    use_matrix_product(loaded.model)
-    use_equal_segments(loaded.model)
+def _ours(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str, parts: Parts) -> dict[str, Any]:
+    loaded = use_our_kernels(loaded)
     options = _options(
         setting,
         packing=True,
         max_tokens=setting.max_tokens,
         gradient_accumulation_steps=1 if setting.small else 2,  # as many rows a step as the stock path's
-        gradient_checkpointing=_checkpoints(setting, device),
+        gradient_checkpointing=setting.checkpointing,
         optim=setting.optim,
         torch_compile=setting.compile,
     )
     loaded = prepare_trainable(loaded, options)
     form = InputFormat(setting.frames[1], setting.frames[1])
     loss = _first_loss(setting, loaded, rows, device, packed=True)
+    parts.end("first loss")
     make = partial(make_trainer, loaded=loaded, form=form, data=rows, held_out=None)
-    parts = CheckpointParts(loaded, form, rows.trajectories)
-    fast = _timed(setting, make(options, parts=parts), loaded, rows, device)
+    saved = CheckpointParts(loaded, form, rows.trajectories)
+    fast = _timed(setting, make(options, parts=saved), loaded, rows, device)
+    parts.end("steps")
     small_options = replace(
         options, gradient_checkpointing=True, max_tokens=4 * _longest(loaded, rows, form), max_steps=3
     )
     _forget(loaded.model)
-    small = _timed(replace(setting, warmup=1), make(small_options, parts=parts), loaded, rows, device)
+    small = _timed(replace(setting, warmup=1), make(small_options, parts=saved), loaded, rows, device)
+    parts.end("memory of 4 rows")
     return {
         **fast,
         "loss": loss,
@@ -237,7 +158,7 @@ def _ours(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str)
     }
 
 
-def _stock(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str) -> dict[str, Any]:
+def _stock(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str, parts: Parts) -> dict[str, Any]:
     autocast = {"model_dtype": "float32", "bf16": device == "cuda"}  # says what arithmetic to use, not what weights are
     options = _options(setting, max_steps=setting.warmup + max(2, setting.steps // 2), **autocast)
     model = loaded.model
@@ -251,10 +172,12 @@ def _stock(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str
         freeze_vision_tower(model)
     loaded = replace(loaded, model=model)
     loss = _first_loss(setting, loaded, rows, device, packed=False)
+    parts.end("first loss")
     arguments = training_arguments(options, evaluates=False)
     collate = StockCollator(_collator(setting, loaded, rows, normalise=True), loaded.model.config.video_token_id)
     trainer = Trainer(model=model, args=arguments, data_collator=collate, train_dataset=rows.rows)
     figures = _timed(setting, trainer, loaded, rows, device)
+    parts.end("steps")
     return {**figures, "loss": loss, "checkpointing": True, "optimizer": "AdamW, no masters"}
 
 
@@ -365,12 +288,12 @@ def _longest(loaded: LoadedModel, rows: TrainingSet, form: InputFormat) -> int:
     return int(_lengths(loaded, rows, form).longest)
 
 
-def _checkpoints(setting: Setting, device: str) -> bool:
+def checkpoints(strategy: str) -> bool:
     """Tell whether to compute activations twice: on cards under 100 GB, and where everything trains."""
-    if setting.checkpointing is not None or device == "cpu":
-        return bool(setting.checkpointing)
+    if not torch.cuda.is_available():
+        return False
     roomy = torch.cuda.get_device_properties(0).total_memory > 100e9
-    return not roomy or "lora_rank" not in STRATEGIES[setting.strategy]
+    return not roomy or "lora_rank" not in STRATEGIES[strategy]
 
 
 def _forget(model: Any) -> None:

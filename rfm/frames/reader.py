@@ -35,7 +35,7 @@ def read_frames(
         if suffix == ".npz":
             return read_npz_frames(path, indices, way_out=_SMALLER)
         if suffix in VIDEO_SUFFIXES:
-            from rfm.frames.video.decoding import read_video_frames  # PyAV, 40 MB of libraries, which .npz files need not
+            from rfm.frames.video.decoding import read_video_frames  # 40 MB of libraries, which .npz files need not
 
             return read_video_frames(path, indices)
     known = ", ".join((".npz", *VIDEO_SUFFIXES))

@@ -5,18 +5,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import memory
-import train_step_run
+import random_model
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """The model in a quarter of its widths and layers."""
-    text, vision = (train_step_run.QWEN3_VL_4B[name] for name in ("text_config", "vision_config"))
+    text, vision = (random_model.QWEN3_VL_4B[name] for name in ("text_config", "vision_config"))
     text = {**text, "vocab_size": 4096, "hidden_size": 640, "intermediate_size": 2432, "num_hidden_layers": 8,
             "num_attention_heads": 8, "num_key_value_heads": 2}  # fmt: skip
     vision = {**vision, "hidden_size": 256, "intermediate_size": 1024, "num_heads": 4, "out_hidden_size": 640,
               "depth": 6, "deepstack_visual_indexes": [1, 2, 4]}  # fmt: skip
-    monkeypatch.setattr(train_step_run, "QWEN3_VL_4B", {"text_config": text, "vision_config": vision})
+    monkeypatch.setattr(random_model, "QWEN3_VL_4B", {"text_config": text, "vision_config": vision})
 
 
 @pytest.mark.parametrize(("strategy", "checkpointing"), [("full", True), ("lora_frozen", False)])
