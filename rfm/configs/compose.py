@@ -22,7 +22,8 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
 from rfm.configs.experiment_configs import ExperimentConfig, validate
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
+from rfm.files.documents.yaml_documents import read_yaml
 
 CONFIG_FOLDER = Path(__file__).parent
 
@@ -35,10 +36,14 @@ def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> E
         overrides: `key=value` in Hydra's grammar, e.g. `data.max_frames=8`.
 
     Raises:
-        ConfigError: no such configuration, unknown key, wrong type, or value out of range.
+        ConfigError: no such configuration, no YAML within bounds, unknown key, wrong type, or value out of range.
 
     """
     folder, name = _locate(config_name)
+    try:
+        _check_files(folder, name)
+    except DataError as error:
+        raise ConfigError(f"configuration {config_name!r} can't be used: {error}") from error
     for override in overrides:
         _check_key(override)
     ConfigStore.instance().store(name="base_config", node=ExperimentConfig)
@@ -83,6 +88,17 @@ def _locate(config_name: str) -> tuple[Path, str]:
             f"but {config_name!r} is neither"
         )
     return candidate.resolve().parent, candidate.stem
+
+
+def _check_files(folder: Path, name: str) -> None:
+    """Read a user's file, and those beside it that its `defaults` name, within bounds before Hydra does so without."""
+    if folder == CONFIG_FOLDER:
+        return
+    content = read_yaml(folder / f"{name}.yaml")
+    defaults = content.get("defaults") if isinstance(content, dict) else None
+    for one in defaults if isinstance(defaults, list) else ():
+        if isinstance(one, str) and one != name and (folder / f"{one}.yaml").exists():
+            read_yaml(folder / f"{one}.yaml")
 
 
 def _check_key(override: str) -> None:

@@ -131,7 +131,7 @@ def test_a_file_of_the_users_own(tmp_path, defaults):
         ("data:\n  max_frmes: 8\n", "must have known keys only, but 'data.max_frmes' is none; the nearest is 'data"),
         ("defaults: [base_config, _self_]\ndata:\n  max_frmes: 8\n", "but 'data.max_frmes' is none; the nearest is"),
         ("data:\n  max_frames: many\n", "Value 'many' of type 'str' could not be converted to Integer"),
-        ("data: [\n", "can't be used: while parsing a flow node"),
+        ("data: [\n", "while parsing a flow node"),
         ("- data\n", "must be a DictConfig, got ListConfig"),
     ],
 )  # fmt: skip
@@ -150,3 +150,25 @@ def test_budgets_of_pixels_that_cannot_hold():
         load_config(overrides=[*sizes, "data.max_pixels=50176"])
     with pytest.raises(ConfigError, match=r"`data.min_pixels` must be <= 100 \(data.max_pixels\), but is 200"):
         load_config(overrides=["data.min_pixels=200", "data.max_pixels=100"])
+
+
+ALIASES = "a0: &a0 [1, 2]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 8)}]\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (ALIASES, "values"),
+        ("data: " + "[" * 5000 + "]" * 5000, "deep"),
+        ("data: !!python/object/apply:os.system [ls]", "must do without tags"),
+        ("data:\n  seed: " + "9" * 5000, "digits"),
+    ],
+    ids=["aliases", "deep", "tags", "digits"],
+)
+@pytest.mark.parametrize("named", [False, True], ids=["itself", "by its defaults"])
+def test_a_file_of_the_users_is_read_within_bounds(tmp_path, text, fault, named):
+    (tmp_path / "other.yaml").write_text(text)
+    (tmp_path / "mine.yaml").write_text("defaults: [other, _self_]\n" if named else text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(tmp_path / "mine.yaml"))
+    assert fault in str(caught.value)

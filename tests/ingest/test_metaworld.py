@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rfm.errors import ConfigError, DataError
-from rfm.ingest.metaworld.bundle import Row, read_manifest
+from rfm.ingest.metaworld.bundle import Row, claim, read_manifest
 from rfm.ingest.metaworld.labels import distance, progress_labels, quality_label, share_done
 from rfm.ingest.metaworld.sides import exchange_sides, keep_lookalikes_together
 from rfm.ingest.metaworld.slots import plan_slots
@@ -371,3 +371,12 @@ def test_settings_of_the_bundle_are_the_defaults(simulator):
     assert settings["episodes_per_task"] == defaults["episodes_per_task"]
     assert settings["seed"] == defaults["seed"]
     assert settings["tasks"] == list(TASKS)
+
+
+@pytest.mark.parametrize("name", ["manifest.jsonl", "states.npz", "videos/mine.mp4", "parts/mine.npz"])
+def test_a_folder_of_somebody_else_is_not_written_into(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(DataError, match="is there and was not written by it; choose another folder"):
+        claim(tmp_path, {"seed": 0})
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]

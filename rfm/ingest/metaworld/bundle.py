@@ -42,6 +42,11 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 def claim(output: Path, settings: Mapping[str, Any]) -> None:
     """Make the folder this generation's, or check that it already is. Raises DataError where it is another's."""
+    if not (output / SETTINGS).exists() and (foreign := _foreign(output)) is not None:
+        raise DataError(
+            f"`output` must be a new folder or one begun by this command, but {foreign} is there and was not "
+            "written by it; choose another folder"
+        )
     (output / VIDEOS).mkdir(parents=True, exist_ok=True)
     path, wanted = output / SETTINGS, json.dumps(settings, indent=2) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != wanted:
@@ -57,6 +62,12 @@ def claim(output: Path, settings: Mapping[str, Any]) -> None:
     for leftover in (output / VIDEOS).iterdir():
         if _HALF_A_VIDEO.fullmatch(leftover.name):
             leftover.unlink()
+
+
+def _foreign(output: Path) -> Path | None:
+    """Return something in the way of a new bundle: a file of its names, or a folder of its names that holds any."""
+    in_the_way = (output / name for name in (MANIFEST, STATES, VIDEOS, PARTS))
+    return next((path for path in in_the_way if path.is_file() or (path.is_dir() and any(path.iterdir()))), None)
 
 
 def part_path(output: Path, episode_id: str) -> Path:
