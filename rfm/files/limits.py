@@ -22,6 +22,8 @@ MOST_KEPT = 2**30
 times."""
 MOST_PICTURE_BYTES = 2**27
 """Bytes of an encoded picture, and of a block that is read or inflated at once."""
+MOST_INFLATED = 2**28
+"""Bytes that a compressed column may always have, beside a hundred times its size in the file."""
 MOST_SHOWN = 2**12
 """Frames of one clip of a question."""
 MOST_SHOWN_PIXELS = 2**27
@@ -68,6 +70,13 @@ def check_shown(count: int, height: int, width: int, place: str) -> None:
             f"a clip of {place} must be shown in at most {MOST_SHOWN_PIXELS} pixels, but {count} frames of {width} x "
             f"{height} have {count * height * width}: take smaller data.resized_height and data.resized_width"
         )
+
+
+def check_inflated(size: int, compressed: int, place: str) -> None:
+    """DataError where `size` bytes are said to come out of so few that they can be no recording."""
+    most = MOST_INFLATED + 100 * compressed
+    if size > most:
+        raise DataError(f"{place} must take at most {most} bytes unpacked ({compressed} packed), but takes {size}")
 
 
 @contextmanager

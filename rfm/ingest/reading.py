@@ -18,6 +18,7 @@ from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.files.lfs import check_fetched
+from rfm.files.limits import check_inflated
 from rfm.frames.kept import gathered
 from rfm.frames.video.decoding import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
@@ -53,7 +54,7 @@ def video_of(
 
 
 def opened_parquet(path: Path) -> pq.ParquetFile:
-    """The file, whose number of rows its size makes credible; DataError where it can't be read.
+    """The file, whose number of rows and unpacked columns its size makes credible; DataError where it can't be read.
 
     Constant columns take no space in a file, but do in memory: rows of recordings are not all alike.
     """
@@ -67,6 +68,11 @@ def opened_parquet(path: Path) -> pq.ParquetFile:
     most = 1_000_000 + 10 * path.stat().st_size
     if file.metadata.num_rows > most:
         raise DataError(f"{path} must have at most {most} rows for its size, but declares {file.metadata.num_rows}")
+    for group in range(file.metadata.num_row_groups):
+        for number in range(file.metadata.num_columns):
+            column = file.metadata.row_group(group).column(number)
+            place = f"`{column.path_in_schema}` in {path}"
+            check_inflated(column.total_uncompressed_size, column.total_compressed_size, place)
     return file
 
 

@@ -3,13 +3,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.pipeline import ingest
-from rfm.ingest.reading import confined, file_identity, rejected
+from rfm.ingest.reading import confined, file_identity, opened_parquet, rejected
 from rfm.trajectories.store import read_columns
 
 
@@ -101,3 +103,13 @@ def test_a_hugging_face_cache_is_a_folder_of_links(tmp_path: Path) -> None:
 
 def test_the_identity_of_a_missing_file_says_so(tmp_path: Path) -> None:
     assert file_identity(tmp_path / "a") == f"{tmp_path}/a missing"
+
+
+def test_a_column_that_unpacks_to_more_than_its_size_makes_credible_is_refused(tmp_path):
+    bomb = pa.table({"id": ["a"], "text": pa.array([b"a" * 300_000_000], pa.large_binary())})
+    pq.write_table(bomb, tmp_path / "bomb.parquet", compression="zstd", use_dictionary=False, write_statistics=False)
+    assert (tmp_path / "bomb.parquet").stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"`text` in .*bomb.parquet must take at most \d+ bytes unpacked"):
+        opened_parquet(tmp_path / "bomb.parquet")
+    pq.write_table(pa.table({"text": ["the same text"] * 1_000_000}), tmp_path / "alike.parquet", compression="zstd")
+    assert opened_parquet(tmp_path / "alike.parquet").metadata.num_rows == 1_000_000
