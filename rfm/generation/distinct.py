@@ -33,6 +33,8 @@ class Supply:
     share: float
     existing: float
     """Infinite where no two of the drawn ones were equal."""
+    least: float
+    """How many there are at least: with fewer, `drawn` ones without a repeat would come up once in twenty times."""
 
     def different(self, rows: float) -> float:
         """Return how many different ones `rows` rows of the dataset hold."""
@@ -50,7 +52,10 @@ def supplies(drawer: Drawer) -> tuple[list[Supply], int]:
         of_strategy = hashes[block.strategy == number]
         if len(of_strategy):
             share = drawer.quotas.counts[number] / drawer.quotas.total
-            found.append(Supply(strategy, share, _existing(len(of_strategy), len(np.unique(of_strategy)))))
+            drawn, different = len(of_strategy), len(np.unique(of_strategy))
+            existing = _existing(drawn, different)
+            least = drawn * (drawn - 1) / (2 * math.log(20)) if math.isinf(existing) else existing
+            found.append(Supply(strategy, share, existing, least))
     return found, int((episodes >= 0).sum())
 
 

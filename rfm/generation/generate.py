@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,7 @@ from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
 from rfm.console import progress_bar
 from rfm.files.ownership import check_replaceable, workplace
 from rfm.generation import drawing
-from rfm.generation.distinct import ACCEPTED, repeated_share, supplies, worthwhile
+from rfm.generation.distinct import ACCEPTED, Supply, repeated_share, supplies, worthwhile
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.generation.idle_tail import find_cutoffs
 from rfm.generation.options import GenerateOptions
@@ -36,7 +37,8 @@ from rfm.generation.store import VQA_DATASET, DatasetWriter, is_complete
 from rfm.generation.verify import verify
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.progress import read_cutoffs
-from rfm.sampling.sampler import Sampler
+from rfm.sampling.sampler import NothingToAsk, Sampler
+from rfm.splits.deal import is_fold
 from rfm.splits.file import ALL_BUT
 from rfm.trajectories.catalog import Catalog
 from rfm.vqa.prompts import PROMPT_VERSION
@@ -49,8 +51,6 @@ WORTH_A_WORKER = 200_000
 """Rows below which another process costs more than it saves."""
 FEW_EPISODES = 10
 """Below that a side is too small to be judged on by itself."""
-MOST_COUNTED = 10_000_000
-"""Different questions above which their number is not told."""
 
 
 def generate(options: GenerateOptions) -> Path:
@@ -70,8 +70,20 @@ def generate(options: GenerateOptions) -> Path:
         return _write(options, config)
     with split_sides(options, config) as sides:
         for side in sides:
-            _write(side.options, config, side.output)
+            with _fold_left_out(side.options):
+                _write(side.options, config, side.output)
     return Path(options.output_path)
+
+
+@contextmanager
+def _fold_left_out(options: GenerateOptions) -> Iterator[None]:
+    """Let a fold whose episodes support no question go without one: a handful of failures is no reason to stop."""
+    try:
+        yield
+    except NothingToAsk as error:
+        if not is_fold(options.drawn_partition):
+            raise
+        logger.warning("%s is judged on by no question, take fewer folds: %s", options.drawn_partition, error)
 
 
 def _write(options: GenerateOptions, config: ExperimentConfig, shown: Path | None = None) -> Path:
@@ -191,18 +203,18 @@ def _report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> None:
 def _report_supply(drawer: Sampler, side: str) -> None:
     """Say how many different questions there are, and warn where many rows will repeat others or show few episodes."""
     rows, (found, episodes) = drawer.quotas.total, supplies(drawer)
-    existing, share = sum(one.existing for one in found), repeated_share(found, rows)
+    existing, share = _about(found), repeated_share(found, rows)
     if share <= ACCEPTED:
-        logger.info("%d episodes support %s different questions", episodes, _about(existing))
+        logger.info("%d episodes support %s different questions", episodes, existing)
     else:
         least = min(found, key=lambda one: one.existing / one.share)
         logger.warning(
             "%.0f%% of these %d rows repeat others: of %s/%s, %d episodes support %s different questions (of all "
             "strategies %s); repeats teach and measure nothing new: take --num_samples %d, or more episodes",
-            100 * share, rows, *least.strategy, episodes, _about(least.existing), _about(existing),
+            100 * share, rows, *least.strategy, episodes, _about([least]), existing,
             worthwhile(found, rows),
         )  # fmt: skip
-    if side != "train" and not side.startswith(ALL_BUT) and episodes < FEW_EPISODES:
+    if side != "train" and not side.startswith(ALL_BUT) and not is_fold(side) and episodes < FEW_EPISODES:
         logger.warning(
             "side %s asks about %d episode%s: results on so few say little about others; to judge on every episode in "
             "turn, give --folds 5 in the place of --split",
@@ -210,8 +222,10 @@ def _report_supply(drawer: Sampler, side: str) -> None:
         )  # fmt: skip
 
 
-def _about(existing: float) -> str:
-    return f"about {float(f'{existing:.2g}'):,.0f}" if existing < MOST_COUNTED else f"more than {MOST_COUNTED:,}"
+def _about(found: Sequence[Supply]) -> str:
+    """Return how many different questions there are, to two digits that count."""
+    least = float(f"{sum(one.least for one in found):.2g}")
+    return f"{'more than' if any(math.isinf(one.existing) for one in found) else 'about'} {least:,.0f}"
 
 
 def _write_rows(

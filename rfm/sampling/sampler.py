@@ -29,6 +29,10 @@ from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, SHARES
 from rfm.trajectories.catalog import Catalog
 
 
+class NothingToAsk(ConfigError):
+    """No strategy of a sample type is supported by the trajectories."""
+
+
 class Sampler:
     """Draws questions from a catalog; see the module's docstring."""
 
@@ -119,7 +123,7 @@ class Sampler:
                 self.unsupported[kind, name] = str(reason)
         if not supported:
             reasons = "\n".join(f"  {name}: {self.unsupported[kind, name]}" for name in ratio)
-            raise ConfigError(f"no {kind} strategy is supported by these trajectories:\n{reasons}")
+            raise NothingToAsk(f"no {kind} strategy is supported by these trajectories:\n{reasons}")
         whole = sum(supported.values())
         return {name: weight * share / whole for name, share in supported.items()}
 

@@ -68,6 +68,11 @@ def fold_shares(folds: int) -> dict[str, float]:
     return {f"fold_{number}": 1 / folds for number in range(1, folds + 1)}
 
 
+def is_fold(side: str) -> bool:
+    """Whether a side is one that `fold_shares` names."""
+    return re.fullmatch(r"fold_\d+", side) is not None
+
+
 def join(codes: Sequence[Int[np.ndarray, " n"]]) -> Int64[np.ndarray, " n"]:
     """The group of each trajectory: those with an equal code in any of `codes` are together; -1 joins nothing."""
     size = len(codes[0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from checkpoints import random_checkpoint
 from datasets import load_from_disk
+from films import episode, film, write_episodes
 from worlds import make_world
 
 from rfm.cli import run_command
@@ -66,6 +67,21 @@ def test_pooled_results_are_those_of_all_rows(folds, tmp_path):
     assert pooled["progress"]["episodes"] == sum(one["progress"]["episodes"] for one in each) > 6
     low, high = pooled["progress"]["mae_interval"]
     assert low <= pooled["progress"]["mae"] <= high
+
+
+def test_a_fold_of_nothing_to_ask_about_is_left_out(tmp_path, caplog):
+    """Two successes in three folds: the one without supports no question, and the others have each other's."""
+    rows = [
+        episode(tmp_path, "toy", f"e{at}", film(at), quality_label="successful" if at < 2 else None) for at in range(6)
+    ]
+    write_episodes(tmp_path, "toy", rows)
+    words = f"--folds 3 --num_samples 60 --output_path {tmp_path / 'datasets'} --config_overrides"
+    settings = [f"data.datasets_root={tmp_path}", "data.train_datasets=toy", "data.max_frames=4"]
+    status = run_command(("generate",), [*words.split(), *settings, "data.sample_type_ratio=0,1,0"], "rfm generate")
+    told = [line for line in caplog.messages if "is judged on by no question, take fewer folds: " in line]
+    assert (status, len(told)) == (0, 1)
+    assert len(list((tmp_path / "datasets").glob("fold_*/train/state.json"))) == 3
+    assert len(list((tmp_path / "datasets").glob("fold_*/test/state.json"))) == 2
 
 
 @pytest.mark.parametrize(

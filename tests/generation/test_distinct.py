@@ -73,6 +73,16 @@ def test_plenty_of_episodes_are_only_counted(world, tmp_path, caplog):
     assert not any("repeat others" in line for line in caplog.messages)
 
 
+def test_a_handful_of_rows_claims_no_more_than_it_shows(few, tmp_path, caplog):
+    """None of forty rows repeats another: that shows some hundreds of questions, not millions."""
+    with caplog.at_level(logging.INFO, logger="rfm"):
+        generate(options(few, tmp_path / "vqa", num_samples=40, config_overrides=overrides(few)))
+    [line] = [line for line in caplog.messages if " different questions" in line]
+    told = re.search(r"6 episodes support (more than|about) ([\d,]+) different questions", line)
+    whole = sum(one.existing for one in supplies(sampler(few, 20_000))[0])
+    assert int(told[2].replace(",", "")) < whole
+
+
 def test_a_side_of_few_episodes_is_told(few, tmp_path, caplog):
     generate(options(few, tmp_path, num_samples=60, split="train=0.6,test=0.4", config_overrides=overrides(few)))
     lines = [line for line in caplog.messages if "results on so few" in line]
