@@ -59,6 +59,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.sources.zarr:ingest_zarr_command",
         "Zarr replay buffers (diffusion_policy, UMI)",
     ),
+    ("ingest", "mcap"): Command(
+        "rfm.ingest.mcap.episodes:IngestMcapOptions",
+        "rfm.ingest.mcap.episodes:ingest_mcap_command",
+        "MCAP files and ROS 2 bags",
+    ),
     ("ingest", "rbm"): Command(
         "rfm.ingest.rbm.episodes:IngestRbmOptions",
         "rfm.ingest.rbm.episodes:ingest_rbm_command",

@@ -37,7 +37,7 @@ def test_without_a_command_it_lists_them(capsys, arguments):
 def test_a_group_of_commands_has_a_list_of_its_own(capsys):
     assert run_main("ingest", "--help") == 0
     listed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  rfm ")]
-    assert len(listed) == 9
+    assert len(listed) == 10
     assert all(line.startswith("  rfm ingest ") for line in listed)
 
 
