@@ -53,6 +53,16 @@ def fault(folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> str |
     return next((one for one in faults if one is not None), None)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a folder is sealed and holds every file of its seal in its size; no content is read, as `fault` does."""
+    try:
+        entries = read_json_object(folder / FILE_NAME)
+    except DataError:
+        return False
+    files = ((folder / name, entry) for name, entry in entries.items())
+    return all(_is_entry(entry) and file.is_file() and file.stat().st_size == entry[0] for file, entry in files)
+
+
 def listed(folder: Path) -> frozenset[str] | None:
     """Return the names of the files that a sealed folder holds by right; None for a folder without a readable seal."""
     try:

@@ -192,7 +192,8 @@ def test_an_instruction_that_the_preference_group_has_a_score_for(own_world):
     rows = [
         row | {"preference_group_id": f"g{at // 2}"} for at, row in enumerate(read_columns(saved, FIELDS).to_pylist())
     ]
-    write_processed_dataset(saved, [Trajectory(**row) for row in rows])
+    lists = [{name: tuple(one) if isinstance(one, list) else one for name, one in row.items()} for row in rows]
+    write_processed_dataset(saved, [Trajectory(**row) for row in lists])
     found = look(path)
     wrong = [row for row in load_from_disk(str(path)) if row["data_gen_strategy"] == "different_task_instruction"]
     assert found.broken[rules[0]] == len(wrong)

@@ -51,7 +51,7 @@ def best_of(found: Iterable[Evaluation], *, greater: bool) -> Evaluation | None:
 def best_kept(history: Iterable[Mapping[str, Any]], metric: str, folder: Path, *, greater: bool) -> Evaluation | None:
     """Return the best evaluation whose checkpoint in `folder` is whole; warns where a better one has none."""
     found = evaluations(history, metric)
-    kept = best_of((one for one in found if seal.listed(checkpoint_of(folder, one.step)) is not None), greater=greater)
+    kept = best_of((one for one in found if seal.is_there(checkpoint_of(folder, one.step))), greater=greater)
     best = best_of(found, greater=greater)
     if best is not None and (kept is None or kept.value != best.value):
         rest = "the run begins without a best" if kept is None else f"the best that is kept is {_said(kept, metric)}"
