@@ -76,10 +76,8 @@ def pooled(options: EvaluateOptions, folds: Mapping[str, Numbers]) -> Numbers:
         "best_constant": constants,
         "not_computed": {"of single folds": "controls, evaluation sets and calibration are in the folds' own results"},
         "unreadable": _unreadable(list(folds.values())),
-        "trained_on_share": max((one["trained_on_share"] or 0.0 for one in folds.values()), default=0.0),
-        "input_mismatch": {
-            name: one for fold in folds.values() for name, one in (fold["input_mismatch"] or {}).items()
-        },
+        "trained_on_share": _trained_on_share([one["trained_on_share"] for one in folds.values()]),
+        "input_mismatch": _input_mismatch([one["input_mismatch"] for one in folds.values()]),
         "folds": {
             name: {key: one.get(key) for key in ("model_path", "dataset_path", "dataset_hash", "decoding")}
             for name, one in folds.items()
@@ -107,6 +105,17 @@ def _judged(kind: str, folds: Mapping[str, Numbers]) -> tuple[Sheet, Float64[np.
 def _constant(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> Numbers:
     constant = np.full(len(sheet.rows), sheet.constant)
     return {**sheet.best_constant(), **paired_gap(sheet, predicted, constant, sheet)}
+
+
+def _trained_on_share(shares: Sequence[float | None]) -> float | None:
+    """Return the largest share; None where none is above 0 and one is not known."""
+    return max(share or 0.0 for share in shares) or (None if None in shares else 0.0)
+
+
+def _input_mismatch(mismatches: Sequence[Numbers | None]) -> Numbers | None:
+    """Return what differs in any fold; None where nothing does and one does not know."""
+    found = {name: one for mismatch in mismatches for name, one in (mismatch or {}).items()}
+    return found or (None if None in mismatches else {})
 
 
 def _unreadable(folds: Sequence[Numbers]) -> Numbers:

@@ -11,7 +11,7 @@ from worlds import make_world
 
 from rfm.cli import run_command
 from rfm.errors import ConfigError
-from rfm.evaluation.folds import fold_options
+from rfm.evaluation.folds import fold_options, pooled
 from rfm.evaluation.options import EvaluateOptions
 from rfm.vqa.provenance import trajectory_hashes
 
@@ -82,6 +82,31 @@ def test_a_fold_of_nothing_to_ask_about_is_left_out(tmp_path, caplog):
     assert (status, len(told)) == (0, 1)
     assert len(list((tmp_path / "datasets").glob("fold_*/train/state.json"))) == 3
     assert len(list((tmp_path / "datasets").glob("fold_*/test/state.json"))) == 2
+
+
+def judged(share, mismatch):
+    row = {"sample_type": "preference", "truth": 1.0, "predicted": 1.0, "trajectory": 0, "strategy": "s", "task": "t"}
+    return {
+        "total_samples": 1,
+        "sample_types": {"preference": 1},
+        "predictions": [row],
+        "unreadable": {"count": 0, "reasons": {}, "examples": {}},
+        "trained_on_share": share,
+        "input_mismatch": mismatch,
+    }
+
+
+@pytest.mark.parametrize(
+    ("shares", "pooled_share"), [((0.0, 0.0), 0.0), ((0.0, 0.5), 0.5), ((None, 0.5), 0.5), ((None, 0.0), None)]
+)
+def test_what_one_fold_does_not_know_is_not_said_of_all(shares, pooled_share):
+    differs = {"max_frames": {"trained": 4, "asked": 8}}
+    folds = {str(at): judged(share, None if share is None else {}) for at, share in enumerate(shares)}
+    results = pooled(EvaluateOptions(model_path="m", dataset_path="d/{fold}"), folds)
+    assert results["trained_on_share"] == pooled_share
+    assert results["input_mismatch"] == (None if None in shares else {})
+    folds["0"]["input_mismatch"] = differs
+    assert pooled(EvaluateOptions(model_path="m", dataset_path="d/{fold}"), folds)["input_mismatch"] == differs
 
 
 @pytest.mark.parametrize(
