@@ -139,8 +139,8 @@ def _begin(work: Workplace, split: Split, parts: Sequence[_Part], *, overwrite: 
         return work.output
     if not overwrite:
         _check_other(work.output, split)
-        for part in parts:
-            check_replaceable(work.output / part.place, VQA_DATASET, overwrite=False)
+        for place in (*(part.place for part in parts), *split.sides):  # the folder of a fold holds two of them
+            check_replaceable(work.output / place, VQA_DATASET, overwrite=False)
     elif any((work.output / name).exists() for name in (SPLIT_FILE, *split.sides)):
         check_replaceable(work.output, SIDES, overwrite=True)
     if not _is_of(work.folder, split):

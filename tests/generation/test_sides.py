@@ -203,6 +203,16 @@ def test_another_split_or_dataset_in_the_folder_is_not_mixed_in(four_tasks, all_
     assert sides_of(path / "splits.json") != sides_of(all_sides / "splits.json")
 
 
+def test_a_folder_that_a_fold_cannot_take_the_place_of_is_named_before_anything_is_drawn(four_tasks, tmp_path):
+    notes = tmp_path / "vqa" / "fold_2" / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("precious")
+    with pytest.raises(ConfigError, match=r"must be free or a VQA dataset, but .*fold_2 holds notes.txt, which is no"):
+        generate(draw(four_tasks, tmp_path / "vqa", folds=2))
+    assert [path.name for path in tmp_path.iterdir()] == ["vqa"]
+    assert notes.read_text() == "precious"
+
+
 def test_another_split_takes_the_place_of_all_sides_and_of_nothing_else(four_tasks, all_sides, tmp_path):
     path = tmp_path / "vqa"
     shutil.copytree(all_sides, path)
