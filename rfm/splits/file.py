@@ -26,6 +26,7 @@ from jaxtyping import Bool
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import LARGE, read_json
+from rfm.files.documents.shapes import COUNT, NUMBER, TEXT, fields, fitted, listed, named
 from rfm.files.staging import staged_file
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.extra_columns import extra_columns
@@ -38,6 +39,16 @@ Ids = dict[str, list[str]]
 """Ids by dataset key."""
 ALL_BUT = "all_but_"
 """Before the name of a side: everything that is not on it, as training in cross-validation wants."""
+_SHAPE = fields(
+    {
+        "format": COUNT,
+        "settings": fields({"shares": named(NUMBER)}),
+        "assignment_hash": TEXT,
+        "sides": named(fields({"ids": named(listed(TEXT))})),
+    },
+    {"source_hashes": named(TEXT)},
+)
+"""What is read of it."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +101,12 @@ def read_split(path: str | Path, name: str = "data.split_file") -> Split:
     if not file.is_file():
         raise ConfigError(f"`{name}` must be a file that `rfm split` wrote, but {file} is no file")
     try:
-        content = read_json(file, most=LARGE)
-        split = Split(content)
-        whole = content["format"] == FORMAT and assignment_hash(split.sides) == content["assignment_hash"]
-        whole = whole and list(split.shares) == list(split.sides)
+        content = fitted(read_json(file, most=LARGE), _SHAPE, str(file))
     except DataError as error:
         raise DataError(f"`{name}` must be a split, but is none: {error}; make one by `rfm split`") from error
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise DataError(f"`{name}` {file} must be a split, but is none ({error!r}); make one by `rfm split`") from error
-    if not whole:
+    split = Split(content)
+    whole = content["format"] == FORMAT and assignment_hash(split.sides) == content["assignment_hash"]
+    if not whole or list(split.shares) != list(split.sides):
         raise DataError(
             f"`{name}` {file} must be as `rfm split` wrote it (format {FORMAT}), but its format or its ids have "
             "changed; make it again"

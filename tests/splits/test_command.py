@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 
@@ -217,6 +218,9 @@ def test_a_file_is_replaced_only_if_asked(four_tasks, tmp_path):
         (lambda text: "{}", "must be a split, but is none"),
         (lambda text: text.replace("toy_train_007", "toy_train_00x"), "must be as `rfm split` wrote it"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "must be as `rfm split` wrote it"),
+        (lambda text: with_value(text, ["toy_train"], "source_hashes"), r"`source_hashes` must be an object"),
+        (lambda text: with_value(text, "abc", "sides", "val", "ids", "toy_train"), "`sides.val.ids.toy_train` must"),
+        (lambda text: with_value(text, 0.8, "settings", "shares"), "`settings.shares` must be an object, but is 0.8"),
     ],
 )
 def test_a_file_that_was_changed_is_refused(tmp_path, by_trajectory, change, text):
@@ -224,3 +228,9 @@ def test_a_file_that_was_changed_is_refused(tmp_path, by_trajectory, change, tex
     file.write_text(change(by_trajectory.read_text()))
     with pytest.raises(DataError, match=text):
         read_split(file)
+
+
+def with_value(text, value, *path):
+    content = json.loads(text)
+    functools.reduce(dict.__getitem__, path[:-1], content)[path[-1]] = value
+    return json.dumps(content)
