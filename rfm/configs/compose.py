@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.documents.yaml_documents import read_yaml
 
 CONFIG_FOLDER = Path(__file__).parent
+_WITHOUT = re.compile(r"^\s*(optional |override )*/?|@.*$|\.yaml$")
+"""What Hydra takes from an entry of `defaults` before it looks for the file."""
 
 
 def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> ExperimentConfig:
@@ -91,14 +94,28 @@ def _locate(config_name: str) -> tuple[Path, str]:
 
 
 def _check_files(folder: Path, name: str) -> None:
-    """Read a user's file, and those beside it that its `defaults` name, within bounds before Hydra does so without."""
+    """Read a user's file, and all that `defaults` lead to from it, within bounds before Hydra does so without."""
     if folder == CONFIG_FOLDER:
         return
-    content = read_yaml(folder / f"{name}.yaml")
+    unread, known = [folder / f"{name}.yaml"], set()
+    while unread:
+        file = unread.pop()
+        known.add(file)
+        places = [base / f"{one}.yaml" for one in _named(read_yaml(file), file) for base in (folder, file.parent)]
+        unread += {place.resolve() for place in places if place.exists()} - known
+
+
+def _named(content: Any, file: Path) -> Iterator[str]:
+    """Yield what the `defaults` of a file name, without folder and ending: `other`, `group/other`."""
     defaults = content.get("defaults") if isinstance(content, dict) else None
-    for one in defaults if isinstance(defaults, list) else ():
-        if isinstance(one, str) and one != name and (folder / f"{one}.yaml").exists():
-            read_yaml(folder / f"{one}.yaml")
+    for entry in defaults if isinstance(defaults, list) else ():
+        groups = entry if isinstance(entry, dict) else {"": entry}
+        for group, chosen in groups.items():
+            for one in chosen if isinstance(chosen, list) else [chosen]:
+                named = "/".join(_WITHOUT.sub("", str(part)) for part in (group, one)).strip("/")
+                if "${" in named:
+                    raise DataError(f"{file} must name files in `defaults`, but has `{named[:100]}`; write it out")
+                yield named
 
 
 def _check_key(override: str) -> None:

@@ -172,3 +172,33 @@ def test_a_file_of_the_users_is_read_within_bounds(tmp_path, text, fault, named)
     with pytest.raises(ConfigError) as caught:
         load_config(str(tmp_path / "mine.yaml"))
     assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        "[group/bomb]",
+        "[/group/bomb]",
+        "[group/bomb.yaml]",
+        "[group/bomb@data]",
+        "[group: bomb]",
+        "[group: [bomb]]",
+        "[optional group@data: bomb]",
+        "[further]",
+        "[group/beside]",
+    ],
+)
+def test_whatever_the_defaults_of_a_file_lead_to_is_read_within_bounds(tmp_path, defaults):
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / "bomb.yaml").write_text(ALIASES)
+    (tmp_path / "group" / "beside.yaml").write_text("defaults: [bomb, ../group/beside]\n")
+    (tmp_path / "further.yaml").write_text("defaults: [mine, further, group: bomb]\n")
+    name = write(tmp_path, f"defaults: {defaults}\n")
+    with pytest.raises(ConfigError, match=r"can't be used: .*bomb.yaml must hold at most \d+ values"):
+        load_config(name)
+
+
+def test_a_file_is_not_named_by_what_is_only_known_later(tmp_path):
+    name = write(tmp_path, "defaults: [base_config, data: '${name}']\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml must name files in `defaults`, but has `data/\$\{name\}`; write"):
+        load_config(name)
