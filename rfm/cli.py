@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -201,7 +201,7 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # what is left in the buffer would fail again
             return _NOBODY_READS
-        if (text := _refused(error)) is None:
+        if (text := _refused(error, lambda: _after_full(name, options, [*_started_as(program), *arguments]))) is None:
             raise
         console().print(f"error: {text}", style="bold red", soft_wrap=True)
         return 1
@@ -285,21 +285,21 @@ _REFUSALS = {
 """What is wrong with a path that the system refuses."""
 
 
-def _refused(error: OSError) -> str | None:
+def _refused(error: OSError, after_full: Callable[[], str]) -> str | None:
     """Return what is wrong with the disk or a path, None for any other failure of the system."""
     if error.errno in _FULL:
-        return _full(error)
+        where = f" for {error.filename}" if error.filename else ""
+        return f"there must be room on the disk{where}, but there is none left ({error.strerror}); {after_full()}"
     if error.errno not in _REFUSALS or not error.filename:
         return None
     return f"{os.fsdecode(error.filename)} {_REFUSALS[error.errno].format(error.strerror)}"
 
 
-def _full(error: OSError) -> str:
-    where = f" for {error.filename}" if error.filename else ""
-    return (
-        f"there must be room on the disk{where}, but there is none left ({error.strerror}); free some, or write "
-        "elsewhere, and give the command again: it goes on where it can"
-    )
+def _after_full(name: tuple[str, ...], options: Any, command: Sequence[str]) -> str:
+    """Return what to do after a command that was called like this has filled the disk."""
+    if name == ("train",) and options is not None:  # what it has saved has to be named
+        return f"free some, then {_way_on(name, options, command)}"
+    return "free some, or write elsewhere, and give the command again: it goes on where it can"
 
 
 def _resolved(name: tuple[str, ...]) -> tuple[Any, Any]:

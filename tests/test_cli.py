@@ -2,6 +2,7 @@ import errno
 import importlib
 import os
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,24 @@ def test_a_full_disk_is_one_message_and_status_1(command, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith("error: there must be room on the disk for /data/x.arrow, but there is none left (No space")
     assert "give the command again: it goes on where it can" in shown
+
+
+def test_a_training_that_filled_the_disk_is_gone_on_with_from_what_it_saved(monkeypatch, capsys, tmp_path):
+    def fill(_options):
+        (tmp_path / "checkpoint-4").mkdir()
+        (tmp_path / "checkpoint-4" / "checkpoint_files.json").write_text("{}")
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/events")
+
+    monkeypatch.setattr(cli, "toy_function", fill, raising=False)
+    monkeypatch.setattr(sys, "argv", ["rfm"])
+    monkeypatch.setitem(COMMANDS, ("train",), COMMANDS[("train",)]._replace(function="rfm.cli:toy_function"))
+    flags = ["--dataset_path", "d", "--output_dir", str(tmp_path)]
+    assert run_command(("train",), flags, "rfm train") == 1
+    expected = shlex.join(["rfm", "train", *flags, "--resume_from_checkpoint", "latest"])
+    assert capsys.readouterr().err == (
+        "error: there must be room on the disk for runs/events, but there is none left (No space left on device); "
+        f"free some, then go on from checkpoint-4 with\n{expected}\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -210,16 +210,17 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
     """
     final, unfinished = folder / FINAL, folder / UNFINISHED_FINAL
     own = Belongings(folder)
-    if trainer.is_world_process_zero():
-        own.claim_anew(unfinished)
     with written_whole(unfinished, lambda: f"then {way_on(folder)}"):
+        if trainer.is_world_process_zero():
+            own.claim_anew(unfinished)
         trainer.save_model(str(unfinished), _internal_call=True)
-    trainer.save_state()
+        trainer.save_state()
+        if trainer.is_world_process_zero():
+            parts.write(unfinished)
+            write_card(unfinished, place=final)
+            own.seal(unfinished)
+            output_dir.replace_folder(own, unfinished, final)
     if trainer.is_world_process_zero():
-        parts.write(unfinished)
-        write_card(unfinished, place=final)
-        own.seal(unfinished)
-        output_dir.replace_folder(own, unfinished, final)
         logger.info("final model: %s", final)
         if parts.base is not None:
             logger.info(

@@ -31,8 +31,10 @@ from rfm.model.stock.files import ADAPTER_FILE
 from rfm.model.stock.preprocessing import load_form
 from rfm.model.unsloth import UnslothOptions, load_unsloth
 from rfm.model.weights.base import BASE_FOLDER
+from rfm.model.weights.saving import written_whole
 from rfm.training import processes
 from rfm.training.checkpoints.belongings import Belongings
+from rfm.training.checkpoints.folders import way_on
 from rfm.training.options import TrainOptions
 
 logger = logging.getLogger(__name__)
@@ -107,12 +109,17 @@ def _load_tiny(options: TrainOptions, rows: Any, resume: Path | None) -> LoadedM
         return loaded
     with processes.first_goes_first() as first:
         if first:
-            own = Belongings(base.parent)
-            own.delete([base])
-            own.claim(base)
-            loaded.save(base, input_format(options))
-            own.disown([base])
+            _save_base(loaded, base, options)
     return load_model(base, dtype=dtype, quantization=quantization)
+
+
+def _save_base(loaded: LoadedModel, base: Path, options: TrainOptions) -> None:
+    own = Belongings(base.parent)
+    with written_whole(base, lambda: f"then {way_on(base.parent)}"):
+        own.delete([base])
+        own.claim(base)
+        loaded.save(base, input_format(options))
+        own.disown([base])
 
 
 def _warn_of_random_weights(options: TrainOptions) -> None:

@@ -226,10 +226,10 @@ class VQATrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         start = time.perf_counter()
         guards.check_weights(self)
         folder = checkpoint_of(self.own.folder, self.state.global_step)
-        if self.args.should_save:  # a run that was killed while it saved this step may have left some of it
-            self.own.claim_anew(folder)
-        self.accelerator.wait_for_everyone()
         with written_whole(folder, lambda: f"then {way_on(self.own.folder)}"):
+            if self.args.should_save:  # a run that was killed while it saved this step may have left some of it
+                self.own.claim_anew(folder)
+            self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:

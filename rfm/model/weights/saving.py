@@ -1,4 +1,4 @@
-"""Weights and optimizers are written by libraries that say in words of their own that the disk is full."""
+"""Weights, optimizers and tokenizers are written by libraries that say in words of their own that the disk is full."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rfm.errors import DataError
 
 _TORCH_WRITER = ("inline_container", "PytorchStreamWriter")
 """Where torch's RuntimeErrors come from when a file can't be written to its end."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def written_whole(folder: Path, way_out: Callable[[], str]) -> Iterator[None]:
     """DataError, naming `folder`, the room left on its disk and `way_out`, where a file can't be written to its end."""
     try:
         yield
-    except (SafetensorError, RuntimeError, OSError) as error:
+    except Exception as error:
         if not _is_unfinished_file(error):
             raise
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -34,5 +35,8 @@ def written_whole(folder: Path, way_out: Callable[[], str]) -> Iterator[None]:
 
 def _is_unfinished_file(error: Exception) -> bool:
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, SafetensorError) or any(name in str(error) for name in _TORCH_WRITER)
+        return error.errno in _FULL
+    if type(error) is Exception:  # of the Rust code of tokenizers
+        return str(error).endswith(tuple(f"(os error {number})" for number in _FULL))
+    of_torch = isinstance(error, RuntimeError) and any(name in str(error) for name in _TORCH_WRITER)
+    return of_torch or isinstance(error, SafetensorError)
