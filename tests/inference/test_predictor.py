@@ -14,7 +14,7 @@ from rfm.inference.answering.generation import RowNoise
 from rfm.inference.predictor import Predictor, resolve_device
 from rfm.inference.rows import videos_swapped
 from rfm.model.load import load_model
-from rfm.model.weights.fingerprint import model_fingerprint
+from rfm.model.weights.fingerprint import folder_fingerprint, model_fingerprint
 from rfm.training.dataset import open_training_set
 from rfm.vqa.answers import parse_answer
 
@@ -203,6 +203,13 @@ def test_a_checkpoint_is_known_by_its_content(tmp_path):
     assert model_fingerprint(str(first)) == model_fingerprint(str(same)) != model_fingerprint(str(other))
     assert model_fingerprint("tiny") == "tiny"
     assert model_fingerprint("Qwen/Qwen3-VL-4B-Instruct") == "Qwen/Qwen3-VL-4B-Instruct@unknown"
+
+
+def test_a_checkpoint_that_was_trained_anew_in_its_place_is_another_one(tmp_path):
+    random_checkpoint(tmp_path)
+    before = model_fingerprint(str(tmp_path))
+    random_checkpoint(tmp_path, seed=2)
+    assert model_fingerprint(str(tmp_path)) == folder_fingerprint(tmp_path) != before
 
 
 def test_wrong_sizes_are_refused(predictor, dataset):
