@@ -2,42 +2,36 @@
 
 In: a trajectory dataset with recorded progress, or one and a checkpoint that is asked for the progress at every prefix.
 Out: a parquet with `episode` (the trajectory's id), `frame` and `progress` in [0, 1]; and, with `--lerobot`, a copy of
-the LeRobot dataset that the trajectories were ingested from, with a float32 column `progress` in its frames and its
-`info.json`. Then frames are those of the source: ingest keeps at most 64 of an episode, between which progress is
-interpolated. Frames of episodes without progress are null, and counted. The source is never changed.
-
-Cost: the copy (hard links for everything but the frames' tables), one table in memory at a time.
+the LeRobot dataset that the trajectories were ingested from, with a float32 column (`lerobot_column`). Then frames are
+those of the source: ingest keeps at most 64 of an episode, between which progress is interpolated.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from rfm.configs.experiment_configs import MOST_FRAMES
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.documents.json_documents import parse_json, read_json_object
-from rfm.files.ownership import MADE_FROM, Kind, check_new_file, listed, replaced
+from rfm.files.ownership import check_new_file, replaced
 from rfm.files.staging import staged_file
-from rfm.frames.npz.file import SOURCE_INDICES, read_beside
-from rfm.frames.video.decoding import evenly_spaced
-from rfm.ingest.lerobot.dataset import read_dataset
-from rfm.ingest.reading import opened_parquet
-from rfm.scoring.dataset_copy import copy_dataset
+from rfm.ingest.reading import file_identity
+from rfm.scoring.lerobot_column import COPY, EpisodeProgress, copy_with_column
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
+from rfm.trajectories.hashes import source_hashes
 from rfm.vqa.answers import parse_score
 from rfm.vqa.presentation import EVENLY, Presentation
 from rfm.vqa.prompts import PROMPT_VERSION
@@ -46,12 +40,8 @@ logger = logging.getLogger(__name__)
 
 _FRAMES = 16
 """Shown to models that do not say how many they were trained on."""
-_EPISODE = re.compile(r"_(\d+)$")
-_INFO = Path("meta") / "info.json"
-_MARK = Path("meta") / "rfm_progress.json"
 _PLAN = b"rfm_progress"
 """What the parquet says in its schema of what it was made from."""
-COPY = Kind("a copy with progress", "lerobot_output", (_MARK.as_posix(),), listed(_MARK.as_posix()))
 
 
 @dataclass(frozen=True)
@@ -86,21 +76,12 @@ class ProgressOptions:
             raise ConfigError(f"`batch_size` must be >= 1, but is {self.batch_size}")
 
 
-class EpisodeProgress(NamedTuple):
-    """Progress in [0, 1] at each stored frame of an episode."""
-
-    id: str
-    values: Float64[np.ndarray, " t"]
-    frames: Path
-    """The file of its frames."""
-
-
 def export_progress(options: ProgressOptions) -> int:
     """Run `rfm export progress`."""
     root = resolve_root(options.datasets_root)
     if root is None:
         raise ConfigError("`datasets_root` must be known, but is not given; name the folder of the datasets")
-    catalog, output, plan = load_catalog(root, [options.dataset]), Path(options.output), _plan(options)
+    catalog, output, plan = load_catalog(root, [options.dataset]), Path(options.output), _plan(options, root)
     with ExitStack() as held:
         work = None
         if options.lerobot_output is not None:
@@ -117,7 +98,7 @@ def export_progress(options: ProgressOptions) -> int:
         found = _found(catalog, root, options)
         table = _table([(one.id, one.values) for one in found])
         if work is not None and options.lerobot is not None:
-            table = _into_copy(Path(options.lerobot), work.folder, options.column, found)
+            table = _table(copy_with_column(Path(options.lerobot), work.folder, options.column, found))
         output.parent.mkdir(parents=True, exist_ok=True)
         with staged_file(output) as staged:  # first: it tells the same command from any other if this is killed here
             pq.write_table(table.replace_schema_metadata({_PLAN: json.dumps(plan)}), staged)
@@ -127,10 +108,18 @@ def export_progress(options: ProgressOptions) -> int:
     return 0
 
 
-def _plan(options: ProgressOptions) -> dict[str, Any]:
-    """What the progress is made from."""
+def _plan(options: ProgressOptions, root: Path) -> dict[str, Any]:
+    """What the progress is made from: the options, and what now lies where they point."""
     plan = {name: value for name, value in asdict(options).items() if name not in ("overwrite", "batch_size", "device")}
-    return {"progress": plan}
+    content: dict[str, str] = source_hashes(root, [options.dataset])
+    if options.model_path is not None:
+        from rfm.model.weights.fingerprint import model_fingerprint  # torch, which recorded progress does without
+
+        content["model_path"] = model_fingerprint(options.model_path, options.base_model)
+    if options.lerobot is not None:
+        files = [file_identity(path) for path in sorted(Path(options.lerobot).rglob("*")) if path.is_file()]
+        content["lerobot"] = hashlib.sha256("\n".join(files).encode()).hexdigest()
+    return {"progress": plan, "content": content}
 
 
 def _is_of(parquet: Path, plan: dict[str, Any], _copy: Path | None = None) -> bool:
@@ -212,85 +201,3 @@ def _as_trained(model: Any, options: ProgressOptions) -> tuple[int, bool]:
     model.compare(shown, way_out="leave --max_frames out")
     logger.info("%s is shown up to %d frames of each prefix", options.model_path, frames)
     return frames, discrete
-
-
-def _into_copy(source: Path, folder: Path, column: str, found: list[EpisodeProgress]) -> pa.Table:
-    """Write the copy with its column, and return the same numbers as rows of (episode, frame, progress)."""
-    dataset = read_dataset(source)
-    if column in dataset.features:
-        raise ConfigError(f"`column` must be a new one, but {source} has `{column}`; name another by --column")
-    by_index = {_index(one.id): one for one in found}
-    written: list[tuple[str, Float64[np.ndarray, " t"]]] = []
-    copy_dataset(source, folder, leave_out=(MADE_FROM, _MARK.name))  # of a copy that is copied
-    files = sorted((folder / "data").rglob("*.parquet"))
-    for file in tracked(files, "frames", len(files)):
-        written += _add_column(source / file.relative_to(folder), file, column, by_index)
-    _describe(folder / _INFO, column)
-    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    (folder / _MARK).write_text(json.dumps({"files": names}, indent=1) + "\n", encoding="utf-8")
-    missing = dataset.total_episodes - len(written)
-    if missing:
-        logger.warning("%d of %d episodes have no progress: their frames are null", missing, dataset.total_episodes)
-    if not written:
-        raise DataError(f"`lerobot` must be what the trajectories came from, but {source} has none of their episodes")
-    return _table(written)
-
-
-def _add_column(
-    source: Path, target: Path, column: str, by_index: dict[int, EpisodeProgress]
-) -> list[tuple[str, Float64[np.ndarray, " t"]]]:
-    table = opened_parquet(source).read()
-    episode = table["episode_index"].to_numpy()
-    frame = table["frame_index"].to_numpy()
-    values = np.full(len(episode), np.nan, np.float32)
-    written = []
-    for index in np.unique(episode).tolist():
-        if index in by_index:
-            rows = np.flatnonzero(episode == index)
-            one = by_index[index]
-            of_source = stretched(one.values, int(frame[rows].max()) + 1, _kept(one.frames))
-            values[rows] = of_source[frame[rows]]
-            written.append((by_index[index].id, of_source))
-    array = pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null
-    table = table.append_column(pa.field(column, pa.float32()), array)
-    metadata = dict(table.schema.metadata or {})
-    if b"huggingface" in metadata:
-        described = parse_json(metadata[b"huggingface"], f"`huggingface` of {source}")
-        described["info"]["features"][column] = {"dtype": "float32", "_type": "Value"}
-        metadata[b"huggingface"] = json.dumps(described).encode()
-    target.unlink()  # it may be a link to the source
-    pq.write_table(table.replace_schema_metadata(metadata), target)
-    return written
-
-
-def _kept(frames: Path) -> Int64[np.ndarray, " t"] | None:
-    """Return the places in the recording of the frames in the file; None where it does not say them."""
-    return read_beside(frames, SOURCE_INDICES) if frames.suffix == ".npz" else None
-
-
-def stretched(
-    values: Float64[np.ndarray, " t"], total: int, kept: Int64[np.ndarray, " t"] | None = None
-) -> Float64[np.ndarray, " n"]:
-    """Return progress at all `total` frames of which those `kept` have `values`, straight lines between them.
-
-    Without `kept` they are taken as evenly spaced.
-    """
-    kept = evenly_spaced(total, len(values)) if kept is None else kept
-    if len(kept) != len(values) or (len(kept) and kept[-1] >= total):
-        raise DataError(f"an episode must have at least its {len(values)} kept frames, but has {total} in the source")
-    return np.interp(np.arange(total), kept, values)
-
-
-def _index(name: str) -> int:
-    """Return the episode's number, which ends the ids that `rfm ingest lerobot` gives."""
-    found = _EPISODE.search(name)
-    if found is None:
-        raise DataError(f"`id` must end in the episode's number as `rfm ingest lerobot` gives it, but is `{name}`")
-    return int(found.group(1))
-
-
-def _describe(info: Path, column: str) -> None:
-    content = read_json_object(info)
-    content["features"][column] = {"dtype": "float32", "shape": [1], "names": None}
-    info.unlink()
-    info.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from checkpoints import random_checkpoint
@@ -17,7 +18,9 @@ from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.lerobot.episodes import IngestLeRobotOptions, ingest_lerobot_command
-from rfm.scoring.progress_export import ProgressOptions, export_progress, stretched
+from rfm.model.weights.fingerprint import model_fingerprint
+from rfm.scoring.lerobot_column import stretched
+from rfm.scoring.progress_export import ProgressOptions, export_progress
 from rfm.trajectories.catalog import load_catalog
 
 
@@ -154,6 +157,73 @@ def test_what_is_there_is_replaced_only_if_asked_and_if_it_is_ours(root, lerobot
     (root / "copy" / "notes.txt").unlink()
     assert export_progress(dataclasses.replace(other, overwrite=True)) == 0
     assert "reward" in read_dataset(root / "copy").features
+
+
+def test_another_model_or_dataset_under_the_same_name_is_no_complete_export(root, lerobot, tmp_path, monkeypatch):
+    def answer(self, rows, *_, **__):
+        return [Prediction(f"ANS: {row['frame_indices'][-1]}") for row in rows]
+
+    monkeypatch.setattr(Predictor, "answer", answer)
+    model = random_checkpoint(tmp_path / "model")
+    made = options(root, model_path=str(model), device="cpu", lerobot=str(lerobot), lerobot_output=str(root / "copy"))
+    assert export_progress(made) == 0 == export_progress(made)
+    random_checkpoint(model, seed=2)
+    model_fingerprint.cache_clear()  # which is kept for the life of a process
+    with pytest.raises(ConfigError, match=r"`lerobot_output` .*copy exists; add --overwrite to replace it"):
+        export_progress(made)
+    assert export_progress(dataclasses.replace(made, overwrite=True)) == 0 == export_progress(made)
+    edit_table(next((lerobot / "data").rglob("*.parquet")), lambda rows: rows)
+    with pytest.raises(ConfigError, match=r"`lerobot_output` .*copy exists; add --overwrite to replace it"):
+        export_progress(made)
+
+
+@pytest.mark.parametrize("numbers", [[10, 11, 12, 13, 14, 15, 16], [0, 1, 2, 5, 6, 7, 10**13], [-1, 0, 1, 2, 3, 4, 5]])
+def test_progress_goes_by_the_order_of_frames_and_not_by_their_numbers(root, numbers):
+    lerobot = write_lerobot(root / "lerobot", [moving_square(7)], "v2.1")
+    [table] = (lerobot / "data").rglob("*.parquet")
+    edit_table(table, lambda rows: [row.update(frame_index=at) for row, at in zip(rows, numbers, strict=True)] and None)
+    export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
+    written = pq.read_table(root / "copy" / table.relative_to(lerobot))["progress"]
+    assert written.to_pylist() == pytest.approx([0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def without(name):
+    return lambda table: table.drop_columns([name])
+
+
+def described(text):
+    return lambda table: table.replace_schema_metadata({b"huggingface": text})
+
+
+def a_null(table):
+    at = table.column_names.index("frame_index")
+    return table.set_column(at, "frame_index", pa.array([*range(6), None], pa.int64()))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (without("episode_index"), r"episode_000000.parquet must have the columns episode_index, but lacks"),
+        (a_null, r"`frame_index` in .*episode_000000.parquet must be one number a frame, but is not: .* 1 nulls"),
+        (described(b'{"a": 1}'), r"`huggingface` of .*episode_000000.parquet lacks `info`"),
+        (described(b'{"info": {"features": []}}'), r"`huggingface` of .* `info.features` must be an object"),
+    ],
+)
+def test_a_table_that_is_none_is_an_error_that_names_it(root, change, text):
+    lerobot = write_lerobot(root / "lerobot", [moving_square(7)], "v2.1")
+    [path] = (lerobot / "data").rglob("*.parquet")
+    pq.write_table(change(pq.read_table(path)), path)
+    with pytest.raises(DataError, match=text):
+        export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
+    assert not (root / "copy").exists()
+
+
+def test_an_episode_that_lies_in_two_files_is_an_error(root):
+    lerobot = write_lerobot(root / "lerobot", [moving_square(7)], "v2.1")
+    [path] = (lerobot / "data").rglob("*.parquet")
+    shutil.copyfile(path, path.with_name("episode_000001.parquet"))
+    with pytest.raises(DataError, match=r"the frames of robot_000000 must lie in one file of .*, but lie in several"):
+        export_progress(options(root, lerobot=str(lerobot), lerobot_output=str(root / "copy")))
 
 
 def test_the_second_of_two_is_refused_before_its_work(root, lerobot):

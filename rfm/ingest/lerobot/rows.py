@@ -40,11 +40,7 @@ class EpisodeRows(NamedTuple):
 
 
 class _File(NamedTuple):
-    order: Int64[np.ndarray, "n"]
-    """All rows, episode by episode, each in the order of `frame_index`."""
-    first: dict[int, int]
-    """Place in `order` at which an episode begins."""
-    length: dict[int, int]
+    rows: dict[int, Int64[np.ndarray, "t"]]
     frame_index: Int64[np.ndarray, "n"] | None
     timestamps: Float64[np.ndarray, "n"]
     tasks: pa.ChunkedArray | None
@@ -64,15 +60,15 @@ class RowReader:
         """The rows of the episode; DataError where they are not there, or not all of them."""
         path, notes = entry.data_path, tuple[str, ...]()
         file = self._file(path)
-        if entry.index not in file.first:
+        if entry.index not in file.rows:
             path, notes = self._elsewhere(entry)
             file = self._file(path)
-        first, count = file.first[entry.index], file.length[entry.index]
-        if count != entry.length:
+        rows = file.rows[entry.index]
+        if len(rows) != entry.length:
             raise DataError(
-                f"`length` of episode {entry.index} must be the number of its frames ({count}), but is {entry.length}"
+                f"`length` of episode {entry.index} must be the number of its frames ({len(rows)}), "
+                f"but is {entry.length}"
             )
-        rows = file.order[first : first + count]
         if file.frame_index is not None and (np.diff(file.frame_index[rows]) == 0).any():
             raise DataError(f"`frame_index` of episode {entry.index} must differ in each row of {path}, but does not")
         tasks = None if file.tasks is None else file.tasks.take(pa.array(rows)).to_pylist()
@@ -121,22 +117,29 @@ class RowReader:
         known = [name for name in ("frame_index", "task_index") if name in columns]
         own = [name for name in self._named if name in columns]
         table = _small_columns(path, list(dict.fromkeys(["episode_index", "timestamp", *known, *own])))
-        episodes = _numbers(table, "episode_index", pa.int64(), path).to_numpy()
-        frame_index = None
-        if "frame_index" in known:
-            frame_index = _numbers(table, "frame_index", pa.int64(), path).to_numpy()
-        order = np.lexsort((np.arange(len(episodes)) if frame_index is None else frame_index, episodes))
-        held, first, length = np.unique(episodes[order], return_index=True, return_counts=True)
         return _File(
-            order=order,
-            first=dict(zip(held.tolist(), first.tolist(), strict=True)),
-            length=dict(zip(held.tolist(), length.tolist(), strict=True)),
-            frame_index=frame_index,
+            rows=rows_of_episodes(table, path),
+            frame_index=_frame_index(table, path),
             timestamps=_numbers(table, "timestamp", pa.float64(), path).to_numpy(),
             tasks=_numbers(table, "task_index", pa.int64(), path, nulls=True) if "task_index" in known else None,
             named={name: flat(table[name].to_pylist()) for name in own},
             columns=columns,
         )
+
+
+def rows_of_episodes(table: pa.Table, path: Path) -> dict[int, Int64[np.ndarray, "t"]]:
+    """The rows of each episode in the order of its frames; DataError where the columns that say it are none."""
+    _check_columns(table.column_names, ["episode_index"], path)
+    episodes, frame_index = _numbers(table, "episode_index", pa.int64(), path).to_numpy(), _frame_index(table, path)
+    order = np.lexsort((np.arange(len(episodes)) if frame_index is None else frame_index, episodes))
+    held, first = np.unique(episodes[order], return_index=True)
+    ends = [*first[1:].tolist(), len(order)]
+    return {index: order[start:end] for index, start, end in zip(held.tolist(), first.tolist(), ends, strict=False)}
+
+
+def _frame_index(table: pa.Table, path: Path) -> Int64[np.ndarray, "n"] | None:
+    known = "frame_index" in table.column_names
+    return _numbers(table, "frame_index", pa.int64(), path).to_numpy() if known else None
 
 
 def flat(values: Sequence[Any]) -> list[Any]:
@@ -145,11 +148,14 @@ def flat(values: Sequence[Any]) -> list[Any]:
 
 
 def _small_columns(path: Path, names: list[str]) -> pa.Table:
-    held = opened_parquet(path).schema_arrow.names
+    _check_columns(opened_parquet(path).schema_arrow.names, names, path)
+    return read_table(path, names)
+
+
+def _check_columns(held: Sequence[str], names: list[str], path: Path) -> None:
     missing = [name for name in names if name not in held]
     if missing:
         raise DataError(f"{path} must have the columns {', '.join(names)}, but lacks {', '.join(missing)}")
-    return read_table(path, names)
 
 
 def _numbers(table: pa.Table, name: str, kind: pa.DataType, path: Path, *, nulls: bool = False) -> pa.ChunkedArray:
