@@ -128,13 +128,7 @@ def column(holders: Sequence[Any], name: str, place: str) -> list[Any] | None:
 
 def columns(holders: Sequence[Any]) -> list[str]:
     """What `column` may be asked for."""
-    import h5py
-
-    names = [
-        str(name)
-        for holder in holders
-        for name in (*holder.attrs, *(key for key in holder if holder.get(key, getclass=True) is h5py.Dataset))
-    ]
+    names = [str(name) for holder in holders for name in (*holder.attrs, *_datasets(holder))]
     return list(dict.fromkeys(names))
 
 
@@ -145,6 +139,19 @@ def json_attribute(group: Any, name: str) -> dict[str, Any]:
     except DataError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _datasets(holder: Any) -> list[str]:
+    """The members of a group that are datasets of the file itself; none where the holder is no group."""
+    import h5py
+
+    def is_dataset(name: str) -> bool:
+        try:
+            return isinstance(member(holder, name, "the group"), h5py.Dataset)
+        except DataError:
+            return False
+
+    return [name for name in holder if is_dataset(name)] if isinstance(holder, h5py.Group) else []
 
 
 def _dataset(data: Any, place: str) -> list[Any]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from rfm.errors import DataError
 from rfm.frames.pictures import SIGNATURES
-from rfm.ingest.hdf5.file import column, held, json_attribute, member
+from rfm.ingest.hdf5.file import check_stored, column, held, json_attribute, member
 from rfm.ingest.listing.finding import natural
 from rfm.ingest.rules.cameras import is_colour_name
 from rfm.ingest.rules.orientation import UPRIGHT, VFLIP
@@ -71,6 +71,8 @@ def demos(file: Any, place: str) -> list[Demo]:
 def cameras(file: Any, demo: Demo, place: str) -> list[str]:
     """The colour pictures of a demonstration; DataError where it has no group of them."""
     images = member(file, demo.images, place)
+    if not hasattr(images, "keys"):
+        raise DataError(f"`{demo.images}` of {place} must be a group of pictures, but is a dataset")
     return [name for name in images if isinstance(name, str) and _is_colour(images, name, demo.aloha, place)]
 
 
@@ -119,7 +121,7 @@ def _is_colour(images: Any, name: str, aloha: bool, place: str) -> bool:
         shape: tuple[int, ...] = getattr(data, "shape", ())
         if len(shape) == 4 and shape[3] == 3:
             return likely or data.dtype == np.uint8
-        return likely or (is_encoded(data) and first_bytes(data).startswith(SIGNATURES))
+        return likely or (is_encoded(data) and first_bytes(data, place).startswith(SIGNATURES))
     except (DataError, OSError, KeyError):
         return likely  # its fault is told when it is read
 
@@ -132,8 +134,9 @@ def is_encoded(data: Any) -> bool:
     return len(shape) == 1 and data.dtype.kind in "SOV"
 
 
-def first_bytes(data: Any) -> bytes:
-    """The bytes of the first row that has any, of the first three."""
+def first_bytes(data: Any, place: str) -> bytes:
+    """The bytes of the first row that has any, of the first three; DataError where the dataset can't be relied on."""
+    check_stored(data, place)
     rows = (row_bytes(data[at])[:16] for at in range(min(3, data.shape[0])))
     return next((row for row in rows if row.strip(b"\0")), b"")
 

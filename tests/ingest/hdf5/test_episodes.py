@@ -111,6 +111,16 @@ def lie_elsewhere(file: Any) -> None:
     replace(file, 1, shape=(1, 2, 2, 3), dtype="u1", external=external)
 
 
+def be_a_dataset(file: Any) -> None:
+    del file["data/demo_1/obs"]
+    file.create_dataset("data/demo_1/obs", shape=(10**12,), dtype="u1", chunks=(1000,))
+
+
+def declare_a_long_row(file: Any) -> None:
+    replace(file, 1)
+    file.create_dataset("data/demo_1/obs/notes", shape=(5, 10**13), dtype="u1", chunks=(1, 2**20))
+
+
 def be_virtual(file: Any) -> None:
     layout = h5py.VirtualLayout(shape=(2, 4, 4, 3), dtype="u1")
     layout[:] = h5py.VirtualSource("../secret.hdf5", "x", shape=(2, 4, 4, 3))
@@ -130,6 +140,8 @@ def be_virtual(file: Any) -> None:
         (lambda file: replace(file, 1, np.full((2, 2, 2, 3), "a", object), dtype=h5py.string_dtype()),
          "of shape (T, H, W, 3) or a JPEG or PNG a row, but is object"),
         (lambda file: replace(file, 1), "must have pictures of `agentview_image`, but has none"),
+        (be_a_dataset, "`data/demo_1/obs` of demo_1 of"),
+        (declare_a_long_row, "must have pictures of `agentview_image`, but has none"),
         (link_out, "must lie in the file itself, but is a link to ../secret.hdf5"),
         (lie_elsewhere, "must lie in the file itself, but lies in another"),
         (be_virtual, "must lie in the file itself, but lies in another"),
@@ -143,6 +155,17 @@ def test_a_faulty_demo_leaves_the_others_alone(tmp_path: Path, break_it: Any, re
     assert [row["id"] for row in rows(tmp_path / "out", "a")] == ["a_demo_0", "a_demo_2"]
     found = reasons(tmp_path / "out", "a")["a_demo_1"]
     assert reason in found, found
+
+
+def test_a_demo_that_is_no_group_has_no_columns(tmp_path: Path) -> None:
+    path = write_demos(tmp_path / "a.hdf5", EPISODES)
+    with h5py.File(path, "a") as file:
+        del file["data/demo_1"]
+        file["data/demo_1"] = np.zeros(3)
+        file["data/link"] = h5py.ExternalLink("../secret.hdf5", "/x")
+    assert ingest(path, tmp_path / "out", task="t", label_column="rewards") == 1
+    assert [row["id"] for row in rows(tmp_path / "out", "a")] == ["a_demo_0", "a_demo_2"]
+    assert "must have `rewards`, which --label_column names, but has " in reasons(tmp_path / "out", "a")["a_demo_1"]
 
 
 def test_a_cut_file_leaves_the_others_alone(tmp_path: Path) -> None:
