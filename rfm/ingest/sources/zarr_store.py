@@ -36,6 +36,7 @@ _BROKEN = (
     TypeError,
     OSError,
     EOFError,
+    MemoryError,
     zlib.error,
     struct.error,
     zipfile.BadZipFile,
@@ -90,7 +91,9 @@ class ZarrArray:
         self._unpack = [unpacker(codec, self._format, self.place) for codec in codecs]
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Rows `start` to `stop`, whose chunks are all read."""
+        """Rows `start` to `stop`, whose chunks are all read; DataError where they are too many for a block."""
+        size = (stop - start) * math.prod(self.shape[1:]) * self.dtype.itemsize
+        check_block(size, f"rows {start} to {stop} of {self.place}")
         found = np.empty((stop - start, *self.shape[1:]), self.dtype)
         first = range(start // self._chunks[0], (stop - 1) // self._chunks[0] + 1)
         others = [range(math.ceil(size / chunk)) for size, chunk in zip(self.shape[1:], self._chunks[1:], strict=True)]
@@ -110,9 +113,6 @@ class ZarrArray:
 
     def blocks(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """Each of `rows`, which ascend; a chunk is read once."""
-        check_block(
-            self._chunks[0] * math.prod(self.shape[1:]) * self.dtype.itemsize, f"a row of chunks of {self.place}"
-        )
         held, block = -1, np.empty(0)
         for row in rows:
             if row // self._chunks[0] != held:

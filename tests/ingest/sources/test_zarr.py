@@ -214,6 +214,21 @@ def test_faulty_stores_are_named_and_cost_no_memory(tmp_path: Path, break_it: An
     assert any(re.search(reason, text) for text in found), found
 
 
+def test_a_column_that_declares_much_takes_no_memory(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zarr", ends=[2**39])
+    for name in ("img", "action"):
+        file = path / "data" / name / ".zarray"
+        described = json.loads(file.read_text())
+        file.write_text(json.dumps(described | {"shape": [2**39, *described["shape"][1:]]}))
+    zarr.open_group(str(path), mode="a", zarr_format=2).create_array("data/done", data=np.ones(18, np.int64))
+    file = path / "data" / "done" / ".zarray"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"shape": [2**39]}))
+    assert ingest(path, tmp_path / "out", label_column="data/done", data_source="s") == 1
+    assert reasons(tmp_path / "out", "s")["s_000000"] == (
+        f"rows 0 to 549755813888 of `data/done` of {path} must take at most 134217728 bytes, but takes 4398046511104"
+    )
+
+
 def test_stores_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "in" / "a.zarr").mkdir(parents=True)
     (tmp_path / "in" / "b.zarr.zip").write_bytes(b"no zip")
