@@ -47,7 +47,8 @@ def picture_kind(encoding: str, schema: Any) -> tuple[str | None, str]:
 
 def header_stamp(data: memoryview) -> int:
     """The nanoseconds of `header.stamp`, the first field of both kinds."""
-    seconds, nanoseconds = struct.unpack_from("<II" if data[1] & 1 else ">II", data, 4)
+    (representation,) = struct.unpack_from("xB", data)
+    seconds, nanoseconds = struct.unpack_from("<II" if representation & 1 else ">II", data, 4)
     return int(seconds) * _NANOSECONDS + int(nanoseconds)
 
 

@@ -355,6 +355,15 @@ def test_what_files_declare_is_checked_before_it_is_believed(tmp_path: Path, bod
     assert reason in damaged(hostile(tmp_path / "a.mcap", body), tmp_path / "out")
 
 
+@pytest.mark.parametrize("size", [0, 1, 5])
+def test_a_message_that_holds_nothing(tmp_path: Path, size: int) -> None:
+    schema = struct.pack("<H", 1) + text(RAW.encode()) + text(b"ros2msg") + text(TEXTS[RAW].encode())
+    channel = struct.pack("<HH", 1, 1) + text(b"/a") + text(b"cdr") + text(b"")
+    message = struct.pack("<HIQQ", 1, 0, 1, 1) + bytes(size)
+    body = record(3, schema) + record(4, channel) + record(5, message)
+    assert "must be a readable MCAP file, but" in damaged(hostile(tmp_path / "a.mcap", body), tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
