@@ -59,12 +59,13 @@ def _shares(stamps: Sequence[int | None]) -> tuple[Float64[np.ndarray, "n"] | No
     if missing:
         return None, f"{missing} of {len(stamps)} frames have no timestamp: they are taken as evenly spaced"
     times = np.array(stamps, dtype=np.float64)
+    times -= times[:1]
     unordered = int((np.diff(times) <= 0).sum())
     if unordered:
         return None, f"{unordered} timestamps repeat or go backwards: frames are taken as evenly spaced"
     if len(times) < 2:
         return None, ""
-    return (times - times[0]) / (times[-1] - times[0]), ""
+    return times / times[-1], ""
 
 
 def _gap(shares: Float64[np.ndarray, "n"]) -> str:

@@ -7,9 +7,11 @@ mp4 that is cut by itself. A file that was never finished by its recorder declar
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rfm.errors import DataError
+from rfm.files.documents.regular import open_regular
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _START = 4096
@@ -18,9 +20,9 @@ _PADDING = 64
 
 
 def check_whole(path: Path) -> None:
-    """DataError where the file declares to be longer than it is."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
+    """DataError where the file declares to be longer than it is, or can't be read."""
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
         start = stream.read(_START)
         stream.seek(max(size - _PADDING, 0))
         end = stream.read()

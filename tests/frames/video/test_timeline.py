@@ -79,3 +79,10 @@ def test_without_time_the_number_counts_and_that_is_said(stamps: list[int | None
     assert chosen.indices.tolist() == ([0, 2, 4] if len(stamps) == 5 else list(range(len(stamps))))
     assert chosen.times is None
     assert chosen.note == note
+
+
+def test_a_timestamp_out_of_the_world_is_no_traceback() -> None:
+    chosen = choose([-(2**62), 1, 2, 3, 4], 3)
+    assert chosen.indices.tolist() == [0, 2, 4]
+    assert chosen.times is None
+    assert chosen.note == "3 timestamps repeat or go backwards: frames are taken as evenly spaced"

@@ -38,3 +38,10 @@ def test_a_recorder_that_never_finished_declares_nothing(tmp_path: Path) -> None
     shown = numbers(read_video(path)[0])
     assert shown == list(range(len(shown)))
     assert 10 < len(shown) < 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here can be opened but not read")
+def test_a_file_that_can_be_opened_and_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").symlink_to("/proc/self/mem")
+    with pytest.raises(DataError, match=r"a\.mp4 must be readable, but reading it gives: Input/output error$"):
+        read_video(tmp_path / "a.mp4")
