@@ -153,12 +153,15 @@ def _summary(output: Path, names: Sequence[str]) -> IngestSummary:
 
 def _checked(episode: Episode) -> Episode:
     """The episode, or a rejection in its place where its values can't be those of a trajectory."""
-    if isinstance(episode.source, Unusable) or not (faults := list(value_faults(episode))):
+    if isinstance(episode.source, Unusable):
+        reason = episode.source.reason
+    elif not (reason := "; ".join(value_faults(episode))):
         return episode
-    return rejected(_as_text(episode.id), _as_text(episode.data_source), "; ".join(faults))
+    return rejected(_as_text(episode.id), _as_text(episode.data_source), _as_text(reason))
 
 
 def _as_text(value: object) -> str:
+    """A text that can be written: names of files need not be Unicode."""
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 

@@ -19,6 +19,7 @@ from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.pipeline import ingest
+from rfm.ingest.reading import rejected
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ def test_the_shorter_side_is_brought_down_and_never_up(tmp_path):
     assert npz_frames_shape(tmp_path / "large" / "drawn" / "frames" / "trajectory_e000.npz") == (40, 48, 64, 3)
     with pytest.raises(ConfigError, match="`shortest_side` must not be given together with `height` and `width`"):
         IngestOptions(shortest_side=24, height=1, width=1)
+
+
+def test_a_rejection_named_by_a_file_that_is_no_unicode_is_written(tmp_path):
+    summary = ingest([*episodes(1), rejected("a\udcff", "drawn", "a\udcff is gone")], tmp_path, IngestOptions())
+    assert summary.num_trajectories == 1
+    (line,) = (tmp_path / "drawn" / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {"id": "a\\udcff", "reason": "a\\udcff is gone"}
 
 
 def info(folder: Path) -> dict:

@@ -102,7 +102,7 @@ class LeRobotDataset:
                 continue
             try:
                 yield self._entry(row, camera)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 place = f"episode {row.get('episode_index')}"
                 yield DataError(f"{place} must be described in meta/, but reading that gives: {error!r}")
 
@@ -207,7 +207,7 @@ def _tasks(root: Path, version: str) -> dict[int, str]:
         rows = [{"task": row[texts], "task_index": row["task_index"]} for row in table.to_pylist()]
     try:
         return {int(row["task_index"]): str(row["task"]) for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path} must give each task a task_index, but reading that gives: {error!r}") from error
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from rfm.errors import DataError
+from rfm.files.documents.regular import MissingFileError, read_bytes
+from rfm.files.limits import MOST_PICTURE_BYTES
 from rfm.frames.pictures import decode_picture
 from rfm.frames.video.decoding import NoFrameNearError, Video, evenly_spaced, read_frames_at, shown_times, shown_until
 from rfm.ingest.episode import IngestOptions
@@ -127,9 +129,10 @@ class ParquetPictures:
         place = f"`{self.column}` in row {row} of {self.path}"
         if isinstance(value, dict) and value.get("bytes") is None and value.get("path"):
             file = confined(self.root, value["path"], place)
-            if not file.is_file():
-                raise DataError(f"{place} must name a picture, but {file} is not there")
-            return decode_picture(file.read_bytes(), place)
+            try:
+                return decode_picture(read_bytes(file, MOST_PICTURE_BYTES), place)
+            except MissingFileError as error:
+                raise DataError(f"{place} must name a picture, but {file} is not there") from error
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
             raise DataError(f"{place} must be a picture, but is {type(data).__name__}")

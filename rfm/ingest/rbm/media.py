@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from rfm.errors import DataError
+from rfm.files.documents.regular import read_bytes
+from rfm.files.limits import MOST_PICTURE_BYTES
 from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
 from rfm.frames.pictures import SIGNATURES, decode_picture
 from rfm.frames.reader import VIDEO_SUFFIXES
@@ -81,11 +83,9 @@ class RowMedia:
             raise DataError(f"{place} must hold bytes or name a file, but does neither")
         path = confined(self.base, named, place)
         try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{place} must hold bytes or name a picture, but reading {path} gives: {error.strerror}"
-            ) from error
+            return read_bytes(path, MOST_PICTURE_BYTES)
+        except DataError as error:
+            raise DataError(f"{place} must hold bytes or name a picture, but reading that gives: {error}") from error
 
 
 @dataclass(frozen=True)

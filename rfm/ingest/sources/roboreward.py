@@ -100,6 +100,8 @@ def _episode(entry: Any, folder: Path, split: str, place: str, options: IngestRo
     if isinstance(reward, bool) or reward not in (1, 2, 3, 4, 5):
         raise DataError(f"{place}: `reward` must be a whole number from 1 to 5, but is `{reward}`")
     file = PurePosixPath(entry["file_name"])
+    if not file.name:
+        raise DataError(f"{place}: `file_name` must name a video, but is `{entry['file_name']}`")
     subset = file.parts[0] if len(file.parts) > 1 else "videos"
     return Episode(
         id=f"roboreward_{split}_{file.with_suffix('')}",

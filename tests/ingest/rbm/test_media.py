@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,11 @@ def test_a_row_with_faulty_media_leaves_the_others_alone(tmp_path: Path) -> None
         [*good[:2], {"bytes": None, "path": "gone.png"}],
         [*good[:2], {"bytes": None, "path": None}],
         [*good[:2], {"bytes": jpeg(FILMS[0][0][:8]), "path": None}],
+        [*good[:2], {"bytes": None, "path": "pipe.png"}],
     ]
     ids = [str(at) for at in range(len(values))]
     (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe.png")
     pq.write_table(pa.table({"id": ids, "task": ["t"] * len(ids), "frames": values}), tmp_path / "in" / "a.parquet")
     assert ingest(tmp_path / "in", tmp_path / "out") == 1
     assert list(shown(tmp_path / "out")) == ["0"]
@@ -113,6 +116,7 @@ def test_a_row_with_faulty_media_leaves_the_others_alone(tmp_path: Path) -> None
         "5": "must hold bytes or name a picture, but reading",
         "6": "must hold bytes or name a file, but does neither",
         "7": "must have frames of one size, but their size changes on the way",
+        "8": "pipe.png must be a file, but is a named pipe",
     }
     assert set(found) == set(expected)
     for name, text in expected.items():

@@ -107,7 +107,8 @@ def test_faulty_lines_leave_the_others_alone(tmp_path: Path) -> None:
     )
     (folder / "s" / "cut.mp4").write_bytes((folder / "s" / "cut.mp4").read_bytes()[:900])
     (folder / "s" / "link.mp4").symlink_to(tmp_path / "secret.mp4")
-    (folder / "metadata.jsonl").open("a").write("{broken\n[]\n")
+    nameless = json.dumps({"file_name": ".", "task": "t", "reward": 1})
+    (folder / "metadata.jsonl").open("a").write(f"{{broken\n[]\n{nameless}\n")
     assert ingest(folder, tmp_path / "out", data_source="rr") == 1
     assert [row["task"] for row in rows(tmp_path / "out", "rr").values()] == ["t", "last"]
     found = reasons(tmp_path / "out", "rr")
@@ -122,6 +123,7 @@ def test_faulty_lines_leave_the_others_alone(tmp_path: Path) -> None:
         "line_9": "`task` must be set, but is ``",
         "line_11": "must be JSON",
         "line_12": "must be a JSON object, but is list",
+        "line_13": "`file_name` must name a video, but is `.`",
     }
     assert set(found) == {f"roboreward_train_{name}" for name in expected}
     for name, text in expected.items():
