@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ def test_wrong_rules_are_errors(tmp_path: Path) -> None:
             ingest(root, tmp_path / "out", **options)
 
     fails("at most one rule for labels must be given, but --label and --labels are", label="failure", labels=str(csv))
+    fails("but --label and --success_pattern are", label="failure", success_pattern="")
     fails("`quality_label` in --label must be one of", label="great")
     fails(r"--label_column must name one of .*, timestamp, .*, length.*, but is `reward`", label_column="reward")
     fails("lacks episode, quality_label: it is `name`", "name\n", labels=str(csv))
@@ -277,6 +279,12 @@ START, END = f"videos/{FRONT}/from_timestamp", f"videos/{FRONT}/to_timestamp"
         (
             lambda root: change_episodes(root, set_value(1, f"videos/{FRONT}/chunk_index", None)),
             "episode 1 must be described in meta/, but reading that gives: TypeError",
+        ),
+        (
+            lambda root: change_episodes(
+                root, lambda rows: [row.update(length=[5.0, inf, 4.0][at]) for at, row in enumerate(rows)][3:]
+            ),
+            "episode 1 must be described in meta/, but reading that gives: OverflowError",
         ),
     ],
 )

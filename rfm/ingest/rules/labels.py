@@ -71,9 +71,7 @@ class LabelRule:
             if getattr(options, name) is not None
         }
         given = [name for name in ("label", "label_column", "labels") if getattr(options, name) is not None]
-        patterned = [
-            f"{quality}_pattern" for quality in ("success", "failure") if getattr(options, f"{quality}_pattern")
-        ]
+        patterned = [name for name in ("success_pattern", "failure_pattern") if getattr(options, name) is not None]
         given += [] if given == ["label_column"] else patterned[:1]
         if len(given) > 1:
             raise ConfigError(f"at most one rule for labels must be given, but --{' and --'.join(given)} are")
