@@ -27,7 +27,7 @@ from rfm.model.kernels.patch_embedding import use_matrix_product
 from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.quantization import is_quantized, nf4, trained_quantized
 from rfm.model.stock.config_file import settle_configs
-from rfm.model.stock.files import ADAPTER_FILE, check_tokenizer, load_tokenizer, model_config, usable
+from rfm.model.stock.files import ADAPTER_FILE, check_tokenizer, load_tokenizer, model_config
 from rfm.model.stock.hub_names import place_of
 from rfm.model.stock.preprocessing import family_of, load_form, read_processor_files, read_spec
 from rfm.model.stock.processor_sizes import with_sizes
@@ -95,7 +95,7 @@ def load_model(
     `base_model` takes the place of the base that an adapter records. `seed` and `texts` draw a new `tiny` and train its
     tokenizer. Raises `DataError` ("Model not found: …" where there is nothing to load).
     """
-    if str(name) in tiny.PRESETS:
+    if str(name) in tiny.PRESETS and base_model is None:
         loaded = _new_tiny(str(name), seed, texts)
         return loaded if device is None else replace(loaded, model=loaded.model.to(device))
     place = place_of(name)
@@ -137,8 +137,7 @@ def _full(place: str, trust_remote_code: bool, options: dict[str, Any]) -> Loade
     tensors = {}
     if folder.is_dir():
         tensors = files_of(folder, quantized=getattr(config, "quantization_config", None) is not None)
-    with usable(f"the preprocessing files of {place}"):
-        spec = read_spec(place, config)
+    spec = read_spec(place, config)
     form, files = load_form(place), read_processor_files(place, family)
     tokenizer = load_tokenizer(place, trust_remote_code)
     check_tokenizer(tokenizer, config, place)

@@ -77,10 +77,11 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
 def check_tokenizer(tokenizer: Any, config: Any, name: str) -> None:
     """Raise `DataError` where a tokenizer is not of the model: numbers of control tokens, size of the vocabulary."""
     wanted = {token: getattr(config, field) for field, token in CONTROL_TOKENS.items()}
-    has = {token: tokenizer.get_vocab().get(token) for token in wanted}
-    rows = config.get_text_config().vocab_size
-    if has != wanted or max(tokenizer.get_vocab().values()) >= rows:
+    vocabulary = tokenizer.get_vocab()
+    has = {token: vocabulary.get(token) for token in wanted}
+    rows, highest = config.get_text_config().vocab_size, max(vocabulary.values(), default=-1)
+    if has != wanted or highest >= rows:
         raise DataError(
             f"the tokenizer of {name} must be of its model, with {wanted} and numbers below {rows}, but it has {has} "
-            f"and numbers up to {max(tokenizer.get_vocab().values())}; copy its files again or take another checkpoint"
+            f"and numbers up to {highest}; copy its files again or take another checkpoint"
         )

@@ -14,6 +14,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import Family, VisionSpec
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import read_json_object
+from rfm.model.stock.files import usable
 from rfm.model.stock.hub_names import file_of
 
 FAMILIES: dict[str, Family] = {"qwen3_vl": "qwen3_vl", "qwen3_vl_moe": "qwen3_vl", "qwen2_5_vl": "qwen2_5_vl"}
@@ -55,8 +56,13 @@ def family_of(config: Any) -> Family:
 def read_spec(name: str, config: Any) -> VisionSpec:
     """Read what a model wants of its frames."""
     family = family_of(config)
+    with usable(f"the preprocessing files of {name}"):
+        return _spec(name, config.vision_config, family)
+
+
+def _spec(name: str, vision: Any, family: Family) -> VisionSpec:
     image, video = _read(name, "preprocessor_config.json"), _read(name, "video_preprocessor_config.json")
-    defaults, vision = DEFAULTS[family], config.vision_config
+    defaults = DEFAULTS[family]
     form = load_form(name) or InputFormat()
     mean = image.get("image_mean") or defaults["mean"]
     std = image.get("image_std") or defaults["std"]

@@ -82,6 +82,8 @@ def test_a_base_that_is_named_stands_above_the_record(home, elsewhere, caplog):
     assert model_fingerprint(right.name, right.base) != model_fingerprint(other.name, other.base)
     with pytest.raises(ConfigError, match=r"`base_model` must be given with an adapter, but .*mem/final is none"):
         load_model(home / "mem" / "final", base_model="mem/final")
+    with pytest.raises(ConfigError, match="`base_model` must be given with an adapter, but tiny is none; leave it out"):
+        load_model("tiny", base_model="mem/final")
 
 
 def test_an_adapter_of_other_tools_says_which_folder_is_taken(home, caplog):
