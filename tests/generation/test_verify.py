@@ -108,6 +108,12 @@ def test_rows_may_be_the_same_from_a_changed_source(world, tmp_path):
         verify(path)
 
 
+def test_a_cache_beside_the_rows_of_a_source_changes_nothing(world, tmp_path):
+    path = made(world, tmp_path / "vqa")
+    (world / "toy_train" / "processed_dataset" / "cache-0123456789abcdef.arrow").write_bytes(b"of datasets.map")
+    assert verify(path) == path
+
+
 def test_sources_at_another_place(world, tmp_path):
     path = made(world, tmp_path / "vqa")
     world.rename(tmp_path / "moved")
