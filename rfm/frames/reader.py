@@ -44,6 +44,8 @@ def read_frames(
 
 def frames_file(root: Path, relative_path: str) -> Path:
     """The file, which must lie under `root` once links and `..` are resolved."""
+    if "\0" in relative_path:
+        raise DataError(f"frames path {relative_path!r} must be the name of a file, but no file can have it")
     base = os.path.realpath(root)
     full = os.path.realpath(os.path.join(base, relative_path))  # noqa: PTH118
     if not full.startswith(os.path.join(base, "")):  # noqa: PTH118

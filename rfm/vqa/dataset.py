@@ -24,7 +24,7 @@ from rfm.files.documents.regular import MissingFileError, is_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
 from rfm.trajectories.catalog import ROOT_VARIABLE
 from rfm.trajectories.store import PROCESSED
-from rfm.vqa.schema import SCHEMA
+from rfm.vqa.schema import SCHEMA, is_integers, is_number, is_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +136,11 @@ def _check_own_root(root: Path, rows: Dataset, name: str) -> None:
 
 
 def _lies_in_dataset(root: Path, path: PurePosixPath) -> bool:
+    if "\0" in str(path):
+        return True  # no file can have that name, and it is refused when it is read
     if path.is_absolute() or ".." in path.parts:
-        return not Path(os.path.realpath(root / path)).is_relative_to(os.path.realpath(root))  # refused when it is read
-    return len(path.parts) > 1 and (path.parts[1] == "frames" or (root / path.parts[0] / PROCESSED).is_dir())
+        return not Path(os.path.realpath(root / path)).is_relative_to(os.path.realpath(root))  # likewise
+    return len(path.parts) > 1 and (path.parts[1] == "frames" or is_folder(root / path.parts[0] / PROCESSED))
 
 
 def _read_config(file: Path) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 def _check_types(folder: Path, schema: pa.Schema) -> None:
     """Refuse columns of the format that hold things of another kind; one that is null throughout holds nothing."""
-    for name in [name for name in schema.names if name in SCHEMA.names]:
+    for name in schema.names:
         kind, allowed = schema.field(name).type, _allowed(name)
         unused = pa.types.is_null(kind) and name not in REQUIRED
         if not unused and not any(is_kind(kind) for is_kind in allowed.values()):
@@ -169,30 +171,17 @@ def _allowed(name: str) -> dict[str, Callable[[pa.DataType], bool]]:
     kind = SCHEMA.field(name).type
     if pa.types.is_list(kind):
         whole = pa.types.is_integer(kind.value_type)
-        return {"lists of integers" if whole else "lists of numbers": _is_integers if whole else _is_numbers}
+        return {"lists of integers": is_integers} if whole else {"lists of numbers": is_numbers}
     if pa.types.is_boolean(kind):
         return {"true or false": pa.types.is_boolean}
     if not pa.types.is_string(kind):
-        return {"numbers": _is_number}
+        return {"numbers": is_number}
     numbered = name == "answer" or name.endswith("trajectory_id")
-    return {"texts": _is_text} | ({"numbers": _is_number} if numbered else {})
+    return {"texts": _is_text} | ({"numbers": is_number} if numbered else {})
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-
-def _is_numbers(kind: pa.DataType) -> bool:
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_list(kind) for is_list in lists) and _is_number(kind.value_type)
-
-
-def _is_integers(kind: pa.DataType) -> bool:
-    return _is_numbers(kind) and pa.types.is_integer(kind.value_type)
 
 
 def _warn_of_lost_rows(folder: Path, rows: int, config: dict[str, Any]) -> None:
@@ -211,8 +200,7 @@ def _without_rows(folder: Path) -> DataError:
 
 def _raise_if_another_kind(folder: Path, within: list[str]) -> None:
     """Say what a folder is that holds trajectories, or the sides of a split: which of them is meant is not guessed."""
-    trajectories = "processed_dataset"
-    if trajectories in within or folder.name == trajectories or any(folder.glob(f"*/{trajectories}")):
+    if PROCESSED in within or folder.name == PROCESSED or any(folder.glob(f"*/{PROCESSED}")):
         raise DataError(
             f"`dataset_path` must be questions made by `rfm generate`, but {folder} holds trajectories; draw questions "
             "from them first: rfm generate --output_path datasets --config_overrides data.datasets_root=… "

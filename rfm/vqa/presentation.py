@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int64
 
 from rfm.configs.experiment_configs import MOST_FRAMES
-from rfm.vqa.schema import PREFIXES
+from rfm.vqa.schema import PREFIXES, is_integers
 
 EVENLY = "evenly_spaced"
 """How frames are chosen: evenly along the path of a clip, its first and last one included."""
@@ -96,7 +96,7 @@ def _clips(column: pa.Array) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, 
 
     0 for clips longer than any that is read.
     """
-    if not _is_list(column.type):
+    if not is_integers(column.type):
         return np.zeros(len(column), np.int64), np.zeros(len(column), bool)
     counts = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     frames = pc.fill_null(pc.list_flatten(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -104,8 +104,3 @@ def _clips(column: pa.Array) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, 
     past = (np.abs(np.diff(frames)) > 1) & (np.diff(clip) == 0)
     skips = np.bincount(clip[1:][past], minlength=len(counts)) > 0
     return np.where(counts <= MOST_FRAMES, counts, 0), skips
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_list(kind) for is_list in lists) and pa.types.is_integer(kind.value_type)

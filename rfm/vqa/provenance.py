@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import UInt64
 
 from rfm.errors import DataError
+from rfm.vqa.schema import PREFIXES
 
 FILE = "trained_on.npy"
 _WAY_OUT = "copy it again, or delete it: then nothing is said of what the model has seen"
-_COLUMNS = ("npz_path", "first_npz_path", "second_npz_path", "reference_npz_path")
+_COLUMNS = tuple(f"{prefix}npz_path" for prefix in PREFIXES)
 
 
 def trajectory_hashes(dataset: Any) -> UInt64[np.ndarray, " k"]:

@@ -1,4 +1,4 @@
-"""What a row of a VQA dataset is: every column in every row, unused ones null."""
+"""What a row of a VQA dataset is: every column in every row, unused ones null; and the kinds that its columns have."""
 
 from __future__ import annotations
 
@@ -41,3 +41,19 @@ SCHEMA = pa.schema(
         *(field for prefix in PREFIXES for field in clip_fields(prefix)),
     ]
 )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values of a column's type are numbers, whole or not."""
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def is_numbers(kind: pa.DataType) -> bool:
+    """Whether they are lists of numbers, of any of Arrow's kinds of lists."""
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_list(kind) for is_list in lists) and is_number(kind.value_type)
+
+
+def is_integers(kind: pa.DataType) -> bool:
+    """Whether they are lists of whole numbers."""
+    return is_numbers(kind) and pa.types.is_integer(kind.value_type)

@@ -13,6 +13,7 @@ from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 
 from rfm.cli import run_command
 from rfm.errors import DataError
+from rfm.frames.reader import read_frames
 from rfm.vqa.dataset import frames_root, load_dataset
 
 HOSTILE = SHARED / "found" / "hostile"
@@ -170,6 +171,22 @@ def test_a_root_that_the_dataset_names_itself_opens_nothing_but_datasets(tmp_pat
     ):
         frames_root(None, made, config, rows)
     assert str(frames_root("/", made, config, rows)) == "/", "what the user names is trusted"
+
+
+@pytest.mark.parametrize("path", ["toy/frames/a\0b.npz", "/a\0b.npz", "a\0/../b.npz"])
+def test_a_path_that_no_file_can_have_costs_its_row_alone(tmp_path, path):
+    made, config, rows = rows_of(tmp_path, path, tmp_path)
+    assert frames_root(None, made, config, rows) == tmp_path
+    with pytest.raises(
+        DataError, match=r"^frames path '.*\\x00.*' must be the name of a file, but no file can have it$"
+    ):
+        read_frames(tmp_path, path, [0])
+
+
+def test_a_folder_of_a_path_that_no_file_can_have(tmp_path):
+    made, config, rows = rows_of(tmp_path, f"{'x' * 300}/y.npz", tmp_path)
+    with pytest.raises(DataError, match="must be a datasets root, with frames in <dataset>/frames/, but `npz_path`"):
+        frames_root(None, made, config, rows)
 
 
 def test_roots_that_are_ones(tmp_path, monkeypatch):
