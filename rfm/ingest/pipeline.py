@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, fields
@@ -22,25 +21,18 @@ from typing import NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
-from rfm.files.limits import within_memory
 from rfm.files.ownership import Workplace, replaced
-from rfm.frames.npz.file import SOURCE_INDICES, npz_frames_shape, read_beside, write_npz
-from rfm.frames.resize import resize_frames
 from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.reading import rejected
+from rfm.ingest.stored import Job, Outcome, Stored, file_name, store
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
 from rfm.trajectories.record import Trajectory, dataset_folder, value_faults
 from rfm.trajectories.store import PROCESSED, read_columns, write_processed_dataset
 
 logger = logging.getLogger(__name__)
 
-_TIMES = "source_times"
-"""Beside the frames in an .npz: their times as shares of the recording."""
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 120
 _MOST_LISTED = 10
 
 
@@ -70,29 +62,6 @@ class IngestSummary:
             f"{self.num_trajectories} trajectories with {self.num_frames} frames in {datasets} under {self.output}; "
             f"{len(self.rejected)} rejected{listed}"
         )
-
-
-class _Stored(NamedTuple):
-    """What was written of an episode."""
-
-    shape: tuple[int, int, int, int]
-    indices: tuple[int, ...]
-    """The place of each frame in the recording."""
-    times: tuple[float, ...] | None
-
-
-class _Outcome(NamedTuple):
-    """What was stored, or the reason why nothing was; what the source has to say about it."""
-
-    stored: _Stored | None
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-
-
-class _Job(NamedTuple):
-    episode: Episode
-    path: Path
-    options: IngestOptions
 
 
 def ingest(
@@ -196,14 +165,6 @@ def _group(distinct: Sequence[Episode], repeated: Sequence[Episode]) -> dict[str
     return groups
 
 
-def _file_name(episode: Episode) -> str:
-    """The .npz; an id that is no safe file name is made one, and marked with its hash."""
-    name = _UNSAFE.sub("_", episode.id)[:_LONGEST_NAME]
-    if name != episode.id:
-        name = f"{name}-{hashlib.sha256(episode.id.encode()).hexdigest()[:10]}"
-    return f"trajectory_{name}.npz"
-
-
 def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
     """A hash of all that determines a dataset."""
     sizes = (options.height, options.width, options.shortest_side)
@@ -214,13 +175,13 @@ def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
     return digest.hexdigest()
 
 
-def _outcomes(episodes: Sequence[Episode], folders: Mapping[str, Path], options: IngestOptions) -> dict[str, _Outcome]:
+def _outcomes(episodes: Sequence[Episode], folders: Mapping[str, Path], options: IngestOptions) -> dict[str, Outcome]:
     """The outcome of each episode by its id, with a progress bar; `folders` are those of the frames by dataset."""
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
-    paths = [folders[dataset_folder(episode.data_source)] / _file_name(episode) for episode in episodes]
-    jobs = (_Job(episode, path, options) for episode, path in zip(episodes, paths, strict=True))
-    results = EXECUTORS[options.executor](_run, jobs, options.num_workers)
+    paths = [folders[dataset_folder(episode.data_source)] / file_name(episode) for episode in episodes]
+    jobs = (Job(episode, path, options) for episode, path in zip(episodes, paths, strict=True))
+    results = EXECUTORS[options.executor](store, jobs, options.num_workers)
     outcomes = {}
     for number, outcome in tracked(results, "ingest", len(episodes)):
         episode, path = episodes[number], paths[number]
@@ -241,43 +202,7 @@ def _say(notes: Sequence[tuple[str, str]]) -> None:
         logger.warning("and the like of %d more", len(notes) - _MOST_LISTED)
 
 
-def _run(job: _Job) -> _Outcome:
-    """Write the episode's .npz unless it is there already."""
-    progress = job.episode.progress
-    if not job.path.parent.is_dir():
-        raise ConfigError(f"--output must be a folder that all machines share, but {job.path.parent} is not there")
-    if job.path.is_file():
-        try:
-            return _Outcome(_stored(job.path))
-        except DataError:  # cut off, by a power cut maybe
-            pass
-    try:
-        with within_memory(f"the frames of `{job.episode.id}`"):
-            video = job.episode.source.read(job.options)
-        if progress is not None and len(progress) != video.total:
-            raise DataError(
-                f"`progress` must have one value a frame of the video ({video.total}), but has {len(progress)}"
-            )
-    except DataError as error:
-        return _Outcome(None, str(error))
-    size = job.options.sizing(*video.frames.shape[1:3])
-    frames = resize_frames(video.frames, *size)  # what its source left as recorded
-    times = {} if video.times is None else {_TIMES: video.times}
-    write_npz(job.path, frames, job.options.form, {SOURCE_INDICES: video.indices, **times})
-    return _Outcome(_stored(job.path), notes=video.notes)
-
-
-def _stored(path: Path) -> _Stored:
-    """What an .npz of this ingest holds, be it of this run or of one that was killed."""
-    indices, times = read_beside(path, SOURCE_INDICES), read_beside(path, _TIMES)
-    if indices is None:
-        raise DataError(
-            f"{path} must hold `{SOURCE_INDICES}`, as every ingest writes it, but does not: use --overwrite"
-        )
-    return _Stored(npz_frames_shape(path), tuple(indices.tolist()), None if times is None else tuple(times.tolist()))
-
-
-def _rows(episodes: Sequence[Episode], by_id: dict[str, _Outcome]) -> tuple[list[Trajectory], list[Rejection]]:
+def _rows(episodes: Sequence[Episode], by_id: dict[str, Outcome]) -> tuple[list[Trajectory], list[Rejection]]:
     rows, rejected = [], []
     for episode in episodes:
         outcome = by_id[episode.id]
@@ -288,7 +213,7 @@ def _rows(episodes: Sequence[Episode], by_id: dict[str, _Outcome]) -> tuple[list
     return rows, rejected
 
 
-def _trajectory(episode: Episode, stored: _Stored) -> Trajectory:
+def _trajectory(episode: Episode, stored: Stored) -> Trajectory:
     progress = episode.progress
     if progress is not None:
         progress = tuple(progress[index] for index in stored.indices)
@@ -296,7 +221,7 @@ def _trajectory(episode: Episode, stored: _Stored) -> Trajectory:
         id=episode.id,
         task=episode.task,
         data_source=episode.data_source,
-        frames=f"{dataset_folder(episode.data_source)}/frames/{_file_name(episode)}",
+        frames=f"{dataset_folder(episode.data_source)}/frames/{file_name(episode)}",
         frames_shape=stored.shape,
         num_frames=stored.shape[0],
         quality_label=episode.quality_label,

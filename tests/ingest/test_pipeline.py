@@ -87,20 +87,20 @@ import os, signal, sys
 sys.path[:0] = [{tests!r}, {here!r}]
 from pathlib import Path
 from test_pipeline import episodes
-from rfm.ingest import pipeline
+from rfm.ingest import pipeline, stored
 from rfm.ingest.episode import IngestOptions
 
 def run():
     pipeline.ingest(episodes({count}), Path({output!r}), IngestOptions(form="jpeg", num_workers={workers}))
 
 def killed(after):
-    write, left = pipeline.write_npz, [after]
+    write, left = stored.write_npz, [after]
     def dying(*arguments):
         write(*arguments)
         left[0] -= 1
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
-    pipeline.write_npz = dying
+    stored.write_npz = dying
     run()
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from robot_datasets import SHARED
 from rfm.errors import ConfigError, DataError
 from rfm.files.cache import cache_folder
 from rfm.frames.reader import read_frames
-from rfm.ingest import bundled, pipeline
+from rfm.ingest import bundled, stored
 from rfm.ingest.listing.manifest import find_manifest, read_manifest
 from rfm.ingest.sources.videos import ingest_videos
 from rfm.trajectories.catalog import load_catalog
@@ -266,7 +266,7 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
 
 def _killed_after(folder: Path, output: Path, videos: int) -> None:
     """In a child process: as `ingest_videos`, ended by kill -9 while writing a frame file."""
-    write, left = pipeline.write_npz, [videos]
+    write, left = stored.write_npz, [videos]
 
     def write_or_die(path: Path, *rest: object) -> None:
         if not left[0]:
@@ -275,7 +275,7 @@ def _killed_after(folder: Path, output: Path, videos: int) -> None:
         left[0] -= 1
         write(path, *rest)  # type: ignore[arg-type]
 
-    pipeline.write_npz = write_or_die
+    stored.write_npz = write_or_die
     ingest_videos(folder, output, max_frames=4)
 
 
@@ -334,7 +334,7 @@ def test_two_processes_fill_one_cache(repository: Path) -> None:
 
 
 def _killed_while_filling(videos: int) -> None:
-    write, left = pipeline.write_npz, [videos]
+    write, left = stored.write_npz, [videos]
 
     def write_or_die(path: Path, *rest: object) -> None:
         if not left[0]:
@@ -342,7 +342,7 @@ def _killed_while_filling(videos: int) -> None:
         left[0] -= 1
         write(path, *rest)  # type: ignore[arg-type]
 
-    pipeline.write_npz = write_or_die
+    stored.write_npz = write_or_die
     bundled.bundled_root()
 
 
