@@ -180,7 +180,7 @@ def _folder(root: Path, key: str) -> Path:
         there = ", ".join(f"`{name}`" for name in available_keys(root)) or "none"
         raise ConfigError(
             f"dataset key `{key}` must name a dataset under {root}, but those there are: {there}; "
-            "name them by data.train_datasets=[…] or data.eval_datasets=[…]"
+            "name them by data.train_datasets=… or data.eval_datasets=…"
         )
     return folder
 

@@ -101,7 +101,7 @@ def test_missing_key_names_those_there(tmp_path: Path) -> None:
         load_catalog(tmp_path, ["three"])
     assert str(caught.value) == (
         f"dataset key `three` must name a dataset under {tmp_path}, but those there are: `one`, `two`; "
-        "name them by data.train_datasets=[…] or data.eval_datasets=[…]"
+        "name them by data.train_datasets=… or data.eval_datasets=…"
     )
 
 

@@ -93,7 +93,7 @@ def use_in_place(root: Path, keys: list[str]) -> int:
         _check_first_frame(root, catalog.frames_path[0].as_py())
         logger.info("%d trajectories in %s, %d unreadable", len(catalog), key, len(catalog.unreadable))
     logger.info(
-        "nothing to ingest, nothing was copied: use them with data.datasets_root=%s data.train_datasets=[%s]",
+        "nothing to ingest, nothing was copied: use them with data.datasets_root=%s data.train_datasets=%s",
         root.resolve(),
         ",".join(keys),
     )

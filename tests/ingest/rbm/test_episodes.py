@@ -128,7 +128,7 @@ def test_a_preprocessed_cache_is_used_in_place(tmp_path: Path, caplog: pytest.Lo
     ingest_rows.save_to_disk(tmp_path / "cache" / "owner_name_x" / "processed_dataset")
     for path in (tmp_path / "cache", tmp_path / "cache" / "owner_name_x"):
         assert ingest(path, tmp_path / "out") == 0
-        assert f"data.datasets_root={tmp_path}/cache data.train_datasets=[owner_name_x]" in caplog.text
+        assert f"data.datasets_root={tmp_path}/cache data.train_datasets=owner_name_x" in caplog.text
         caplog.clear()
     with pytest.raises(
         ConfigError, match=r"--orientation must be left out for .*: preprocessed datasets are used where"
