@@ -10,7 +10,7 @@ from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
 
 from rfm.cli import COMMANDS, run_command
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.model import quantization, unsloth_import
 
 GENERATE, TRAIN, EVALUATE, CHECK = ("generate",), ("train",), ("evaluate",), ("check-collator",)

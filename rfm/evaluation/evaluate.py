@@ -35,7 +35,7 @@ from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.controls import FLOOR, SWAPPED, usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
 from rfm.evaluation.seen import trained_on_share
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.files.staging import staged_file
 from rfm.inference.engines.engine import Engine
 from rfm.inference.engines.openai import OpenAIEngine

@@ -7,13 +7,10 @@ folder takes its place in one step; until then what was there before is as it wa
 
 Nothing is deleted but what a command wrote: a folder counts as ours by a file that only we write, and by the names of
 all that is in it. The first one that is foreign is named in a refusal, before anything is changed.
-
-`exclusive` is the lock alone, of a folder that grows in place (a run of training, a cache).
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -25,6 +22,7 @@ from typing import Any
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import LARGE, read_json_object
+from rfm.files.lock import exclusive, held
 from rfm.files.staging import (
     LEFTOVER,
     finish_replacement,
@@ -227,59 +225,11 @@ def empty(folder: Path) -> None:
         remove(path)
 
 
-@contextmanager
-def exclusive(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the lock of `folder`, which is made if need be; ConfigError if another process has it and `wait` is False.
-
-    The lock is `flock` on the folder itself. It may be moved or deleted by its holder while another process waits, so
-    what was locked must still be what carries the name.
-    """
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        try:
-            _lock(handle, folder, wait=wait)
-            if _carries(folder, handle):
-                yield
-                return
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # closing alone leaves it with processes that were forked meanwhile
-            os.close(handle)
-
-
 def _finish(target: Path) -> None:
     """Finish a replacement that was killed; one that is going on has moved its lock along with its folder."""
-    new = new_of(target)
-    try:
-        handle = os.open(new, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        _lock(handle, target, wait=False)
-        if _carries(new, handle):
+    with held(new_of(target), target, wait=False) as is_there:
+        if is_there:
             finish_replacement(target)
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, folder: Path, *, wait: bool) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError as error:
-        raise ConfigError(
-            f"{folder} must have one writer at a time, but another process is writing it; wait for it to end, or name "
-            "another"
-        ) from error
-
-
-def _carries(folder: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(folder.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def _gone_on_with(partial: Path, plan: dict[str, Any]) -> bool:

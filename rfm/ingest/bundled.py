@@ -15,7 +15,7 @@ from pathlib import Path
 import rfm
 from rfm.errors import ConfigError, DataError
 from rfm.files.cache import cache_folder
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.ingest.sources.videos import ingest_videos
 
 NAME = "metaworld_mini"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rfm.errors import DataError
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.pipeline import IngestSummary, ingest

@@ -12,7 +12,7 @@ from rfm.cli import run_command
 from rfm.errors import ConfigError
 from rfm.evaluation.options import EvaluateOptions
 from rfm.export.training_record import write_record
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.inference.predictor import Prediction, Predictor
 from rfm.vqa.dataset import load_dataset

@@ -20,7 +20,7 @@ from rfm.export.merge import merge
 from rfm.export.options import MergeOptions
 from rfm.export.training_record import read_record, write_record
 from rfm.files import seal
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.model import quantization
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.lora import add_lora

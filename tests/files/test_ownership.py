@@ -10,7 +10,7 @@ import pytest
 
 from rfm.errors import ConfigError
 from rfm.files import ownership
-from rfm.files.ownership import Kind, exclusive, listed, named, replaced
+from rfm.files.ownership import Kind, listed, named, replaced
 
 KIND = Kind("a catalog", "output", ("catalog.json",), named(r"catalog\.json|made_from\.json|rows/\d+\.txt"))
 LISTED = Kind("a model", "output", ("model.json",), listed("model.json"))
@@ -216,41 +216,6 @@ def test_killed_at_any_step_there_is_the_old_one_or_the_new_one_or_none_until_th
     assert step > 3
 
 
-def refused(folder: Path) -> bool:
-    try:
-        with exclusive(folder, wait=False):
-            return False
-    except ConfigError as error:
-        return str(error).startswith(f"{folder} must have one writer at a time")
-
-
-def test_a_lock_is_of_what_carries_the_name(tmp_path):
-    """Made and locked are two steps: whoever waited for a folder that is gone locks the new one."""
-    with exclusive(tmp_path / "a", wait=False):
-        assert refused(tmp_path / "a")
-        (tmp_path / "a").rename(tmp_path / "b")
-        assert refused(tmp_path / "b")
-        with exclusive(tmp_path / "a", wait=False):
-            assert refused(tmp_path / "a")
-    assert not refused(tmp_path / "a")
-
-
 def test_a_disk_cannot_be_replaced():
     with pytest.raises(ConfigError, match="`output` must be a folder of its own, but /proc is a disk; name one in it"):
         make(Path("/proc"))
-
-
-def test_a_lock_ends_with_its_block_and_not_with_processes_forked_in_it(tmp_path):
-    read, write = os.pipe()
-    with exclusive(tmp_path, wait=False):
-        child = os.fork()
-        if child == 0:
-            os.close(write)
-            os.read(read, 1)
-            os._exit(0)
-    try:
-        with exclusive(tmp_path, wait=False):
-            pass
-    finally:
-        os.close(write)
-        os.waitpid(child, 0)

@@ -15,7 +15,8 @@ from power_cuts import killed_at
 from splitting import SHARES, config_of, draw, options, shown_in, sides_of
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.ownership import exclusive, partial_of
+from rfm.files.lock import exclusive
+from rfm.files.ownership import partial_of
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.generation.verify import verify
 from rfm.splits.command import split

@@ -11,7 +11,8 @@ from films import episode, film, write_episodes
 from power_cuts import power_cut_at
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.ownership import exclusive, partial_of
+from rfm.files.lock import exclusive
+from rfm.files.ownership import partial_of
 from rfm.frames.reader import read_frames
 from rfm.ingest.merge import MergeDatasetsOptions, merge_command
 from rfm.trajectories.catalog import load_catalog

@@ -13,7 +13,8 @@ from power_cuts import killed_at
 from robot_datasets import edit_table, moving_square, write_lerobot, write_video
 
 from rfm.errors import ConfigError, DataError
-from rfm.files.ownership import exclusive, partial_of
+from rfm.files.lock import exclusive
+from rfm.files.ownership import partial_of
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.ingest.lerobot.dataset import read_dataset

@@ -16,7 +16,7 @@ import numpy as np
 
 from rfm.console import tracked
 from rfm.errors import DataError
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.ingest.metaworld.bundle import (
     MANIFEST,
     VIDEOS,

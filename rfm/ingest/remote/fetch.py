@@ -24,7 +24,7 @@ import fsspec
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError, MissingExtraError
 from rfm.files.cache import cache_folder
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.files.staging import remove_leftovers, staged_file
 
 Options = TypeVar("Options")

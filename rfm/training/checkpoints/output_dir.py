@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rfm.errors import ConfigError, DataError
 from rfm.files import seal
-from rfm.files.ownership import exclusive
+from rfm.files.lock import exclusive
 from rfm.model.weights.base import BASE_FOLDER
 from rfm.training.checkpoints.belongings import Belongings
 from rfm.training.checkpoints.folders import BAD_ROWS, CHECKPOINTS, FINAL, LATEST, checkpoints, held
