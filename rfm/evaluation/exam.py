@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from rfm.audit.reading.episodes import Episodes, try_load_episodes
+from rfm.audit.reading.episodes import Episodes, data_settings, try_load_episodes
 from rfm.errors import DataError
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import normalise_task
@@ -56,7 +56,7 @@ class Exam:
     @property
     def discrete(self) -> bool:
         """Whether progress was asked for in five levels."""
-        return bool(self.config.get("config", {}).get("data", {}).get("discrete_progress", False))
+        return _in_levels(self.config)
 
     @property
     def asked(self) -> Int64[np.ndarray, " asked"]:
@@ -82,7 +82,7 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
     if max_samples is not None:
         dataset = dataset.select(range(min(max_samples, len(dataset))))
     columns = _columns(dataset)
-    discrete = bool(config.get("config", {}).get("data", {}).get("discrete_progress", False))
+    discrete = _in_levels(config)
     reasons = (_fault(columns, row, discrete) for row in range(len(dataset)))
     faults = {row: reason for row, reason in enumerate(reasons) if reason is not None}
     paths = {path for prefix in PREFIXES for path in columns[f"{prefix}npz_path"] if path}
@@ -91,6 +91,10 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
         logger.warning("tasks are told apart by their texts, since the trajectories can't be read: %s", why_not)
         return Exam(dataset, config, root, columns, faults, {}, {})
     return Exam(dataset, config, root, columns, faults, *_tasks(episodes))
+
+
+def _in_levels(config: dict[str, Any]) -> bool:
+    return bool(data_settings(config).get("discrete_progress", False))
 
 
 def _columns(dataset: Any) -> dict[str, list[Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from rfm.errors import DataError
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
 from rfm.evaluation.reports.tables import contestants
@@ -19,8 +20,10 @@ _TITLES = {"accuracy": "accuracy", "mae": "MAE of 100"}
 
 
 def plot_results(results: Numbers, path: Path) -> None:
-    """Write a PNG with a row of charts a sample type; bars carry 95% intervals."""
+    """Write a PNG with a row of charts a sample type; bars carry 95% intervals. DataError where nothing was judged."""
     kinds = [kind for kind in MAIN_METRIC if kind in results]
+    if not kinds:
+        raise DataError("results must have rows that were judged to be drawn, but have none: `unreadable` says why")
     calibration: Mapping[str, Numbers] = results.get("calibration", {})
     columns = 3 if calibration else 2
     figure, axes = plt.subplots(

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from rfm.cli import run_command
+from rfm.export.results_file import KINDS
 
 
 def numbers(metric, value, **more):
@@ -70,6 +71,15 @@ def test_without_probabilities_there_is_no_reliability(tmp_path):
     assert run(path, "--plot_path", tmp_path / "report.png") == 0
     with Image.open(tmp_path / "report.png") as picture:
         assert picture.size == (1200, 1040)
+
+
+def test_results_of_which_no_row_was_judged_are_no_picture(tmp_path, capsys):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({name: value for name, value in RESULTS.items() if name not in (*KINDS, "gap")}))
+    assert run(path) == 0
+    assert run(path, "--plot_path", tmp_path / "report.png") == 1
+    assert "results must have rows that were judged to be drawn, but have none" in capsys.readouterr().err
+    assert not (tmp_path / "report.png").exists()
 
 
 def test_what_is_no_results_file_is_refused(tmp_path, file, capsys):
