@@ -69,9 +69,8 @@ def has_shared_room(size: int) -> bool:
 def _memory(rows: int, width: int) -> UInt8[torch.Tensor, "n d"]:
     size = max(1, rows * width)
     if get_worker_info() is not None and has_shared_room(size):
-        shared: Callable[[int], torch.UntypedStorage] = (
-            torch.UntypedStorage._new_shared
-        )  # as torch's own collate does it
+        # as torch's own collate does it
+        shared: Callable[[int], torch.UntypedStorage] = torch.UntypedStorage._new_shared
         with suppress(RuntimeError):  # another worker was faster
             return torch.empty(0, dtype=torch.uint8).set_(shared(size), 0, (rows, width), (width, 1))
     return torch.from_numpy(np.empty((rows, width), np.uint8))

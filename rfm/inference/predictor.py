@@ -141,10 +141,8 @@ class Predictor(Engine):
         except MemoryError:
             if len(shown) == 1:
                 return [Prediction("", unreadable="the row must fit in this machine's memory, but does not")]
-        alone = ([one] for one in shown)
-        return [
-            self._answer_within(collator, one, [row], max_new_tokens)[0] for one, row in zip(alone, rows, strict=True)
-        ]
+        alone = zip(shown, rows, strict=True)
+        return [self._answer_within(collator, [one], [row], max_new_tokens)[0] for one, row in alone]
 
     def _answer(
         self, collator: VQACollator, shown: Sequence[EncodedRow], rows: Sequence[Row], max_new_tokens: int

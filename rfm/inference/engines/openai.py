@@ -30,6 +30,8 @@ TRIES = 8
 """Of one request; pauses grow from half a second to eight, or last as long as the server says, at most a minute."""
 _SHOWN = 200
 """Letters of a reply that a message shows."""
+_CERTAIN = 1e-3
+"""Largest log-probability: 0, and what servers of low precision may be off by."""
 
 
 class OpenAIEngine(ChatEngine):
@@ -117,13 +119,20 @@ def _completion(reply: dict[str, Any]) -> Completion | Refusal:
 
 
 def _log_probabilities(held: Any) -> list[Any] | None:
-    """Return of each token its text and the most probable ones; TypeError or KeyError where `held` is otherwise."""
+    """Return of each token its text and the most probable ones; an error of `_completion` where `held` is otherwise."""
     if held is None or held["content"] is None:
         return None
     return [
-        [_text(token), [[_text(top), float(top["logprob"])] for top in token["top_logprobs"] or ()]]
+        [_text(token), [[_text(top), _log_probability(top["logprob"])] for top in token["top_logprobs"] or ()]]
         for token in held["content"]
     ]
+
+
+def _log_probability(value: Any) -> float:
+    log = float(value)
+    if not log <= _CERTAIN:
+        raise ValueError(f"`logprob` must be at most 0, but is {log}")
+    return log
 
 
 def _text(token: Any) -> str:
