@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,16 +53,7 @@ class PipelineOptions:
 
     def pipeline(self) -> IngestOptions:
         """The same for the pipeline; ConfigError for values out of range."""
-        return IngestOptions(
-            max_frames=self.max_frames,
-            height=self.height,
-            width=self.width,
-            shortest_side=self.shortest_side,
-            form=self.form,
-            overwrite=self.overwrite,
-            num_workers=self.num_workers,
-            executor=self.executor,
-        )
+        return IngestOptions(**{option.name: getattr(self, option.name) for option in fields(IngestOptions)})
 
 
 Chosen = TypeVar("Chosen", bound=PipelineOptions)

@@ -18,11 +18,9 @@ from rfm.ingest.mcap.pictures import McapPictures
 from rfm.ingest.options import run_ingest
 from rfm.ingest.reading import rejected
 from rfm.ingest.rules.applied import Rules, Told
-from rfm.ingest.rules.cameras import CameraChoice, is_colour_name
+from rfm.ingest.rules.cameras import CameraChoice, is_colour_name, listing
 from rfm.ingest.rules.labels import LabelOptions
 from rfm.ingest.rules.texts import recorded_text
-
-_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +111,9 @@ class _Lister:
         cameras = [name for name in pictures if is_colour_name(name) or name == self._options.camera]
         if not cameras:
             held = [f"{topic.name} ({topic.holds})" for topic in topics]
-            more = f" and {len(held) - _MOST_SHOWN} more" if len(held) > _MOST_SHOWN else ""
             raise DataError(
                 f"{place} must have a topic of colour pictures (sensor_msgs/msg/CompressedImage or Image of ROS 2), "
-                f"but has {', '.join(held[:_MOST_SHOWN]) or 'no messages'}{more}"
+                f"but has {listing(held, 'no messages')}"
             )
         return cameras
 

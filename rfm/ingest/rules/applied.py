@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from rfm.errors import ConfigError, DataError
+from rfm.ingest.rules.cameras import listing
 from rfm.ingest.rules.labels import Label, LabelOptions, LabelRule
 from rfm.ingest.rules.texts import TaskRule
 
-_MOST_LISTED = 20
+_MOST_HELD = 20
 
 
 class Recorded(Protocol):
@@ -83,17 +84,12 @@ class _Column:
         values = recorded.values(self.name)
         if values is None:
             held = list(recorded.columns())
-            self._held |= dict.fromkeys(held[:_MOST_LISTED])
-            raise DataError(f"{place} must have `{self.name}`, which {self._flag} names, but has {_shown(held)}")
+            self._held |= dict.fromkeys(held[:_MOST_HELD])
+            raise DataError(f"{place} must have `{self.name}`, which {self._flag} names, but has {listing(held)}")
         self._found = True
         return values
 
     def finish(self) -> None:
         """ConfigError where episodes were asked, and none had the column."""
         if self._held and not self._found:
-            raise ConfigError(f"{self._flag} must name one of {_shown(list(self._held))}, but is `{self.name}`")
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return f"{', '.join(names[:_MOST_LISTED])}{more}" if names else "none"
+            raise ConfigError(f"{self._flag} must name one of {listing(list(self._held))}, but is `{self.name}`")

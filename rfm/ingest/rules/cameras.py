@@ -35,7 +35,7 @@ class CameraChoice:
         self._endings = endings
         each = [tuple(cameras) for cameras in offered]
         counts = Counter(camera for cameras in each for camera in cameras)
-        shown = _shown(list(counts))
+        shown = listing(list(counts))
         self.name = wanted
         if wanted is None and counts:
             most = counts.most_common(2)
@@ -54,7 +54,7 @@ class CameraChoice:
         found = self._matching(cameras)
         if not found:
             wanted = "pictures" if self.name is None else f"pictures of `{self.name}`"
-            raise DataError(f"{place} must have {wanted}, but has {_shown(list(cameras))}")
+            raise DataError(f"{place} must have {wanted}, but has {listing(list(cameras))}")
         return found[0]
 
     def _matching(self, cameras: Sequence[str]) -> list[str]:
@@ -63,6 +63,7 @@ class CameraChoice:
         return [camera for camera in cameras if any(camera == f"{self.name}{ending}" for ending in self._endings)]
 
 
-def _shown(names: Sequence[str]) -> str:
+def listing(names: Sequence[str], nothing: str = "none") -> str:
+    """The names for a message, the first of them where they are many."""
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return f"{', '.join(names[:_MOST_LISTED])}{more}" if names else "none"
+    return f"{', '.join(names[:_MOST_LISTED])}{more}" if names else nothing

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from rfm.errors import ConfigError, DataError
 from rfm.ingest.rules.listed import PLACE, Listed
-from rfm.ingest.rules.texts import TextOptions, as_text
+from rfm.ingest.rules.texts import TextOptions, as_text, compiled_pattern
 from rfm.trajectories.record import canonical_quality
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class LabelRule:
 
     def __init__(self, options: LabelOptions):
         self._patterns = {
-            quality: _compiled(getattr(options, name), name)
+            quality: compiled_pattern(getattr(options, name), name)
             for quality, name in (("successful", "success_pattern"), ("failure", "failure_pattern"))
             if getattr(options, name) is not None
         }
@@ -143,13 +143,6 @@ def _matching(patterns: Mapping[str, re.Pattern[str]], texts: Sequence[str]) -> 
     if len(found) > 1:
         raise DataError(f"--success_pattern and --failure_pattern must not both match, but do for `{texts[0]}`")
     return found[0] if found else None
-
-
-def _compiled(pattern: str, name: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"`{name}` must be a regular expression, but is `{pattern}`: {error}") from error
 
 
 def _checked(text: str) -> str:

@@ -88,13 +88,18 @@ def recorded_text(texts: Iterable[str], place: str) -> str:
     return text
 
 
+def compiled_pattern(pattern: str, name: str) -> re.Pattern[str]:
+    """The pattern that the option `name` is; ConfigError where it is none."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"`{name}` must be a regular expression, but is `{pattern}`: {error}") from error
+
+
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     if pattern is None:
         return None
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"`task_pattern` must be a regular expression, but is `{pattern}`: {error}") from error
+    compiled = compiled_pattern(pattern, "task_pattern")
     if compiled.groups != 1:
         raise ConfigError(
             f"`task_pattern` must have one group, the task: `(.+)_demo`, say, but `{pattern}` has {compiled.groups}"

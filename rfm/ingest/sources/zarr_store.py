@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -65,8 +66,10 @@ def opened(path: Path) -> Iterator[Store]:
             yield Store(
                 path,
                 lambda key, most: _member(archive, key, most, path) if key in names else None,
-                lambda key: sorted(
-                    {name[len(key) + 1 :].partition("/")[0] for name in names if name.startswith(f"{key}/")}
+                cache(
+                    lambda key: sorted(
+                        {name[len(key) + 1 :].partition("/")[0] for name in names if name.startswith(f"{key}/")}
+                    )
                 ),
             )
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
