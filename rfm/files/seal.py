@@ -59,8 +59,7 @@ def is_there(folder: Path) -> bool:
         entries = read_json_object(folder / FILE_NAME)
     except DataError:
         return False
-    files = ((folder / name, entry) for name, entry in entries.items())
-    return all(_is_entry(entry) and file.is_file() and file.stat().st_size == entry[0] for file, entry in files)
+    return all(_is_entry(entry) and _fault_of_size(folder, name, entry[0]) is None for name, entry in entries.items())
 
 
 def listed(folder: Path) -> frozenset[str] | None:
@@ -96,9 +95,15 @@ def _is_entry(entry: object) -> bool:
 
 
 def _fault(folder: Path, name: str, size: int, hashed: str) -> str | None:
+    if (fault := _fault_of_size(folder, name, size)) is not None:
+        return fault
+    return None if digest(folder / name) == hashed else f"{name} has other bytes than {FILE_NAME} says"
+
+
+def _fault_of_size(folder: Path, name: str, size: int) -> str | None:
     path = folder / name
     if not path.is_file():
         return f"{name} is missing"
     if path.stat().st_size != size:
         return f"{name} must have {size} bytes, but has {path.stat().st_size}"
-    return None if digest(path) == hashed else f"{name} has other bytes than {FILE_NAME} says"
+    return None

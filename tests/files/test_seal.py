@@ -31,3 +31,14 @@ def test_what_is_missing_or_cut_is_named(folder):
     )
     (folder / seal.FILE_NAME).unlink()
     assert seal.fault(folder) == "it has no checkpoint_files.json, which is written last"
+
+
+def test_files_in_their_sizes_are_there_whatever_they_hold(folder):
+    assert seal.is_there(folder)
+    (folder / "a").write_text("abd")
+    assert seal.is_there(folder)
+    assert seal.fault(folder) == "a has other bytes than checkpoint_files.json says"
+    (folder / "a").write_text("ab")
+    assert not seal.is_there(folder)
+    (folder / seal.FILE_NAME).unlink()
+    assert not seal.is_there(folder)

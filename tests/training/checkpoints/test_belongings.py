@@ -79,6 +79,16 @@ def test_what_a_run_did_not_write_is_refused_by_name(run, made, tmp_path, name):
     train(again)
 
 
+def test_a_list_of_rows_that_is_not_its_own_is_refused_before_a_run_is_deleted(run, made, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "proj")
+    (folder / FILE_NAME).unlink()  # as of a version that took no notes
+    put(folder / "bad_rows.jsonl")
+    before = everything(folder)
+    with pytest.raises(ConfigError, match=r"holds bad_rows.jsonl, which it did not write"):
+        train(dataclasses.replace(made, output_dir=str(folder), overwrite_output_dir=True))
+    assert everything(folder) >= before
+
+
 @pytest.mark.parametrize("name", ["final/thesis.txt", "checkpoint-5/a.bin"])
 def test_a_folder_of_other_things_is_no_run_to_go_on_with_or_overwrite(dataset, tmp_path, name):
     put(tmp_path / name)
