@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rfm import cli
-from rfm.cli import COMMANDS, Command, main, run_command
+from rfm.cli import main, run_command
+from rfm.commands import COMMANDS, Command
 from rfm.errors import ConfigError, RfmError
 
 REPOSITORY = Path(__file__).parents[1]
