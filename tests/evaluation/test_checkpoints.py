@@ -37,7 +37,7 @@ def place(tmp_path_factory):
 
 
 def evaluate(place, model, tmp_path, *flags):
-    output = tmp_path / "results.json"
+    output = tmp_path / f"{len(list(tmp_path.glob('*.json')))}.json"
     words = ["--model_path", model, "--dataset_path", place / "vqa_0", "--output_path", output, "--save_predictions"]
     words += ["--decoding", "scored", "--batch_size", "3", *flags]
     assert run_command(("evaluate",), [str(word) for word in words], "rfm evaluate") == 0

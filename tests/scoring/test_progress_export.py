@@ -19,7 +19,6 @@ from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.lerobot.episodes import IngestLeRobotOptions, ingest_lerobot_command
-from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.scoring.lerobot_column import stretched
 from rfm.scoring.progress_export import ProgressOptions, export_progress
 from rfm.trajectories.catalog import load_catalog
@@ -169,7 +168,6 @@ def test_another_model_or_dataset_under_the_same_name_is_no_complete_export(root
     made = options(root, model_path=str(model), device="cpu", lerobot=str(lerobot), lerobot_output=str(root / "copy"))
     assert export_progress(made) == 0 == export_progress(made)
     random_checkpoint(model, seed=2)
-    model_fingerprint.cache_clear()  # which is kept for the life of a process
     with pytest.raises(ConfigError, match=r"`lerobot_output` .*copy exists; add --overwrite to replace it"):
         export_progress(made)
     assert export_progress(dataclasses.replace(made, overwrite=True)) == 0 == export_progress(made)
