@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rfm.trajectories.catalog import Catalog
+from rfm.trajectories.task_groups import encode, task_families
+from rfm.trajectories.towards import Towards
 
 
 def make_catalog(
@@ -21,19 +23,31 @@ def make_catalog(
     progress: list[list[float]] | None = None,
     is_robot: list[bool] | None = None,
     groups: list[int] | None = None,
+    scenes: list[int] | None = None,
+    files: list[int] | None = None,
+    texts: list[str] | None = None,
+    towards: dict[tuple[int, int], list[float]] | None = None,
+    times: list[list[float]] | None = None,
 ) -> Catalog:
+    """A catalog of these columns; `texts` by row, `files` by number, `towards` by (trajectory, task)."""
     n = len(frames)
     task = np.array(tasks or [0] * n, np.int32)
     source = np.array(sources or [0] * n, np.int32)
     curves = progress or [[]] * n
+    file = np.array(files if files is not None else range(n), np.int32)
+    spelled, text = pa.array([f"do task {i}" for i in range(int(task.max(initial=0)) + 1)]), task
+    if texts is not None:
+        spelled, text = encode(pa.array(texts, pa.string()))
+    entries = sorted((towards or {}).items())
+    moments = times or [[]] * n
     ids = pc.binary_join_element_wise("t", pa.array(range(n), pa.int64()).cast(pa.string()), "")
     return Catalog(
         root=Path(),
         keys=("fake",),
         ids=ids,
-        frames_path=pc.binary_join_element_wise("fake/frames/trajectory_", ids, ".npz", ""),
-        texts=pa.array([f"do task {i}" for i in range(int(task.max(initial=0)) + 1)]),
-        text_code=task,
+        frames_path=pa.array([f"fake/frames/trajectory_t{number}.npz" for number in file.tolist()], pa.string()),
+        texts=spelled,
+        text_code=text,
         tasks=pa.array([f"task{i}" for i in range(int(task.max(initial=0)) + 1)]),
         task_code=task,
         sources=pa.array([f"source{i}" for i in range(int(source.max(initial=0)) + 1)]),
@@ -46,6 +60,17 @@ def make_catalog(
         progress_offsets=np.cumsum([0, *map(len, curves)]).astype(np.int64),
         progress_values=np.array([p for curve in curves for p in curve], np.float32),
         preference_group=np.array(groups if groups is not None else [-1] * n, np.int32),
+        family_code=task_families(spelled, text, task),
+        file_code=file,
+        scene_code=np.array(scenes if scenes is not None else [-1] * n, np.int32),
+        times_offsets=np.cumsum([0, *map(len, moments)]).astype(np.int64),
+        times_values=np.array([moment for row in moments for moment in row], np.float32),
+        towards=Towards(
+            np.array([at for (at, _), _ in entries], np.int64),
+            np.array([other for (_, other), _ in entries], np.int32),
+            np.cumsum([0, *(len(curve) for _, curve in entries)]).astype(np.int64),
+            np.array([value for _, curve in entries for value in curve], np.float32),
+        ),
         unreadable=(),
     )
 

@@ -24,8 +24,10 @@ from rfm.files.cache import expanded
 from rfm.files.documents.regular import is_folder
 from rfm.trajectories import rows
 from rfm.trajectories.record import dataset_folder
+from rfm.trajectories.segments import take_segments
 from rfm.trajectories.store import PROCESSED, read_columns
-from rfm.trajectories.task_groups import encode, group_tasks
+from rfm.trajectories.task_groups import encode, group_tasks, task_families
+from rfm.trajectories.towards import TYPE, Towards, read_towards
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,17 @@ class Catalog:
     progress_values: Float32[np.ndarray, "p"]
     preference_group: Int32[np.ndarray, "n"]
     """Code of `preference_group_id`: members show one video or one scene; -1 without one."""
+    family_code: Int32[np.ndarray, "n"]
+    """Tasks that share a wording, directly or in a chain, are one family: no text of one is wrong for another."""
+    file_code: Int32[np.ndarray, "n"]
+    """Equal for rows about the same frames file."""
+    scene_code: Int32[np.ndarray, "n"]
+    """Code of `scene_id`; -1 where it is not known."""
+    times_offsets: Int64[np.ndarray, "n+1"]
+    """Row i's `frame_times` are `times_values[offsets[i]:offsets[i + 1]]`; empty where not recorded."""
+    times_values: Float32[np.ndarray, "q"]
+    towards: Towards
+    """Recorded progress towards other tasks."""
     unreadable: tuple[str, ...]
     """Rows left out because they can't be read: "<id>: <reason>"."""
 
@@ -83,7 +96,10 @@ class Catalog:
         text_code, texts = _compact(self.text_code[at], self.texts)
         task_code, tasks = _compact(self.task_code[at], self.tasks)
         source_code, sources = _compact(self.source_code[at], self.sources)
-        offsets, values = _take_segments(self.progress_offsets, self.progress_values, at)
+        offsets, values = take_segments(self.progress_offsets, self.progress_values, at)
+        times_offsets, times_values = take_segments(self.times_offsets, self.times_values, at)
+        new_code = np.full(len(self.tasks), -1, np.int32)
+        new_code[self.task_code[at]] = task_code
         return replace(
             self,
             ids=self.ids.take(pa.array(at)),
@@ -102,6 +118,12 @@ class Catalog:
             progress_offsets=offsets,
             progress_values=values,
             preference_group=self.preference_group[at],
+            family_code=self.family_code[at],
+            file_code=self.file_code[at],
+            scene_code=self.scene_code[at],
+            times_offsets=times_offsets,
+            times_values=times_values,
+            towards=self.towards.select(at, len(self), new_code),
         )
 
 
@@ -147,7 +169,11 @@ def _build(root: Path, keys: tuple[str, ...], columns: dict[str, pa.Array], faul
     sources, source_code = encode(columns["data_source"])
     partial_success = rows.partial_successes(columns["partial_success"], quality, faults)
     shapes = rows.frame_shapes(columns["frames_shape"], columns["num_frames"], paths, root, faults)
-    offsets, values = rows.recorded_progress(columns["progress"], shapes[:, 0], faults)
+    offsets, values = rows.shares_by_frame(columns["progress"], "progress", shapes[:, 0], faults)
+    times_offsets, times_values = rows.recorded_times(columns["frame_times"], shapes[:, 0], faults)
+    towards = read_towards(
+        columns.get("progress_by_task", pa.nulls(len(ids), TYPE)), shapes[:, 0], tasks, task_code, faults.mark
+    )
     everything = Catalog(
         root=root,
         keys=keys,
@@ -167,6 +193,12 @@ def _build(root: Path, keys: tuple[str, ...], columns: dict[str, pa.Array], faul
         progress_offsets=offsets,
         progress_values=values,
         preference_group=encode(_blank_as_null(columns["preference_group_id"]))[1],
+        family_code=task_families(texts, text_code, task_code),
+        file_code=encode(paths)[1],
+        scene_code=encode(_blank_as_null(columns["scene_id"]))[1],
+        times_offsets=times_offsets,
+        times_values=times_values,
+        towards=towards,
         unreadable=tuple(f"{ids[row]}: {reason}" for row, reason in sorted(faults.reasons.items())),
     )
     usable = np.ones(len(ids), dtype=bool)
@@ -202,15 +234,6 @@ def _indices(chosen: Bool[np.ndarray, "n"] | Int[np.ndarray, "k"] | Sequence[int
 def _compact(code: Int32[np.ndarray, "k"], values: pa.StringArray) -> tuple[Int32[np.ndarray, "k"], pa.StringArray]:
     used, compacted = np.unique(code, return_inverse=True)
     return compacted.astype(np.int32), values.take(pa.array(used))
-
-
-def _take_segments(
-    offsets: Int64[np.ndarray, "n+1"], values: Float32[np.ndarray, "p"], at: Int64[np.ndarray, "k"]
-) -> tuple[Int64[np.ndarray, "k+1"], Float32[np.ndarray, "q"]]:
-    lengths = np.diff(offsets)[at]
-    taken = np.concatenate(([0], np.cumsum(lengths)))
-    source = np.arange(taken[-1]) + np.repeat(offsets[at] - taken[:-1], lengths)
-    return taken, values[source]
 
 
 def _blank_as_null(column: pa.StringArray) -> pa.StringArray:

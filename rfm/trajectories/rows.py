@@ -25,7 +25,7 @@ from rfm.trajectories.task_groups import encode
 
 COLUMNS = (
     "id", "task", "task_id", "data_source", "quality_label", "is_robot", "partial_success", "frames", "frames_shape",
-    "num_frames", "progress", "preference_group_id",
+    "num_frames", "progress", "preference_group_id", "frame_times", "scene_id",
 )  # fmt: skip
 """What the catalog reads of `store.SCHEMA`."""
 
@@ -113,21 +113,34 @@ def frame_shapes(
     return result
 
 
-def recorded_progress(
-    column: pa.ListArray, num_frames: Int32[np.ndarray, "n"], faults: RowFaults
+def shares_by_frame(
+    column: pa.ListArray, name: str, num_frames: Int32[np.ndarray, "n"], faults: RowFaults
 ) -> tuple[Int64[np.ndarray, "n+1"], Float32[np.ndarray, "p"]]:
-    """Offsets and values of the ragged recorded progress; an empty segment where a row has none."""
+    """Offsets and values of a ragged column of shares, one a frame; an empty segment where a row has none."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     values = pc.fill_null(pc.list_flatten(column), np.nan).to_numpy(zero_copy_only=False).astype(np.float32)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     faults.mark(
         (lengths > 0) & (lengths != num_frames),
-        lambda row: f"`progress` must have one value a frame ({num_frames[row]}), but has {lengths[row]}",
+        lambda row: f"`{name}` must have one value a frame ({num_frames[row]}), but has {lengths[row]}",
     )
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
     outside = np.zeros(len(lengths), dtype=bool)
     outside[np.searchsorted(offsets, bad, side="right") - 1] = True
-    faults.mark(outside, lambda row: "`progress` must be in [0, 1] at every frame, but is not")
+    faults.mark(outside, lambda row: f"`{name}` must be in [0, 1] at every frame, but is not")
+    return offsets, values
+
+
+def recorded_times(
+    column: pa.ListArray, num_frames: Int32[np.ndarray, "n"], faults: RowFaults
+) -> tuple[Int64[np.ndarray, "n+1"], Float32[np.ndarray, "p"]]:
+    """Offsets and values of `frame_times`, which never fall within a row."""
+    offsets, values = shares_by_frame(column, "frame_times", num_frames, faults)
+    falls = np.flatnonzero(np.diff(values) < 0) + 1
+    row = np.searchsorted(offsets, falls, side="right") - 1
+    fallen = np.zeros(len(num_frames), dtype=bool)
+    fallen[row[falls > offsets[row]]] = True  # not where the next row begins
+    faults.mark(fallen, lambda row: "`frame_times` must never fall, but does")
     return offsets, values
 
 

@@ -2,6 +2,9 @@
 
 A row without an id joins the rows that share its text and have one (the first id in alphabetical order, should they
 disagree); two rows with different ids stay apart, whatever their texts.
+
+A family is coarser: tasks that one text means both of ("open the drawer" in two kitchens, or "open drawer") can't be
+set against each other as if one were wrong where the other is right.
 """
 
 from __future__ import annotations
@@ -10,8 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Int32
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from rfm.trajectories.record import normalise_task
+
+_ARTICLES = frozenset(("a", "an", "the"))
+_NO_PLURALS = ("ss", "us", "is")
 
 
 def encode(values: pa.Array) -> tuple[pa.StringArray, Int32[np.ndarray, "n"]]:
@@ -48,3 +56,24 @@ def _adopted_ids(
     first = np.full(num_wordings, len(ids), dtype=np.int64)
     np.minimum.at(first, wording[has_id], rank[id_code[has_id]])
     return np.append(order.astype(np.int64), -1)[first]
+
+
+def task_families(
+    texts: pa.StringArray, text_code: Int32[np.ndarray, "n"], task_code: Int32[np.ndarray, "n"]
+) -> Int32[np.ndarray, "n"]:
+    """Each row's family: tasks are joined by texts that mean the same, articles and plurals aside."""
+    meanings, meaning_of_text = encode(pa.array([_meaning(text) for text in texts.to_pylist()], pa.string()))
+    tasks = int(task_code.max(initial=-1)) + 1
+    nodes = tasks + len(meanings)
+    edges = (task_code, tasks + meaning_of_text[text_code])
+    graph = coo_array((np.ones(len(task_code), np.int8), edges), shape=(nodes, nodes))
+    return connected_components(graph, directed=False)[1][task_code].astype(np.int32)
+
+
+def _meaning(text: str) -> str:
+    words = normalise_task(text).split()
+    return " ".join(_singular(word) for word in words if word not in _ARTICLES) or " ".join(words)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(_NO_PLURALS) else word
