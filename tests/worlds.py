@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rfm.frames.npz.file import write_npz
+from rfm.trajectories.other_tasks import ProgressByTask, by_task
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import write_processed_dataset
 
@@ -20,10 +21,12 @@ def make_world(
     size: int = 32,
     tasks: int = 2,
     seed: int = 0,
+    scene: str | None = None,
 ) -> Path:
     """Write `episodes` of a square that moves to the right (task 0), down (task 1), …; returns `root`.
 
     Every third episode succeeds, stops half-way (suboptimal), or stays (failure); progress is recorded per frame.
+    In a `scene` the rows have that `scene_id`, and the progress towards each other task by where the square is.
     """
     rng = np.random.default_rng(seed)
     rows = []
@@ -34,7 +37,8 @@ def make_world(
         name = f"{key}_{number:03d}"
         path = Path(key) / "frames" / f"trajectory_{name}.npz"
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        write_npz(root / path, _film(progress, size, task, int(rng.integers(0, size - 8))))
+        offset = int(rng.integers(0, size - 8))
+        write_npz(root / path, _film(progress, size, task, offset))
         rows.append(
             Trajectory(
                 id=name,
@@ -47,10 +51,19 @@ def make_world(
                 quality_label=("successful", "suboptimal", "failure")[quality],
                 partial_success=float(progress[-1]),
                 progress=tuple(progress.tolist()),
+                scene_id=scene,
+                progress_by_task=None if scene is None else _towards_others(progress, task, offset / (size - 8), tasks),
             )
         )
     write_processed_dataset(root / key, rows)
     return root
+
+
+def _towards_others(progress: np.ndarray, task: int, across: float, tasks: int) -> ProgressByTask:
+    forth = {task % 4: progress, (task + 2) % 4: 1 - progress}
+    still = {(task + 1) % 2: np.full(len(progress), across), (task + 1) % 2 + 2: np.full(len(progress), 1 - across)}
+    others = {f"move-{at}": (forth | still)[at % 4].round(4).tolist() for at in range(tasks) if at % 4 != task % 4}
+    return by_task(others)
 
 
 def _film(progress: np.ndarray, size: int, task: int, offset: int) -> np.ndarray:

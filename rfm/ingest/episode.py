@@ -11,6 +11,7 @@ from rfm.files.limits import LONGEST_SIDE
 from rfm.frames.npz.file import FORMS
 from rfm.frames.video.decoding import Video
 from rfm.ingest.executors import EXECUTORS
+from rfm.trajectories.other_tasks import ProgressByTask
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Episode:
-    """A trajectory to be ingested; `progress` has one value a frame of the source, before frames are chosen."""
+    """A trajectory to be ingested; progress has one value a frame of the source, before frames are chosen."""
 
     id: str
     task: str
@@ -97,6 +98,7 @@ class Episode:
     partial_success: float | None = None
     task_id: str | None = None
     progress: tuple[float, ...] | None = None
+    progress_by_task: ProgressByTask | None = None
     scene_id: str | None = None
     split: str | None = None
     preference_group_id: str | None = None

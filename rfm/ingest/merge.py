@@ -24,6 +24,7 @@ from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.reader import frames_file
 from rfm.ingest.reading import file_identity
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
+from rfm.trajectories.other_tasks import from_column
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import PROCESSED, SCHEMA, read_columns, write_processed_dataset
 
@@ -109,6 +110,7 @@ def _moved(row: dict[str, Any], root: Path, work: Workplace, number: int, *, cop
     known["is_robot"] = True if row["is_robot"] is None else row["is_robot"]
     for name in ("progress", "frame_times"):
         known[name] = None if row[name] is None else tuple(row[name])  # type: ignore[arg-type]
+    known["progress_by_task"] = from_column(row["progress_by_task"])
     return Trajectory(**known)  # type: ignore[arg-type]
 
 

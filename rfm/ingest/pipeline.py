@@ -28,6 +28,7 @@ from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.reading import rejected
 from rfm.ingest.stored import Job, Outcome, Stored, file_name, store
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
+from rfm.trajectories.other_tasks import at_frames
 from rfm.trajectories.record import Trajectory, dataset_folder, value_faults
 from rfm.trajectories.store import PROCESSED, read_columns, write_processed_dataset
 
@@ -229,6 +230,7 @@ def _trajectory(episode: Episode, stored: Stored) -> Trajectory:
         partial_success=episode.partial_success,
         task_id=episode.task_id,
         progress=progress,
+        progress_by_task=at_frames(episode.progress_by_task, stored.indices),
         frame_times=stored.times,
         scene_id=episode.scene_id,
         split=episode.split,

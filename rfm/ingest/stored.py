@@ -16,6 +16,7 @@ from rfm.files.limits import within_memory
 from rfm.frames.npz.file import SOURCE_INDICES, npz_frames_shape, read_beside, write_npz
 from rfm.frames.resize import resize_frames
 from rfm.ingest.episode import Episode, IngestOptions
+from rfm.trajectories.record import named_progress
 
 _TIMES = "source_times"
 """Beside the frames in an .npz: their times as shares of the recording."""
@@ -59,7 +60,6 @@ def file_name(episode: Episode) -> str:
 
 def store(job: Job) -> Outcome:
     """Write the episode's .npz unless it is there already."""
-    progress = job.episode.progress
     if not job.path.parent.is_dir():
         raise ConfigError(f"--output must be a folder that all machines share, but {job.path.parent} is not there")
     if job.path.is_file():
@@ -70,10 +70,7 @@ def store(job: Job) -> Outcome:
     try:
         with within_memory(f"the frames of `{job.episode.id}`"):
             video = job.episode.source.read(job.options)
-        if progress is not None and len(progress) != video.total:
-            raise DataError(
-                f"`progress` must have one value a frame of the video ({video.total}), but has {len(progress)}"
-            )
+        _check_lengths(job.episode, video.total)
     except DataError as error:
         return Outcome(None, str(error))
     size = job.options.sizing(*video.frames.shape[1:3])
@@ -81,6 +78,17 @@ def store(job: Job) -> Outcome:
     times = {} if video.times is None else {_TIMES: video.times}
     write_npz(job.path, frames, job.options.form, {SOURCE_INDICES: video.indices, **times})
     return Outcome(_stored(job.path), notes=video.notes)
+
+
+def _check_lengths(episode: Episode, total: int) -> None:
+    recorded = (("progress", episode.progress), *named_progress(episode.progress_by_task))
+    faults = [
+        f"`{name}` must have one value a frame of the video ({total}), but has {len(values)}"
+        for name, values in recorded
+        if values is not None and len(values) != total
+    ]
+    if faults:
+        raise DataError("; ".join(faults))
 
 
 def _stored(path: Path) -> Stored:

@@ -24,7 +24,15 @@ from rfm.frames.alike.near_duplicates import near_duplicates
 from rfm.frames.npz.file import check_checksums, npz_frames_shape
 from rfm.frames.reader import frames_file, read_frames
 from rfm.trajectories.catalog import resolve_root
-from rfm.trajectories.record import canonical_quality, dataset_folder, falls, is_relative_frames_path
+from rfm.trajectories.other_tasks import from_column
+from rfm.trajectories.record import (
+    canonical_quality,
+    dataset_folder,
+    falls,
+    is_relative_frames_path,
+    named_progress,
+    other_task_faults,
+)
 from rfm.trajectories.store import PROCESSED, read_columns, replace_columns
 
 logger = logging.getLogger(__name__)
@@ -32,7 +40,7 @@ logger = logging.getLogger(__name__)
 FIXABLE = ("num_frames", "frames_shape")
 _COLUMNS = (
     "id", "task", "data_source", "quality_label", "partial_success", "frames", "frames_shape", "num_frames", "progress",
-    "frame_times",
+    "progress_by_task", "frame_times", "task_id",
 )  # fmt: skip
 _MOST_LISTED = 20
 _AT_ONCE = 2**27
@@ -141,6 +149,7 @@ def _row_faults(
         yield "frames", str(error)
         return
     yield from _shape_faults(row, shapes[at])
+    yield from _other_task_faults(row, shapes[at][0])
 
 
 def _shape_faults(row: Mapping[str, Any], shape: tuple[int, int, int, int]) -> Iterator[tuple[str, str]]:
@@ -159,6 +168,17 @@ def _shape_faults(row: Mapping[str, Any], shape: tuple[int, int, int, int]) -> I
             yield name, f"`{name}` must be in [0, 1] at every frame, but is not"
         elif name == "frame_times" and values is not None and falls(values):
             yield name, "`frame_times` must never fall, but does"
+
+
+def _other_task_faults(row: Mapping[str, Any], frames: int) -> Iterator[tuple[str, str]]:
+    progress = from_column(row["progress_by_task"])
+    if progress is None:
+        return
+    for fault in other_task_faults(progress, row["task"], row["task_id"]):
+        yield "progress_by_task", fault
+    for name, values in named_progress(progress):
+        if values is not None and len(values) != frames:
+            yield "progress_by_task", f"`{name}` must have one value a frame ({frames}), but has {len(values)}"
 
 
 def _true_shape(root: Path, path: str, headers_only: bool) -> tuple[int, int, int, int]:

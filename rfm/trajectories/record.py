@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from rfm.errors import ConfigError, DataError
+from rfm.trajectories.other_tasks import ProgressByTask
 
 QUALITY_LABELS = ("failure", "suboptimal", "successful")
 """The quality labels from worst to best; the position is the code."""
@@ -57,6 +58,8 @@ class Trajectory:
     partial_success: float | None = None
     task_id: str | None = None
     progress: tuple[float, ...] | None = None
+    progress_by_task: ProgressByTask | None = None
+    """How far each frame has got towards other tasks, where that is known."""
     frame_times: tuple[float, ...] | None = None
     """When each frame is shown, as a share of the recording from its first to its last frame; never falls."""
     scene_id: str | None = None
@@ -145,6 +148,8 @@ def value_faults(row: Any) -> Iterator[str]:
         if values is not None and not (isinstance(values, tuple) and all(map(is_number, values))):
             yield f"`{name}` must be a list of numbers, but is not"
     yield from _share_faults(row)
+    if (progress := getattr(row, "progress_by_task", None)) is not None:
+        yield from other_task_faults(progress, row.task, row.task_id)
 
 
 def is_number(value: Any) -> bool:
@@ -192,16 +197,51 @@ def _outside(name: str, values: Any) -> Iterator[str]:
             return
 
 
+def other_task_faults(progress: Any, own: Any, own_id: Any) -> Iterator[str]:
+    """Yield what is wrong with a row's progress towards other tasks than its `own`, the number of values aside."""
+    if not (isinstance(progress, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in progress)):
+        yield f"`progress_by_task` must be progress by task id, but is {ascii(progress)[:_LONGEST_SHOWN]}"
+        return
+    seen: set[str] = set()
+    for task, values in progress:
+        if not _is_text(task) or not task.strip():
+            yield f"`progress_by_task` must name each task by its id, but has {ascii(task)[:_LONGEST_SHOWN]}"
+            continue
+        shown = task[:_LONGEST_SHOWN]
+        if task.strip() in seen:
+            yield f"`progress_by_task` must name each task once, but names `{shown}` twice"
+        elif _is_task(task, own, own_id):
+            yield f"`progress_by_task` must name other tasks than the row's own, but names `{shown}`"
+        seen.add(task.strip())
+        if not (isinstance(values, tuple) and all(map(is_number, values))):
+            yield f"`progress_by_task[{shown}]` must be a list of numbers, but is {ascii(values)[:_LONGEST_SHOWN]}"
+        else:
+            yield from _outside(f"progress_by_task[{shown}]", values)
+
+
+def _is_task(name: str, text: Any, task_id: Any) -> bool:
+    """Whether a task id, or a wording that stands for one, is that of a row with this text and this id."""
+    same_id = isinstance(task_id, str) and task_id.strip() == name.strip()
+    return same_id or (isinstance(text, str) and normalise_task(text) == normalise_task(name))
+
+
 def _frames_faults(row: Trajectory) -> Iterator[str]:
     if not (_is_text(row.frames) and is_relative_frames_path(row.frames)):
         yield f"`frames` must be a path relative to the datasets root, without `..`, but is `{row.frames}`"
     yield from _shape_faults(row)
-    for name in ("progress", "frame_times"):
-        values = getattr(row, name)
-        if values is not None and len(values) != row.num_frames:
+    listed = {name: getattr(row, name) for name in ("progress", "frame_times")}
+    for name, values in (*listed.items(), *named_progress(row.progress_by_task)):
+        if isinstance(values, tuple) and len(values) != row.num_frames:
             yield f"`{name}` must have one value a frame ({row.num_frames}), but has {len(values)}"
     if row.frame_times is not None and falls(row.frame_times):
         yield "`frame_times` must never fall, but does"
+
+
+def named_progress(progress: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the progress towards each other task with its name in messages; nothing of what has no such form."""
+    for one in progress if isinstance(progress, tuple) else ():
+        if isinstance(one, tuple) and len(one) == 2:
+            yield f"progress_by_task[{str(one[0])[:_LONGEST_SHOWN]}]", one[1]
 
 
 def falls(values: Sequence[float]) -> bool:

@@ -22,6 +22,7 @@ from rfm.errors import DataError
 from rfm.files.documents.json_documents import read_json_object
 from rfm.files.staging import staged_file, staged_folder
 from rfm.trajectories.arrow_files import check_sound, open_table, saved_files
+from rfm.trajectories.other_tasks import to_column
 from rfm.trajectories.record import Trajectory
 
 PROCESSED = "processed_dataset"
@@ -40,6 +41,7 @@ SCHEMA = pa.schema(
         ("frames_shape", pa.list_(pa.int32())),
         ("num_frames", pa.int32()),
         ("progress", pa.list_(pa.float32())),
+        ("progress_by_task", pa.list_(pa.struct([("task_id", pa.string()), ("progress", pa.list_(pa.float32()))]))),
         ("frame_times", pa.list_(pa.float32())),
         ("scene_id", pa.string()),
         ("split", pa.string()),
@@ -77,9 +79,13 @@ def write_processed_dataset(
 
 def trajectory_table(trajectories: Sequence[Trajectory]) -> pa.Table:
     """The rows as a table of `SCHEMA`."""
-    columns = [[getattr(row, name) for row in trajectories] for name in SCHEMA.names]
+    columns = [[_cell(row, name) for row in trajectories] for name in SCHEMA.names]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _cell(row: Trajectory, name: str) -> Any:
+    return to_column(row.progress_by_task) if name == "progress_by_task" else getattr(row, name)
 
 
 def read_columns(folder: Path, names: Sequence[str]) -> pa.Table:
@@ -161,7 +167,12 @@ def _save(
     _write_json(folder / "dataset_info.json", described)
 
 
-def _feature(kind: pa.DataType) -> dict[str, Any]:
+def _feature(kind: pa.DataType) -> Any:
+    """A type in the words of `datasets`: a list of structs in brackets, for its `Sequence` turns one inside out."""
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        return [_feature(kind.value_type)]
     if pa.types.is_list(kind):
         return {"feature": _feature(kind.value_type), "_type": "Sequence"}
     return {"dtype": {"float": "float32"}.get(str(kind), str(kind)), "_type": "Value"}
@@ -176,6 +187,7 @@ def _summary(table: pa.Table) -> dict[str, Any]:
         "data_sources": dict(sorted(Counter(table["data_source"].to_pylist()).items())),
         "quality_labels": dict(sorted(quality.items())),
         "with_progress": table.num_rows - table["progress"].null_count,
+        "with_progress_by_task": table.num_rows - table["progress_by_task"].null_count,
     }
 
 

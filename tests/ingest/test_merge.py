@@ -16,7 +16,14 @@ from rfm.files.ownership import partial_of
 from rfm.frames.reader import read_frames
 from rfm.ingest.merge import MergeDatasetsOptions, merge_command
 from rfm.trajectories.catalog import load_catalog
-from rfm.trajectories.store import read_columns
+from rfm.trajectories.other_tasks import by_task
+from rfm.trajectories.store import read_columns, replace_columns
+
+LISTS = {
+    "progress": (0.5,) * 8,
+    "progress_by_task": by_task({"other": (0.75,) * 8}),
+    "frame_times": (0.25,) * 8,
+}
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def parts(tmp_path):
         rows = []
         for name, file in zip(names, "xy", strict=True):
             row = episode(tmp_path / root, key, file, film(ord(name)))
-            rows.append(row.__class__(**{**vars(row), "id": name, "progress": (0.5,) * 8, "frame_times": (0.25,) * 8}))
+            rows.append(row.__class__(**{**vars(row), "id": name, **LISTS}))
         write_episodes(tmp_path / root, key, rows)
     return tmp_path / "one" / "left", tmp_path / "two" / "right"
 
@@ -47,7 +54,21 @@ def test_all_rows_and_frames_are_in_the_joined_dataset(parts, tmp_path, copy):
     linked = {(root / path).stat().st_nlink for path in catalog.frames_path.to_pylist()}
     assert linked == ({1} if copy else {2})
     assert catalog.has_progress.all()
-    assert read_columns(root / "all", ["frame_times"]).to_pylist() == [{"frame_times": [0.25] * 8}] * 4
+    joined = read_columns(root / "all", ["frame_times", "progress_by_task"]).to_pylist()
+    assert (
+        joined == [{"frame_times": [0.25] * 8, "progress_by_task": [{"task_id": "other", "progress": [0.75] * 8}]}] * 4
+    )
+
+
+def test_rows_whose_progress_towards_other_tasks_is_none_are_kept_apart(parts, tmp_path):
+    replace_columns(parts[0], {"progress_by_task": [None, [{"task_id": "other", "progress": [0.5, 2.0]}]]})
+    assert merge_command(options(parts, tmp_path / "joined" / "all")) == 1
+    rejected = json.loads((tmp_path / "joined" / "all" / "rejected.jsonl").read_text())
+    assert rejected == {
+        "id": "b",
+        "reason": "trajectory `b`: `progress_by_task[other][1]` must be in [0, 1], but is 2.0; "
+        "`progress_by_task[other]` must have one value a frame (8), but has 2",
+    }
 
 
 def test_repeating_it_changes_nothing(parts, tmp_path):

@@ -79,6 +79,24 @@ def test_times_of_frames_are_shares_that_never_fall(root):
     ]
 
 
+def test_progress_towards_other_tasks_is_what_a_row_may_hold(root):
+    eighth = [at / 8 for at in range(8)]
+    change(root, 0, progress_by_task=[{"task_id": "other", "progress": eighth}, {"task_id": None, "progress": eighth}])
+    change(root, 1, progress_by_task=[{"task_id": "other", "progress": [0.5, float("nan")]}])
+    change(root, 2, progress_by_task=[{"task_id": "Do it", "progress": eighth}, {"task_id": "x", "progress": None}])
+    change(root, 3, progress_by_task=[{"task_id": "x", "progress": eighth}, {"task_id": "x", "progress": eighth}])
+    found = [(fault.id, fault.text) for fault in validate(root, "toy", options(root))]
+    assert found == [
+        ("a", "`progress_by_task` must name each task by its id, but has None"),
+        ("b", "`progress_by_task[other][1]` must be in [0, 1], but is nan"),
+        ("b", "`progress_by_task[other]` must have one value a frame (8), but has 2"),
+        ("c", "`progress_by_task` must name other tasks than the row's own, but names `Do it`"),
+        ("c", "`progress_by_task[x]` must be a list of numbers, but is None"),
+        ("d", "`progress_by_task` must name each task once, but names `x` twice"),
+    ]
+    assert {fault.field for fault in validate(root, "toy", options(root))} == {"progress_by_task"}
+
+
 def test_pictures_are_decoded_unless_that_is_left_out(tmp_path):
     from rfm.frames.npz.file import write_npz
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfm.errors import ConfigError, DataError
+from rfm.trajectories.other_tasks import by_task
 from rfm.trajectories.record import (
     Trajectory,
     canonical_quality,
@@ -103,6 +104,52 @@ def test_values_of_another_kind_are_never_converted(name: str, value: object, fa
 def test_progress_has_one_value_a_frame() -> None:
     with pytest.raises(DataError, match=r"`progress` must have one value a frame \(4\), but has 2"):
         make(progress=(0.0, 1.0))
+
+
+CURVE = (0.0, 0.5, 0.75, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ({"b": CURVE}, "`progress_by_task` must be progress by task id, but is {'b': (0.0, 0.5, 0.75, 1.0)}"),
+        (
+            (("b", CURVE, 1),),
+            "`progress_by_task` must be progress by task id, but is (('b', (0.0, 0.5, 0.75, 1.0), 1),)",
+        ),
+        (by_task({" ": CURVE}), "`progress_by_task` must name each task by its id, but has ' '"),
+        (((None, CURVE),), "`progress_by_task` must name each task by its id, but has None"),
+        (by_task({"b": CURVE, "b ": CURVE}), "`progress_by_task` must name each task once, but names `b ` twice"),
+        (by_task({"drawer": CURVE}), "`progress_by_task` must name other tasks than the row's own, but names `drawer`"),
+        (
+            by_task({"Open, the drawer": CURVE}),
+            "`progress_by_task` must name other tasks than the row's own, but names `Open, the drawer`",
+        ),
+        ((("b", None),), "`progress_by_task[b]` must be a list of numbers, but is None"),
+        (
+            by_task({"b": (0.0, "1", 0.5, 1.0)}),
+            "`progress_by_task[b]` must be a list of numbers, but is (0.0, '1', 0.5",
+        ),
+        (by_task({"b": (0.0, 1.5, 0.5, 1.0)}), "`progress_by_task[b][1]` must be in [0, 1], but is 1.5"),
+        (by_task({"b": (0.0, 0.5, float("nan"), 1.0)}), "`progress_by_task[b][2]` must be in [0, 1], but is nan"),
+        (by_task({"b": (0.0, 1.0)}), "`progress_by_task[b]` must have one value a frame (4), but has 2"),
+    ],
+)
+def test_progress_towards_other_tasks_is_checked(value: object, fault: str) -> None:
+    with pytest.raises(DataError) as caught:
+        make(task_id="drawer", progress_by_task=value)
+    assert fault in str(caught.value)
+
+
+def test_all_faults_of_progress_towards_other_tasks_are_reported_together() -> None:
+    with pytest.raises(DataError) as caught:
+        make(task_id="drawer", progress_by_task=by_task({"drawer": CURVE, "b": (2.0, 0.0), "c": (0.0,) * 3}))
+    assert str(caught.value) == (
+        "trajectory `a`: `progress_by_task` must name other tasks than the row's own, but names `drawer`; "
+        "`progress_by_task[b][0]` must be in [0, 1], but is 2.0; "
+        "`progress_by_task[b]` must have one value a frame (4), but has 2; "
+        "`progress_by_task[c]` must have one value a frame (4), but has 3"
+    )
 
 
 def test_nan_is_no_partial_success() -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from rfm.errors import DataError
+from rfm.trajectories.other_tasks import by_task, from_column
 from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import SCHEMA, read_columns, write_processed_dataset
 
@@ -45,6 +46,34 @@ def test_lists_are_declared_in_the_words_of_every_version(tmp_path: Path) -> Non
     features = json.loads((saved / "dataset_info.json").read_text())["features"]
     assert features["progress"] == {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "Sequence"}
     assert features["is_robot"] == {"dtype": "bool", "_type": "Value"}
+
+
+def test_progress_towards_other_tasks_is_a_list_of_structs(tmp_path: Path) -> None:
+    known = by_task({"window-open": (1.0, 0.75), "door": (0.0, 0.0)})
+    rows = [trajectory("a", progress_by_task=known), trajectory("b"), trajectory("c", progress_by_task=())]
+    saved = write_processed_dataset(tmp_path / "sim", rows)
+    held = [
+        [{"task_id": "window-open", "progress": [1.0, 0.75]}, {"task_id": "door", "progress": [0.0, 0.0]}],
+        None,
+        [],
+    ]
+    read = read_columns(tmp_path / "sim", ("progress_by_task",))["progress_by_task"]
+    assert str(read.type) == "list<item: struct<task_id: string, progress: list<item: float>>>"
+    assert read.to_pylist() == held
+    assert [from_column(one) for one in held] == [known, None, ()]
+    assert list(datasets.load_from_disk(str(saved))["progress_by_task"]) == held
+    assert json.loads((tmp_path / "sim" / "dataset_info.json").read_text())["with_progress_by_task"] == 2
+
+
+def test_progress_towards_other_tasks_of_other_writers(tmp_path: Path) -> None:
+    rows = {"id": ["a"], "task": ["b"], "frames": ["c"], "progress_by_task": [[{"progress": [0.5], "task_id": "x"}]]}
+    datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "one" / "processed_dataset")
+    read = read_columns(tmp_path / "one", ("progress_by_task",))["progress_by_task"]
+    assert read.to_pylist() == [[{"task_id": "x", "progress": [0.5]}]]
+    rows["progress_by_task"] = [{"x": [0.5]}]
+    datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "two" / "processed_dataset")
+    with pytest.raises(DataError, match=r"`progress_by_task` in .* must be list<.*, but is struct<x: list<.*double>>"):
+        read_columns(tmp_path / "two", ("progress_by_task",))
 
 
 def test_same_rows_same_bytes_and_nothing_left_over(tmp_path: Path) -> None:

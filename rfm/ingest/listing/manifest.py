@@ -2,9 +2,9 @@
 
 `path` (a video or a folder of numbered pictures, relative to the folder of them all) and `task` are required. Also
 read: `id` (default: the path without its suffix), `data_source` (default: the folder's name), `task_id`,
-`quality_label`, `is_robot`, `partial_success`,
-`progress` (a number in [0, 1] for each frame of the video; in CSV as a JSON list), `scene_id`, `split`. Empty means
-unknown. All faults of a manifest are found before any video is opened, and reported together.
+`quality_label`, `is_robot`, `partial_success`, `progress` (a number in [0, 1] for each frame of the video; in CSV as a
+JSON list), `progress_by_task` (the same for other tasks, by their ids: an object; in CSV as JSON), `scene_id`, `split`.
+Empty means unknown. All faults of a manifest are found before any video is opened, and reported together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from rfm.files.documents.csv_lines import csv_lines
 from rfm.files.documents.json_documents import json_lines, named_kind, parse_json
 from rfm.files.documents.regular import is_folder, is_regular
 from rfm.ingest.listing.recordings import holds_pictures, located
-from rfm.trajectories.record import canonical_quality
+from rfm.trajectories.other_tasks import ProgressByTask
+from rfm.trajectories.record import canonical_quality, other_task_faults
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One video of the manifest, with every value checked but the length of `progress`."""
+    """One video of the manifest, with every value checked but how many there are of progress."""
 
     path: str
     task: str
@@ -50,6 +51,7 @@ class ManifestRow:
     partial_success: float | None = None
     task_id: str | None = None
     progress: tuple[float, ...] | None = None
+    progress_by_task: ProgressByTask | None = None
     scene_id: str | None = None
     split: str | None = None
 
@@ -133,6 +135,9 @@ def _row(entry: dict[str, Any], place: str, folder: Path, default: Mapping[str, 
         except (ValueError, TypeError):
             faults.append(f"{place}: `{name}` must be {_MEANING[convert]}, but is `{str(value)[:_LONGEST_SHOWN]}`")
             values[name] = None
+    if values["progress_by_task"] is not None:
+        found = other_task_faults(values["progress_by_task"], values["task"], values["task_id"])
+        faults.extend(f"{place}: {fault}" for fault in found)
     _check_required(entry, values, place, folder, faults)
     return ManifestRow(**values)
 
@@ -226,6 +231,14 @@ def _fractions(value: Any) -> tuple[float, ...] | None:
     return tuple(_fraction(item) for item in listed) or None
 
 
+def _by_task(value: Any) -> ProgressByTask | None:
+    """The values as they are written: `_row` has them checked once it knows the row's own task."""
+    named = parse_json(value, "`progress_by_task`") if isinstance(value, str) else value
+    if not isinstance(named, dict):
+        raise TypeError
+    return tuple((task, tuple(one) if isinstance(one, list) else one) for task, one in named.items()) or None
+
+
 def _quality(value: Any) -> str | None:
     return canonical_quality(str(value), "the manifest")
 
@@ -240,6 +253,7 @@ _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "partial_success": _fraction,
     "task_id": _text,
     "progress": _fractions,
+    "progress_by_task": _by_task,
     "scene_id": _text,
     "split": _text,
 }
@@ -249,4 +263,5 @@ _MEANING: dict[Callable[[Any], Any], str] = {
     _flag: "true or false",
     _fraction: "a number in [0, 1]",
     _fractions: "a list of numbers in [0, 1]",
+    _by_task: "an object of lists of numbers by task id",
 }

@@ -98,6 +98,7 @@ def _episode(row: ManifestRow, folder: Path) -> Episode:
         partial_success=row.partial_success,
         task_id=row.task_id,
         progress=row.progress,
+        progress_by_task=row.progress_by_task,
         scene_id=row.scene_id,
         split=row.split,
     )

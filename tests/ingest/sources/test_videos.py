@@ -78,6 +78,28 @@ def test_progress_is_chosen_with_the_frames(tmp_path: Path) -> None:
     assert (catalog.quality.tolist(), catalog.partial_success.tolist()) == ([0], [0.5])
 
 
+def test_progress_towards_other_tasks_is_chosen_with_the_frames(tmp_path: Path) -> None:
+    curves = {"b": [at / 8 for at in range(9)], "c": [1 - at / 8 for at in range(9)]}
+    row: dict[str, object] = {"path": "a.mp4", "task": "t", "task_id": "a", "progress_by_task": curves}
+    ingest_videos(make_folder(tmp_path / "in", [row, {**row, "path": "b.mp4"}]), tmp_path / "out", max_frames=4)
+    first, second = read_columns(tmp_path / "out" / "in", ("progress_by_task",))["progress_by_task"].to_pylist()
+    assert first == [
+        {"task_id": task, "progress": [curve[at] for at in (0, 3, 5, 8)]} for task, curve in curves.items()
+    ]
+    assert second == first
+
+
+def test_progress_towards_other_tasks_of_another_length_is_rejected_for_all_of_it(tmp_path: Path) -> None:
+    row: dict[str, object] = {"path": "a.mp4", "task": "t", "progress": [0.5] * 8}
+    row["progress_by_task"] = {"b": [0.5] * 9, "c": [0.5], "d": []}
+    summary = ingest_videos(make_folder(tmp_path / "in", [row]), tmp_path / "out")
+    assert [rejection.reason for rejection in summary.rejected] == [
+        "`progress` must have one value a frame of the video (9), but has 8; "
+        "`progress_by_task[c]` must have one value a frame of the video (9), but has 1; "
+        "`progress_by_task[d]` must have one value a frame of the video (9), but has 0"
+    ]
+
+
 def test_uneven_recordings_are_kept_evenly_in_time_with_the_progress_of_the_frames_shown(tmp_path: Path) -> None:
     milliseconds = [0, 100, 200, 300, 400, 500, 8500, 8600, 8700, 8800, 8900, 9000]
     progress = [at / 11 for at in range(12)]
@@ -115,17 +137,20 @@ def test_csv_says_the_same_as_jsonl(tmp_path: Path) -> None:
         "is_robot": False,
         "quality_label": "suboptimal",
         "progress": [0.0] * 8 + [1.0],
-        "scene_id": None,
+        "progress_by_task": {"bye, then": [0.25] * 9},
+        "scene_id": "hall",
     }
     folder = make_folder(tmp_path / "in", [row])
     with (tmp_path / "list.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, row)
         writer.writeheader()
-        writer.writerow(row | {"progress": json.dumps(row["progress"])})
+        writer.writerow(row | {name: json.dumps(row[name]) for name in ("progress", "progress_by_task")})
     ingest_videos(folder, tmp_path / "one")
     ingest_videos(folder, tmp_path / "two", manifest=tmp_path / "list.csv")
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert load_catalog(tmp_path / "one", ["in"]).ids.to_pylist() == ["x/1"]
+    (held,) = read_columns(tmp_path / "one" / "in", ("scene_id", "progress_by_task")).to_pylist()
+    assert held == {"scene_id": "hall", "progress_by_task": [{"task_id": "bye, then", "progress": [0.25] * 9}]}
 
 
 def test_one_dataset_a_source(tmp_path: Path) -> None:
@@ -418,6 +443,14 @@ def test_many_rows_of_one_video_are_numbered_in_one_pass(tmp_path: Path) -> None
         ("path,task,progress\na.mp4,open,[0;1]\n", "line 2: `progress` must be JSON, but is not: Expecting ',' delimi"),
         ('path,task,progress\na.mp4,open,"[0,NaN]"\n', "line 2: `progress` must have finite numbers, but has NaN"),
         (
+            'path,task,progress_by_task\na.mp4,open,"{""b"": [0.5, NaN]}"\n',
+            "line 2: `progress_by_task` must have finite numbers, but has NaN",
+        ),
+        (
+            "path,task,progress_by_task\na.mp4,open,b\n",
+            "line 2: `progress_by_task` must be JSON, but is not: Expecting",
+        ),
+        (
             "path,task,partial_success\na.mp4,open,1e400\n",
             "line 2: `partial_success` must be a number in [0, 1], but i",
         ),
@@ -449,6 +482,26 @@ def test_faults_of_a_csv_hide_nothing(tmp_path: Path, text: str, fault: str) -> 
             "line 1 must name each key of an object once, but has `task` tw",
         ),
         ('{"path": "%s.mp4", "task": "a"}' % ("x" * 5000), "line 1: `path` must name a file in"),
+        (
+            '{"path": "a.mp4", "task": "a", "progress_by_task": [0.5]}',
+            "line 1: `progress_by_task` must be an object of",
+        ),
+        (
+            '{"path": "a.mp4", "task": "a", "progress_by_task": {"b": [], "b": []}}',
+            "line 1 must name each key of an object once, but has `b` tw",
+        ),
+        (
+            '{"path": "a.mp4", "task": "a", "progress_by_task": {"A.": [0.5], "b": "0.5", "c": [0, 1.5]}}',
+            "line 1: `progress_by_task` must name other tasks than the row's own, but names `A.`\n"
+            "  line 1: `progress_by_task[b]` must be a list of numbers, but is '0.5'\n"
+            "  line 1: `progress_by_task[c][1]` must be in [0, 1], but is 1.5",
+        ),
+        (
+            '{"path": "a.mp4", "task": "x", "task_id": "a", "progress_by_task": {"a": [0.5], "b": ["1"], "b ": [0.5]}}',
+            "line 1: `progress_by_task` must name other tasks than the row's own, but names `a`\n"
+            "  line 1: `progress_by_task[b]` must be a list of numbers, but is ('1',)\n"
+            "  line 1: `progress_by_task` must name each task once, but names `b ` twice",
+        ),
         ("[" * 100_000, "line 1 must be nested at most 64 deep, but is deeper"),
     ],
     ids=lambda value: value[:40],
