@@ -2,12 +2,13 @@
 
 Frame i of n (0-based) of a successful episode without a record has made, by `data.progress_pred_type`,
 
-    absolute_wrt_total_frames   (i + 1) / n
-    absolute_first_frame        (i - s) / (n - s - 1), s the lowest frame of the clip
+    absolute_wrt_total_frames   (x + 1) / (n c)
+    absolute_first_frame        (x - s) / (n c - s - 1), and 1 in a clip that begins at or after the cut-off
     relative_first_frame        as the first; only the targets shown beside the clip become differences
 
-divided by the source's success cut-off and stopped at 1. An episode that is neither recorded nor successful has no
-progress but at its very end, where its `partial_success` counts.
+stopped at 1, where x is the frame's place in time, i or, where the recording's `frame_times` are stored, t_i (n - 1);
+s that of the clip's lowest frame; and c the source's success cut-off, 1 without one. An episode that is neither
+recorded nor successful has no progress but at its very end, where its `partial_success` counts.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ SUCCESSFUL = 2
 LARGEST_TABLE = 200_000
 """Curves up to which all are kept (512 bytes each); of more they are computed when asked for."""
 _BLOCK = 4096
+_LEAST_SPAN = 1e-9
+"""Frames between a clip's start and the cut-off; less is rounding."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,16 @@ class Progress:
         return np.asarray(by_source[self.catalog.source_code])
 
     @cached_property
+    def _timed(self) -> Bool[np.ndarray, " n"]:
+        """Trajectories whose progress is the recorded time of their frames."""
+        return self.known & ~self.recorded & (np.diff(self.catalog.times_offsets) > 0)
+
+    @cached_property
     def kinds(self) -> Kinds:
-        """The kinds of curves: by length and success cut-off where time alone counts, else each its own."""
+        """The kinds of curves: by length and success cut-off where frames are evenly spaced in time, else its own."""
         cutoffs, code = np.unique(self._cutoff, return_inverse=True)
         key = (self.catalog.num_frames.astype(np.int64) * len(cutoffs) + code) * 2 + self.known
-        key = np.where(self.recorded, -1 - np.arange(len(key)), key)
+        key = np.where(self.recorded | self._timed, -1 - np.arange(len(key)), key)
         _, members, of = np.unique(key, return_index=True, return_inverse=True)
         return Kinds(members, of)
 
@@ -157,7 +165,7 @@ class Progress:
 
     def _total(self, trajectory: np.ndarray, frames: np.ndarray) -> Float64[np.ndarray, "m K"]:
         n = self.catalog.num_frames[trajectory].astype(np.int64)[:, None]
-        by_time = np.minimum((frames + 1) / (n * self._cutoff[trajectory][:, None]), 1.0)
+        by_time = np.minimum((self._place(trajectory, frames) + 1) / (n * self._cutoff[trajectory][:, None]), 1.0)
         values = np.where(self.known[trajectory][:, None], by_time, np.nan)
         recorded = self.recorded[trajectory]
         if recorded.any():
@@ -167,10 +175,21 @@ class Progress:
 
     def _from_first(self, clips: Clips, frames: np.ndarray) -> Float64[np.ndarray, "m K"]:
         n = self.catalog.num_frames[clips.trajectory].astype(np.int64)
-        first = clips.lowest()
-        span = (n * self._cutoff[clips.trajectory] - first - 1)[:, None]
-        values = np.minimum((frames - first[:, None]) / np.maximum(span, 1.0), 1.0)
+        first = self._place(clips.trajectory, clips.lowest()[:, None])
+        span = (n * self._cutoff[clips.trajectory])[:, None] - first - 1
+        made = (self._place(clips.trajectory, frames) - first) / np.maximum(span, _LEAST_SPAN)
+        values = np.where(span > _LEAST_SPAN, np.minimum(made, 1.0), 1.0)
         return np.where(self.known[clips.trajectory][:, None], values, np.nan)
+
+    def _place(self, trajectory: np.ndarray, frames: np.ndarray) -> np.ndarray:
+        """Return where frames lie in time, in frames: their numbers, or what the recording's times say."""
+        timed = self._timed[trajectory]
+        if not timed.any():
+            return frames
+        place, rows = frames.astype(np.float64), trajectory[timed]
+        times = self.catalog.times_values[self.catalog.times_offsets[rows][:, None] + frames[timed]]
+        place[timed] = times.astype(np.float64) * (self.catalog.num_frames[rows][:, None] - 1)
+        return place
 
     def _fill_ends(self, clips: Clips, values: np.ndarray, column: Int64[np.ndarray, " m"]) -> None:
         """Put partial success at `column` of clips that run to the end of an otherwise unknown episode."""

@@ -22,7 +22,9 @@ def progress_at(catalog: Catalog, row: int, frame: int) -> float | None:
         return float(catalog.progress_values[low + frame])
     frames = int(catalog.num_frames[row])
     if catalog.quality[row] == 2:
-        return (frame + 1) / frames
+        times = catalog.times_values[slice(*catalog.times_offsets[row : row + 2])]
+        place = float(times[frame]) * (frames - 1) if len(times) else frame
+        return (place + 1) / frames
     if frame == frames - 1 and not math.isnan(catalog.partial_success[row]):
         return float(catalog.partial_success[row])
     return None

@@ -8,6 +8,8 @@ from catalogs import make_catalog, random_catalog
 
 from rfm.errors import ConfigError
 from rfm.sampling import progress as module
+from rfm.sampling.block import score
+from rfm.sampling.clips.table import Clips
 from rfm.sampling.progress import Progress, read_cutoffs
 
 
@@ -20,6 +22,70 @@ def test_episodes_whose_progress_is_time_share_a_curve_by_length_and_cutoff() ->
     assert [(same == kind).nonzero()[0].tolist() for kind in same[[0, 3, 4, 5]]] == [[0, 1, 2], [3], [4], [5]]
     of = Progress(catalog, cutoffs={"source1": 0.5}).kinds.of
     assert of[0] == of[1] != of[2]
+
+
+def clip_of(shown: list[int]) -> Clips:
+    """One clip of the first trajectory."""
+    return Clips(np.array([0]), np.array([shown], np.int32), np.array([len(shown)]))
+
+
+def test_recorded_times_take_the_place_of_frame_numbers() -> None:
+    times = [0.0, 0.1, 0.15, 0.9, 1.0]  # slow, fast, slow: a variable frame rate
+    catalog = make_catalog(frames=[5, 5, 5], times=[times, [], times], quality=[2, 2, 0])
+    progress = Progress(catalog)
+    curves = progress.curves(np.arange(3)).progress
+    assert curves[0] == pytest.approx([(t * 4 + 1) / 5 for t in times])
+    assert curves[1] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert np.isnan(curves[2]).all(), "time says nothing of a failure"
+    assert progress.of_clips(clip_of([1, 3, 2]))[0] == pytest.approx([1.4 / 5, 4.6 / 5, 1.6 / 5])
+    assert progress.at_ends(clip_of([0, 3])) == pytest.approx([4.6 / 5])
+    kinds = Progress(make_catalog(frames=[5] * 4, times=[times, times, [], []])).kinds.of
+    assert len(set(kinds.tolist())) == 3, "recorded times make a curve of its own"
+
+
+def test_recorded_times_with_a_cut_off_and_as_differences() -> None:
+    times = [0.0, 0.1, 0.15, 0.9, 1.0]
+    catalog = make_catalog(frames=[5], times=[times])
+    progress = Progress(catalog, cutoffs={"source0": 0.8})
+    assert progress.of_clips(clip_of([0, 1, 2, 3]))[0] == pytest.approx([1 / 4, 1.4 / 4, 1.6 / 4, 1.0])
+    relative = Progress(catalog, "relative_first_frame")
+    shown = relative.of_clips(clip_of([0, 1, 3]), from_first=True)
+    assert relative.targets(shown)[0] == pytest.approx([0, 0.4 / 5, 3.2 / 5], abs=1e-6)
+    first = Progress(catalog, "absolute_first_frame")
+    assert first.of_clips(clip_of([1, 2, 3, 4]), from_first=True)[0] == pytest.approx([0, 0.2 / 3.6, 3.2 / 3.6, 1.0])
+
+
+def test_evenly_spaced_times_change_no_score() -> None:
+    for frames in (5, 17, 64, 90):
+        even = np.linspace(0, 1, frames).tolist()
+        with_times, without = (
+            Progress(make_catalog(frames=[frames], times=times)).curves(np.array([0])) for times in ([even], None)
+        )
+        assert score(with_times.progress[0]).tolist() == score(without.progress[0]).tolist()
+
+
+def test_kept_frames_of_episodes_of_many_lengths_have_all_scores() -> None:
+    """Frame numbers alone are a comb that misses 37; 0 and 1 lie below the first frame's 1 / 64."""
+    lengths = np.arange(65, 165)
+    kept = [np.round(np.linspace(0, length - 1, 64)) / (length - 1) for length in lengths]
+    found, comb = (
+        set(score(Progress(make_catalog(frames=[64] * 100, times=times)).curves(np.arange(100)).progress.ravel()))
+        for times in ([one.tolist() for one in kept], None)
+    )
+    assert found == set(range(2, 101))
+    assert len(set(range(101)) - comb) == 37
+
+
+@pytest.mark.parametrize("times", [False, True])
+def test_time_from_the_first_frame_ends_at_the_cut_off(times: bool) -> None:
+    even = np.linspace(0, 1, 10).tolist()
+    catalog = make_catalog(frames=[10], times=[even] if times else None)
+    progress = Progress(catalog, "absolute_first_frame", {"source0": 0.7})
+    values = [progress.of_clips(clip_of(shown), from_first=True)[0].tolist() for shown in ([2, 4, 6, 8], [5, 4, 3])]
+    assert values[0] == pytest.approx([0, 0.5, 1, 1], abs=1e-6)
+    assert values[1] == pytest.approx([2 / 3, 1 / 3, 0], abs=1e-6)
+    for shown in ([6, 7], [6, 9], [8, 7, 6], [8, 9], [9, 8]):
+        assert progress.of_clips(clip_of(shown), from_first=True)[0].tolist() == [1.0] * len(shown), shown
 
 
 @pytest.mark.parametrize("kept", [0, 10**6])

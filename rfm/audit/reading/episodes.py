@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 SUCCESSFUL = QUALITY_LABELS.index("successful")
 UNKNOWN = -1
+_ROUNDING = 1e-9  # in frames
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,21 @@ class Episodes:
     def _time(self, at: np.ndarray, frame: np.ndarray, lowest: np.ndarray | None) -> Float64[np.ndarray, " n"]:
         shares = np.array([(self.cutoffs or {}).get(str(name), 1.0) for name in self.catalog.sources.to_pylist()])
         length = self.frames[at] * shares[self.catalog.source_code[at]]
+        place = self._place(at, frame)
         if lowest is None or self.pred_type != "absolute_first_frame":
-            return np.minimum((frame + 1) / length, 1.0)
-        return np.minimum((frame - lowest) / np.maximum(length - lowest - 1, 1.0), 1.0)
+            return np.minimum((place + 1) / length, 1.0)
+        start = self._place(at, np.clip(lowest, 0, self.frames[at] - 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            made = (place - start) / (length - start - 1)
+        return np.where(start + 1 >= length - _ROUNDING, 1.0, np.minimum(made, 1.0))
+
+    def _place(self, at: np.ndarray, frame: np.ndarray) -> Float64[np.ndarray, " n"]:
+        """Return where a frame of each trajectory lies in time: its number, or its recorded time in frames."""
+        offsets, place = self.catalog.times_offsets, frame.astype(np.float64)
+        stored = np.diff(offsets)[at] > 0
+        times = self.catalog.times_values[offsets[at[stored]] + frame[stored]].astype(np.float64)
+        place[stored] = times * (self.frames[at[stored]] - 1)
+        return place
 
     def _by_id(self, ids: Words) -> Int64[np.ndarray, " n"]:
         place = {name: at for at, name in enumerate(self.catalog.ids.to_pylist())}

@@ -49,6 +49,20 @@ def test_time_counts_as_the_dataset_says(pred_type, share, lowest, expected):
     assert episodes.progress(np.array([0]), np.array([7]), np.array([lowest])) == pytest.approx([expected])
 
 
+def test_recorded_times_take_the_place_of_frame_numbers():
+    catalog = make_catalog(frames=[5, 5], times=[[0, 0.1, 0.15, 0.9, 1.0], []])
+    at, frame, lowest = np.array([0, 0, 1]), np.array([3, 1, 3]), np.array([1, 1, 1])
+    assert Episodes(catalog).progress(at, frame) == pytest.approx([4.6 / 5, 1.4 / 5, 4 / 5])
+    first = Episodes(catalog, "absolute_first_frame")
+    assert first.progress(at, frame, lowest) == pytest.approx([3.2 / 3.6, 0, 2 / 3])
+
+
+def test_a_clip_that_begins_after_the_cut_off_is_done():
+    episodes = Episodes(make_catalog(frames=[10]), "absolute_first_frame", {"source0": 0.7})
+    frame, lowest = np.array([5, 6, 6, 9, 8]), np.array([5, 5, 6, 6, 8])
+    assert episodes.progress(np.zeros(5, int), frame, lowest) == pytest.approx([0, 1, 1, 1, 1])
+
+
 def test_without_the_cut_offs_time_says_nothing():
     catalog = make_catalog(frames=[4, 4], quality=[2, 1], progress=[[], [0.1, 0.2, 0.3, 0.4]])
     episodes = Episodes(catalog, cutoffs=None)
