@@ -10,7 +10,7 @@ strategy and over all of a sample type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from rfm.sampling.pools import Usable
 from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
-from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, SHARES
+from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, NOT_LISTED, SHARES
 from rfm.trajectories.catalog import Catalog
 
 
@@ -110,8 +110,11 @@ class Sampler:
         return shares
 
     def _shares_of(self, kind: str, weight: float, available: Mapping[str, Any], given: Any) -> dict[Strategy, float]:
-        default = {} if self._settings.mixture == "original" else SHARES[kind]
-        ratio = strategy_ratio(kind, given, {name: default.get(name, 1.0) for name in available})
+        listed = [name for name in available if name not in NOT_LISTED[kind]]
+        default = {name: SHARES[kind].get(name, 1.0) for name in available}
+        if self._settings.mixture == "original":
+            default = dict.fromkeys(listed, 1.0)
+        ratio = strategy_ratio(kind, given, tuple(available), listed, default)
         supported = {}
         for name, share in ratio.items():
             try:
@@ -128,9 +131,14 @@ class Sampler:
         return {name: weight * share / whole for name, share in supported.items()}
 
 
-def strategy_ratio(kind: str, given: Any, default: Mapping[str, float]) -> dict[str, float]:
-    """Return the shares above 0 by strategy name, from a list in `default`'s order, a mapping, or None (`default`)."""
-    field, names = f"`data.{kind}_strategy_ratio`", tuple(default)
+def strategy_ratio(
+    kind: str, given: Any, names: Sequence[str], listed: Sequence[str], default: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the shares above 0 by strategy name.
+
+    `given` is a list of shares of the strategies `listed`, a mapping of some of `names`, or None for `default`.
+    """
+    field = f"`data.{kind}_strategy_ratio`"
     if given is None:
         return dict(default)
     if isinstance(given, Mapping):
@@ -138,10 +146,14 @@ def strategy_ratio(kind: str, given: Any, default: Mapping[str, float]) -> dict[
         if unknown:
             raise ConfigError(f"{field} must name strategies among {', '.join(names)}, but names {', '.join(unknown)}")
         shares = {name: given[name] for name in names if name in given}
-    elif isinstance(given, (list, tuple)) and len(given) == len(names):
-        shares = dict(zip(names, given, strict=True))
+    elif isinstance(given, (list, tuple)) and len(given) == len(listed):
+        shares = dict(zip(listed, given, strict=True))
     else:
-        raise ConfigError(f"{field} must be {len(names)} shares ({', '.join(names)}) or a mapping, but is {given!r}")
+        others = [name for name in names if name not in listed]
+        also = f" of strategies, which may also be {', '.join(others)}" if others else ""
+        raise ConfigError(
+            f"{field} must be {len(listed)} shares ({', '.join(listed)}) or a mapping{also}, but is {given!r}"
+        )
     wrong = [f"{name}={share!r}" for name, share in shares.items() if not _is_share(share)]
     if wrong or not any(shares.values()):
         raise ConfigError(f"{field} must have shares >= 0, one above 0, but has {', '.join(wrong) or 'all zeros'}")

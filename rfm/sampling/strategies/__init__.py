@@ -23,6 +23,10 @@ COMBINED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 The two that change only the motion combine: backwards, past the end and forward to it. None of the others can be: a
 wrong instruction must not be shown backwards, and labels of whole episodes go with clips that run to their ends.
 """
+NOT_LISTED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"preference": frozenset(preference.NEW), "progress": frozenset(), "similarity": frozenset()}
+)
+"""Strategies that the original does not have: a list of shares, whose order is the original's, does not hold them."""
 SHARES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {"preference": {}, "progress": {"forward_progress": 3.0}, "similarity": {}}
 )

@@ -103,15 +103,18 @@ def different_task(material: Material) -> PairStrategy:
 
 COMBINED: Mapping[str, object] = MappingProxyType({"reverse_progress+rewind": reversed_rewind})
 """What `data.strategies_per_sample=2` adds."""
+NEW: Mapping[str, object] = MappingProxyType({})
+"""What the original does not have."""
 DEFAULTS: Mapping[str, object] = MappingProxyType(
     {
         "rewind": rewind,
         "suboptimal": suboptimal,
         "different_task": different_task,
         "reverse_progress": reverse_progress,
+        **NEW,
     }
 )
-"""In the order of `data.preference_strategy_ratio`."""
+"""First those of a list in `data.preference_strategy_ratio`, in its order."""
 
 
 def _episode_pairs(material: Material, *, backwards: bool) -> EpisodePairs:
