@@ -21,7 +21,7 @@ from rfm.ingest.sources.videos import ingest_videos
 NAME = "metaworld_mini"
 FILLING = "RFM_FILLING_CACHE"
 """Set for worker processes: a script without a main guard, which they run again, would wait for the lock for ever."""
-LAYOUT = b"3"
+LAYOUT = b"4"
 """Changes when the same videos are to be ingested differently."""
 
 

@@ -12,10 +12,13 @@ import pytest
 from rfm.errors import ConfigError, DataError
 from rfm.ingest.metaworld.bundle import Row, claim, read_manifest
 from rfm.ingest.metaworld.labels import distance, progress_labels, quality_label, share_done
+from rfm.ingest.metaworld.others import progress_by_task
 from rfm.ingest.metaworld.sides import exchange_sides, keep_lookalikes_together
 from rfm.ingest.metaworld.slots import plan_slots
-from rfm.ingest.metaworld.tasks import TASKS, select_tasks
+from rfm.ingest.metaworld.tasks import TASKS, Task, select_tasks
 from rfm.ingest.metaworld.video import read_video, write_video
+from rfm.ingest.sources.videos import ingest_videos
+from rfm.trajectories.store import read_columns
 
 BUNDLE = Path(__file__).parents[2] / "data" / "metaworld_mini"
 ALL_QUALITIES = {"successful", "suboptimal", "failure"}
@@ -57,6 +60,113 @@ def test_progress_of_every_episode_follows_from_its_stored_positions(rows: list[
     start, threshold = d[:, :1], states["threshold"][:, None]
     expected = np.where(states["success"], 1.0, np.clip((start - d) / (start - threshold), 0.0, 0.99))
     np.testing.assert_allclose([row["progress"] for row in rows], expected, atol=1e-4)
+
+
+SLIDES = {"window": (1, 0, 0), "drawer": (0, 1, 0), "handle": (0, 0, 1)}
+HINGES = {"door": (-0.185, -0.1), "faucet": (0.0, 0.0)}
+"""How the part of a fixture moves with its joint; hinges are upright, at x and y from the fixture's origin."""
+
+
+def point_at(task: Task, joint: np.ndarray, goal: np.ndarray, owner: Task) -> np.ndarray:
+    """Where `task` measures, [t, 3], when the joint stands so in an episode of `owner` with this goal."""
+    fixture, site = goal - owner.place.goal, np.array(task.place.site)
+    if task.scene in SLIDES:
+        moved = site + joint[:, None] * SLIDES[task.scene]
+    else:
+        x, y = site[:2] - HINGES[task.scene]
+        turned = x * np.cos(joint) - y * np.sin(joint), x * np.sin(joint) + y * np.cos(joint)
+        moved = np.stack([turned[0], turned[1], np.full(len(joint), site[2])], -1) + np.array(
+            (*HINGES[task.scene], 0.0)
+        )
+    return fixture + moved + task.offset
+
+
+def test_places_of_tasks_are_where_the_simulator_had_them(states: Arrays):
+    for i, name in enumerate(states["task"]):
+        task = TASKS[str(name)]
+        if task.scene in SLIDES | HINGES:
+            position = point_at(task, states["qpos"][i, :, 9].astype(float), states["goal"][i].astype(float), task)
+            np.testing.assert_allclose(position, states["object"][i], atol=2e-4)
+
+
+def test_usual_starts_are_those_of_the_bundle(states: Arrays):
+    for task in TASKS.values():
+        own = states["task"] == task.name
+        if task.place is not None and task.scene != "plate":
+            starts = states["object"][own, 0].astype(float) - states["goal"][own]
+            np.testing.assert_allclose(np.median(starts, axis=0), task.place.start, atol=5e-4, err_msg=task.name)
+
+
+def test_progress_towards_other_tasks_follows_from_the_stored_positions(rows: list[Row], states: Arrays):
+    for i, row in enumerate(rows):
+        task = TASKS[row["task_id"]]
+        found = progress_by_task(task, states["object"][i], states["goal"][i])
+        assert row["scene_id"] == f"metaworld-{task.scene}"
+        assert {name: labels.tolist() for name, labels in found.items()} == row["progress_by_task"]
+
+
+def test_progress_towards_other_tasks_is_their_own_formula_on_the_joint_that_both_move(rows: list[Row], states: Arrays):
+    for i, row in enumerate(rows):
+        task = TASKS[row["task_id"]]
+        for name, labels in row["progress_by_task"].items() if task.scene in SLIDES | HINGES else ():
+            other, goal = TASKS[name], states["goal"][i].astype(float)
+            point = point_at(other, states["qpos"][i, :, 9].astype(float), goal, task)
+            difference = np.where(other.axes, point - (goal - task.place.goal + other.place.goal), 0.0)
+            d, start = (
+                np.sqrt((difference**2).sum(-1)),
+                np.sqrt((np.where(other.axes, other.place.start, 0) ** 2).sum()),
+            )
+            clear = np.abs(d - other.threshold) > 2e-4
+            expected = np.where(d <= other.threshold, 1.0, np.clip((start - d) / (start - other.threshold), 0.0, 0.99))
+            np.testing.assert_allclose(np.array(labels)[clear], expected[clear], atol=1e-3, err_msg=row["id"])
+
+
+def test_what_stands_as_another_task_wants_it_counts_for_that_task(rows: list[Row]):
+    first, last = {}, {}
+    for row in rows:
+        for name, labels in row["progress_by_task"].items():
+            first.setdefault((row["task_id"], name), []).append(labels[0])
+            last.setdefault((row["task_id"], name, row["quality_label"]), []).append(labels[-1])
+    opposites = [("door-open", "door-close"), ("drawer-open", "drawer-close"), ("window-open", "window-close")]
+    opposites += [(b, a) for a, b in opposites] + [("handle-press", "handle-pull"), ("handle-pull", "handle-press")]
+    for own, other in opposites:
+        assert min(first[own, other]) > 0.89, (own, other)
+        ends = [np.mean(last[own, other, quality]) for quality in ("successful", "suboptimal", "failure")]
+        assert ends == sorted(ends), (own, other)
+        assert ends[0] < 0.35
+        assert ends[2] > 0.8
+    for own, other in (("faucet-open", "faucet-close"), ("faucet-close", "faucet-open")):
+        assert first[own, other] == [0.0] * 40, "both begin in the middle"
+        assert last[own, other, "successful"] == [0.0] * 14, "and turn to opposite sides"
+        assert max(last[own, other, "failure"]) > 0.2, "some were turned to the other side"
+    for own, other in (("button-press", "button-press-topdown"), ("button-press-topdown", "button-press")):
+        assert {*first[own, other], *last[own, other, "successful"]} == {0.0}, "that button is not in the picture"
+    assert last["plate-slide-side", "plate-slide", "successful"] == [1.0] * 14, "there is one net"
+    expected = {*opposites, ("faucet-open", "faucet-close"), ("faucet-close", "faucet-open")}
+    expected |= {("button-press", "button-press-topdown"), ("button-press-topdown", "button-press")}
+    assert set(first) == expected | {("plate-slide-side", "plate-slide")}
+
+
+def test_episodes_that_overshoot_another_task_say_nothing_of_it(rows: list[Row]):
+    silent = [row["id"][-3:] for row in rows if row["task_id"] == "handle-pull" and not row["progress_by_task"]]
+    assert silent == ["025", "031", "032", "035"], "pushed down through the stop, 2 cm and more below the goal"
+
+
+def test_scenes_and_progress_towards_other_tasks_arrive_in_the_dataset(rows: list[Row], tmp_path: Path):
+    chosen = [row for row in rows if row["id"].endswith(("window_open_001", "plate_slide_001"))]
+    (tmp_path / "videos").symlink_to(BUNDLE / "videos")
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
+    ingest_videos(tmp_path, tmp_path / "out", max_frames=8)
+    plate, window = read_columns(
+        tmp_path / "out" / "metaworld_train", ("scene_id", "progress", "progress_by_task")
+    ).to_pylist()
+    assert (plate["scene_id"], plate["progress_by_task"]) == ("metaworld-plate", None)
+    assert window["scene_id"] == "metaworld-window"
+    (towards,) = window["progress_by_task"]
+    assert towards["task_id"] == "window-close"
+    whole = {row["id"]: row for row in rows}["metaworld_window_open_001"]
+    at = [whole["progress"].index(pytest.approx(one)) for one in window["progress"]]
+    assert towards["progress"] == pytest.approx([whole["progress_by_task"]["window-close"][frame] for frame in at])
 
 
 def test_success_is_the_distance_within_the_threshold_at_every_frame(states: Arrays):
@@ -170,6 +280,15 @@ def test_progress_without_success_stays_below_one():
     assert progress_labels(positions, np.array([1.0, 0, 0]), np.ones(3, bool), 0.1, never)[-1] == 0.99
 
 
+def test_another_task_that_is_overshot_is_left_out():
+    window, drawn = TASKS["window-close"], np.array([0.21, 0.11, 0.01])
+    goal = np.array([0.5, 0.8, 0.2])
+    positions = goal + drawn[:, None] * (1.0, 0, 0) + (0.0, -0.095, 0.0)
+    (labels,) = progress_by_task(window, positions, goal).values()
+    np.testing.assert_allclose(labels, [1.0, 0.5263, 0.0])
+    assert progress_by_task(window, positions + np.array([0.1, 0, 0]), goal) == {}
+
+
 def test_an_episode_that_starts_solved_is_refused():
     with pytest.raises(ValueError, match=r"first frame must be > 0\.1 .* but is 0\.05"):
         share_done(0.0, 0.05, 0.1)
@@ -241,6 +360,24 @@ def test_restored_states_have_the_simulators_own_success_and_the_stored_position
                 assert success_of(env) == states["success"][i, frame], (rows[i]["id"], frame)
 
 
+def test_other_tasks_measure_the_same_point_in_the_simulator(simulator, rows: list[Row], states: Arrays):
+    from rfm.ingest.metaworld.engine import ALL_V3_ENVIRONMENTS, make_env, place
+
+    for i in range(0, len(rows), 9):
+        task = TASKS[rows[i]["task_id"]]
+        if task.scene not in SLIDES | HINGES:
+            continue
+        env = make_env(task, rows[i]["seed"])
+        (other,) = [one for one in TASKS.values() if one.scene == task.scene and one is not task]
+        for frame in (0, 31):
+            qpos = states["qpos"][i, frame, : states["num_qpos"][i]]
+            place(env, qpos, states["mocap_pos"][i, frame])
+            seen = ALL_V3_ENVIRONMENTS[other.env_name]._get_pos_objects(env) + np.array(other.offset)
+            goal = states["goal"][i].astype(float)
+            expected = point_at(other, qpos[9:10].astype(float), goal, task)[0]
+            np.testing.assert_allclose(seen, expected, atol=2e-4)
+
+
 @pytest.mark.parametrize("place_in_bundle", [0.1, 0.45, 0.8])
 def test_an_episode_comes_out_the_same_from_its_seed(
     simulator, rows: list[Row], states: Arrays, place_in_bundle: float
@@ -249,6 +386,8 @@ def test_an_episode_comes_out_the_same_from_its_seed(
     row = rows[i]
     episode = simulator.simulate(TASKS[row["task_id"]], row["quality_label"], row["policy"], row["seed"])
     assert episode.progress.tolist() == row["progress"]
+    by_task = {name: labels.tolist() for name, labels in episode.progress_by_task.items()}
+    assert by_task == row["progress_by_task"]
     np.testing.assert_array_equal(episode.qpos, states["qpos"][i, :, : states["num_qpos"][i]])
     np.testing.assert_array_equal(episode.object_pos, states["object"][i])
     np.testing.assert_array_equal(episode.steps, states["step"][i])

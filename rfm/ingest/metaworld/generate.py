@@ -133,6 +133,8 @@ def _row(slot: Slot, episode: Episode) -> Row:
         "quality_label": episode.quality,
         "partial_success": progress[-1],
         "progress": progress,
+        "progress_by_task": {name: labels.tolist() for name, labels in episode.progress_by_task.items()},
+        "scene_id": slot.task.scene_id,
         "num_frames": len(progress),
         "fps": FPS,
         "seed": episode.seed,

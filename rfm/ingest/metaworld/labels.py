@@ -44,9 +44,16 @@ def progress_labels(
     threshold: float,
     success: Bool[np.ndarray, "t"],
 ) -> Float[np.ndarray, "t"]:
-    """Progress in [0, 1] per frame, rounded to 4 digits: 1.0 exactly where `success`, else at most 0.99."""
+    """Progress in [0, 1] per frame: `rounded_progress` from the distance at the first frame."""
     d = distance(object_pos, goal, axes)
-    unsolved = np.minimum(share_done(d, float(d[0]), threshold), UNSOLVED_AT_MOST)
+    return rounded_progress(d, float(d[0]), threshold, success)
+
+
+def rounded_progress(
+    d: Float[np.ndarray, "t"], start: float, threshold: float, success: Bool[np.ndarray, "t"]
+) -> Float[np.ndarray, "t"]:
+    """The share of the way that is done, rounded to 4 digits: 1.0 exactly where `success`, else at most 0.99."""
+    unsolved = np.minimum(share_done(d, start, threshold), UNSOLVED_AT_MOST)
     return np.round(np.where(success, 1.0, unsolved), 4)
 
 

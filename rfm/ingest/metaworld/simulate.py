@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int32
 
 from rfm.ingest.metaworld.engine import Env, expert_action, goal_of, make_env, make_expert, object_of, success_of
 from rfm.ingest.metaworld.labels import Quality, distance, progress_labels, quality_label, share_done
+from rfm.ingest.metaworld.others import progress_by_task
 from rfm.ingest.metaworld.policies import Action, Stage, View, stages
 from rfm.ingest.metaworld.tasks import Task
 
@@ -46,6 +47,11 @@ class Episode:
         """Progress labels; see `labels.progress_labels`."""
         axes = np.array(self.task.axes)
         return progress_labels(self.object_pos, self.goal, axes, self.task.threshold, self.success)
+
+    @property
+    def progress_by_task(self) -> dict[str, Float[np.ndarray, "t"]]:
+        """Progress labels for other tasks of the scene; see `others.progress_by_task`."""
+        return progress_by_task(self.task, self.object_pos, self.goal)
 
     @property
     def quality(self) -> Quality:
