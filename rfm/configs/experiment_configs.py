@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rfm.configs.source_weights import source_weights_faults
 from rfm.errors import ConfigError
 
 PROGRESS_PRED_TYPES = ("absolute_wrt_total_frames", "absolute_first_frame", "relative_first_frame")
@@ -46,6 +47,9 @@ class DataConfig:
     """[rewind, suboptimal, paired_human_robot], or a mapping; null: equal shares."""
     dataset_type: str = "strategy_first"
     """`strategy_first`: a strategy draws its trajectories at random; `trajectory_first`: all that can, in turn."""
+    source_weights: Any = None
+    """How often each data source is drawn from: `uniform`, `proportional`, a temperature, or a mapping by source; null:
+    `uniform` with strategy_first, `proportional` with trajectory_first. See docs/generation.md."""
     mixture: str = "balanced"
     """`balanced`: only the task tells the answer; `original`: pairs as in the original recipe, shortcuts and all."""
     strategies_per_sample: int = 1
@@ -110,6 +114,12 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
         faults.append(f"`data.min_pixels` must be <= {data.max_pixels} (data.max_pixels), but is {data.min_pixels}")
     if data.success_cutoff != "file" and data.dataset_success_cutoff_file is not None:
         faults.append("`data.dataset_success_cutoff_file` must be null with data.success_cutoff=idle; leave one out")
+    faults += source_weights_faults(data.source_weights)
+    if data.dataset_type == "trajectory_first" and data.source_weights not in (None, "proportional"):
+        faults.append(
+            "`data.source_weights` must be null or proportional with data.dataset_type=trajectory_first, which draws "
+            f"every trajectory equally often, but is {data.source_weights!r}; take strategy_first"
+        )
     if faults:
         raise ConfigError("\n".join(faults))
     return config

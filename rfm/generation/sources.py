@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rfm.configs.experiment_configs import ExperimentConfig
+from rfm.configs.source_weights import check_sources_exist
 from rfm.errors import ConfigError
 from rfm.ingest.bundled import bundled_root
 from rfm.splits.file import read_split, select_side
@@ -27,7 +28,8 @@ def open_sources(config: ExperimentConfig, partition: str) -> Sources:
     A partition is `train` or `eval`, or a side of `data.split_file`; a split file divides `data.train_datasets`.
 
     Raises:
-        ConfigError: there is no such partition, or the split lacks trajectories.
+        ConfigError: there is no such partition, the split lacks trajectories, or `data.source_weights` names sources
+            that training datasets lack.
 
     """
     split = read_split(config.data.split_file) if config.data.split_file else None
@@ -40,6 +42,8 @@ def open_sources(config: ExperimentConfig, partition: str) -> Sources:
     keys = config.data.train_datasets if split is not None or partition == "train" else config.data.eval_datasets
     catalog = load_catalog(root, keys)
     hashes = source_hashes(root, keys)
+    if keys is config.data.train_datasets:
+        check_sources_exist(config.data.source_weights, catalog.sources.to_pylist())
     if split is None:
         return Sources(catalog, hashes, None)
     return Sources(select_side(catalog, split, partition, hashes), hashes, split.record(partition))

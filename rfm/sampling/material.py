@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from rfm.sampling.clips.table import Clips
-from rfm.sampling.pools import Groups, Pool, Usable
+from rfm.sampling.pools import Groups, Lot, Pool, Usable
 from rfm.sampling.progress import Progress
 from rfm.sampling.random import RowRandom
+from rfm.sampling.source_shares import shared_weights, source_shares
 from rfm.trajectories.catalog import Catalog
 
 
@@ -57,12 +59,14 @@ class Material:
     """Clips run from the first frame to the last, as evaluation sets show them."""
     trajectory_first: bool = False
     """Every trajectory that can serve a strategy serves it equally often, instead of at random and by weight."""
+    source_weights: Any = "proportional"
+    """How often sources are drawn from (`rfm.configs.source_weights`); not with `trajectory_first`."""
     original_mixture: bool = False
     """Pairs of one episode as the original recipe has them: forward against rewound, and forward against reversed."""
     source_boost: int = 1
     """How many times as often trajectories of sources that suit a similarity strategy serve it."""
-    boost: Int64[np.ndarray, " n"] | None = None
-    """How many times as often each trajectory is drawn as the one that a question is about; None: all alike."""
+    boost: Int64[np.ndarray, " s"] | None = None
+    """How many times as often each source is drawn from for what a question is about; None: all alike."""
     served: Bool[np.ndarray, " n"] | None = None
     """The trajectories that questions are about; all where None."""
 
@@ -88,8 +92,7 @@ class Material:
 
     def boosted(self, trajectories: Bool[np.ndarray, " n"]) -> Material:
         """Return the same material with sources that hold any of `trajectories` drawn `source_boost` times as often."""
-        source = self.catalog.source_code
-        suits = np.isin(source, source[trajectories])
+        suits = np.bincount(self.catalog.source_code[trajectories], minlength=len(self.catalog.sources)) > 0
         if self.source_boost == 1 or suits.all() or not suits.any():
             return self
         return replace(self, boost=np.where(suits, self.source_boost, 1).astype(np.int64))
@@ -108,7 +111,25 @@ class Material:
 
     def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:
         """Return the pool of `members` with at least two frames."""
-        return Pool(self._by_source, self._by_task, members & self.several, weights, self.usable.barred)
+        members = members & self.several
+        return Pool(self._by_source, self._by_task, members, self._shared(members, weights), self.usable.barred)
+
+    def lot(self, members: Bool[np.ndarray, " n"]) -> Lot:
+        """Return what draws the `members` that questions are about; all of a source alike."""
+        return Lot(np.flatnonzero(members), self._shared(members, None))
+
+    def _shared(
+        self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None
+    ) -> Int64[np.ndarray, " n"] | None:
+        """Return `weights` (1 each where None) so that sources are drawn as `source_weights` says, and by `boost`."""
+        source = self.catalog.source_code
+        if self.trajectory_first:
+            return weights if self.boost is None else self.boost[source] * (1 if weights is None else weights)
+        sizes = np.bincount(source[members], minlength=len(self.catalog.sources))
+        shares = source_shares(self.source_weights, self.catalog.sources.to_pylist(), sizes)
+        if (sizes > 0).sum() <= 1:
+            return weights
+        return shared_weights(shares * (1 if self.boost is None else self.boost), source, members, weights)
 
     @cached_property
     def _by_task(self) -> Groups:

@@ -169,7 +169,7 @@ class Pool:
 
     def draw(self, random: RowRandom, stream: str) -> Int64[np.ndarray, " m"]:
         """Draw a trajectory a row: the one that a question is about."""
-        return self._anywhere.at(random.ticket(stream, self._anywhere.total))
+        return self._anywhere.draw(random, stream)
 
     def draw_other_task(
         self, random: RowRandom, stream: str, unlike: Int64[np.ndarray, " m"], same_source: Bool[np.ndarray, " m"]
@@ -191,11 +191,42 @@ class Pool:
         return self._anywhere.outside(slice(None)) > 0
 
 
-class Order:
+class Lot:
+    """Members with whole-number weights; a ticket is a number in [0, total), and each owns an interval of them."""
+
+    def __init__(self, members: Int64[np.ndarray, " k"], weights: Int64[np.ndarray, " n"] | None):
+        """Take members in the order of their intervals, and the weights of all trajectories (None: 1 each)."""
+        self.members = members
+        self._cumulative = None if weights is None else _summed(weights[members])
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def draw(self, random: RowRandom, stream: str) -> Int64[np.ndarray, " m"]:
+        """Draw a trajectory a row."""
+        return self.at(random.ticket(stream, self.total))
+
+    def tickets(self, place: Int64[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:
+        """Return the first ticket of the member at each place."""
+        return place if self._cumulative is None else self._cumulative[place]
+
+    @property
+    def total(self) -> int:
+        """The weight of all members."""
+        return len(self.members) if self._cumulative is None else int(self._cumulative[-1])
+
+    def at(self, ticket: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return the member whose weight interval holds each ticket in [0, total)."""
+        if not len(self.members):
+            return ticket * 0
+        place = ticket if self._cumulative is None else np.searchsorted(self._cumulative, ticket, side="right") - 1
+        return self.members[np.clip(place, 0, len(self.members) - 1)]
+
+
+class Order(Lot):
     """Members group by group with exact cumulative weights; all n trajectories know their group.
 
-    A ticket is a number in [0, total); each member owns an interval of them as long as its weight. 8 to 16 bytes a
-    member and 32 a group.
+    8 to 16 bytes a member and 32 a group.
     """
 
     def __init__(
@@ -205,12 +236,11 @@ class Order:
         weights: Int64[np.ndarray, " n"] | None,
         pairs: Barred | None = None,
     ):
-        self.members = groups.order[members[groups.order]]
-        self._cumulative = None if weights is None else _summed(weights[self.members])
+        super().__init__(groups.order[members[groups.order]], weights)
         self._group = groups.of
         held = np.bincount(groups.of[self.members], minlength=len(groups))
         past = np.cumsum(held).astype(np.int64)
-        low, high = self._tickets(past - held), self._tickets(past)
+        low, high = self.tickets(past - held), self.tickets(past)
         self._outer_low = low[groups.first]
         intervals: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [
             (np.arange(len(groups)), low - self._outer_low, high - low)
@@ -228,27 +258,12 @@ class Order:
         group, trajectory = group[members[trajectory]], trajectory[members[trajectory]]
         place = np.empty(len(members), np.int64)
         place[self.members] = np.arange(len(self.members))
-        start, past = self._tickets(place[trajectory]), self._tickets(place[trajectory] + 1)
+        start, past = self.tickets(place[trajectory]), self.tickets(place[trajectory] + 1)
         return group, start - self._outer_low[group], past - start
-
-    def _tickets(self, place: Int64[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:
-        return place if self._cumulative is None else self._cumulative[place]
-
-    @property
-    def total(self) -> int:
-        """The weight of all members."""
-        return len(self.members) if self._cumulative is None else int(self._cumulative[-1])
 
     def outside(self, of: Int64[np.ndarray, " m"] | slice) -> Int64[np.ndarray, " m"]:
         """Return the weight within each trajectory's wider group that is neither in its own nor barred from it."""
         return self._outside[self._group[of]]
-
-    def at(self, ticket: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
-        """Return the member whose weight interval holds each ticket in [0, total)."""
-        if not len(self.members):
-            return ticket * 0
-        place = ticket if self._cumulative is None else np.searchsorted(self._cumulative, ticket, side="right") - 1
-        return self.members[np.clip(place, 0, len(self.members) - 1)]
 
     def at_outside(self, ticket: Int64[np.ndarray, " m"], of: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
         """Return members for tickets in [0, outside) of each trajectory: what is not outside is stepped over."""

@@ -60,6 +60,7 @@ class Sampler:
             same_source_prob=settings.traj_same_source_prob,
             whole_episodes=eval_mode,
             trajectory_first=settings.dataset_type == "trajectory_first" or eval_mode,
+            source_weights="uniform" if settings.source_weights is None else settings.source_weights,
             original_mixture=settings.mixture == "original",
             source_boost=settings.source_boost,
         )

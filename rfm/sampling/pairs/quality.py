@@ -30,20 +30,19 @@ class QualityPairs:
         catalog: Catalog,
         eligible: Bool[np.ndarray, " n"],
         threshold: float,
-        weights: Int64[np.ndarray, " n"] | None = None,
     ):
         task = catalog.task_code.astype(np.int64)
         within = task * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
         self._levels = [_Level.build(catalog, eligible, group, threshold - 1e-6) for group in (within, task)]
         near, far = (level.partners for level in self._levels)
         self._level = np.where(near > 0, 0, np.where(far > 0, 1, -1))
-        self.anchors = np.flatnonzero(self._level >= 0)
-        if weights is not None:
-            self.anchors = np.repeat(self.anchors, weights[self.anchors])
+        self.supported: Bool[np.ndarray, " n"] = self._level >= 0
+        """The trajectories that have a partner."""
 
-    def draw(self, random: RowRandom) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
-        """Return (better, worse): an anchor drawn by its weight and one of its partners."""
-        anchor = self.anchors[random.ticket("quality/anchor", len(self.anchors))]
+    def draw(
+        self, random: RowRandom, anchor: Int64[np.ndarray, " m"]
+    ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+        """Return (better, worse): each anchor and one of its partners."""
         partner, better = np.empty_like(anchor), np.empty(len(anchor), bool)
         ticket = random.uniform("quality/partner")
         for number, level in enumerate(self._levels):

@@ -58,15 +58,16 @@ def reversed_rewind(material: Material) -> PairStrategy:
 
 def suboptimal(material: Material) -> PairStrategy:
     """Two episodes of one task to their ends, from the same share of the way; the better one is chosen."""
-    pairs = QualityPairs(material.catalog, material.several, material.threshold, material.boost)
-    if not len(pairs.anchors):
+    pairs = QualityPairs(material.catalog, material.several, material.threshold)
+    anchors = material.lot(pairs.supported)
+    if not len(anchors):
         raise Unsupported(
             "needs two episodes of one task that differ in quality label, or in partial success by "
             f"data.partial_success_threshold={material.threshold:g}; of {len(material.catalog)} trajectories none do"
         )
 
     def draw(random: RowRandom) -> PairDraw:
-        better, worse = pairs.draw(random)
+        better, worse = pairs.draw(random, anchors.draw(random, "quality/anchor"))
         skipped = np.zeros(len(better)) if material.whole_episodes else random.uniform("suboptimal/start") / 2
         count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
         clips = (_to_the_end(material, side, skipped, count) for side in (better, worse))
@@ -131,7 +132,7 @@ def _episode_pairs(material: Material, *, backwards: bool) -> EpisodePairs:
 
 
 def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> PairStrategy:
-    supported = np.flatnonzero(pairs.supported)
+    supported = material.lot(pairs.supported)
     if not len(supported):
         raise Unsupported(
             "needs an episode of known progress (`quality_label` successful, or `progress` recorded) with two clips "
@@ -140,7 +141,7 @@ def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> Pai
         )
 
     def draw(random: RowRandom) -> PairDraw:
-        trajectory = supported[random.ticket("one episode", len(supported))]
+        trajectory = supported.draw(random, "one episode")
         further, less_far = pairs.draw(random, trajectory)
         return PairDraw(material.catalog.text_code[trajectory], further, less_far)
 

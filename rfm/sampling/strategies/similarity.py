@@ -46,7 +46,7 @@ def paired_human_robot(material: Material) -> PairStrategy:
             "needs human episodes (is_robot false) of a task that a robot does too, and a second task; "
             f"{material.share(~catalog.is_robot)} are human"
         )
-    anchors = material.pool(served, material.boosted(~catalog.is_robot).boost)
+    anchors = material.boosted(~catalog.is_robot).pool(served)
 
     def draw(random: RowRandom) -> PairDraw:
         better = anchors.draw(random, "paired/robot")
