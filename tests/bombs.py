@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 
 from rfm.cli import main
 
@@ -69,6 +70,18 @@ def write_black_video(path: Path, count: int, height: int, width: int) -> None:
             frame.pts = at
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def swell(file: Path, column: str, times: int = 64, size: int = 2**26, codec: str = "zstd") -> None:
+    """Write an Arrow stream anew: its first row so many times, with a text of that size, packed to almost nothing."""
+    first = pa.ipc.open_stream(file.read_bytes()).read_all().slice(0, 1)
+    place = first.column_names.index(column)
+    large = first.set_column(place, first.schema.field(column), [pa.array(["a" * size], first.schema.types[place])])
+    with pa.OSFile(str(file), "wb") as sink:
+        options = pa.ipc.IpcWriteOptions(compression=codec)
+        with pa.ipc.new_stream(sink, first.schema, options=options) as writer:
+            for _ in range(times):
+                writer.write_table(large)
 
 
 def run_within(megabytes: int, *words: object) -> tuple[int, str]:

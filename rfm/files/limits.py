@@ -79,6 +79,16 @@ def check_inflated(size: int, compressed: int, place: str) -> None:
         raise DataError(f"{place} must take at most {most} bytes unpacked ({compressed} packed), but takes {size}")
 
 
+def check_rows(count: int, size: int, place: str) -> None:
+    """DataError where a file of `size` bytes says it has more rows than that makes credible.
+
+    Constant columns take no space in a file, but do in memory: rows of recordings are not all alike.
+    """
+    most = 1_000_000 + 10 * size
+    if count > most:
+        raise DataError(f"{place} must have at most {most} rows for its size, but declares {count}")
+
+
 @contextmanager
 def within_memory(place: str) -> Iterator[None]:
     """Raise a MemoryError within the block as a DataError: what is too large for this machine costs its row alone."""

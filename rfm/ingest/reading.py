@@ -18,7 +18,7 @@ from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.files.lfs import check_fetched
-from rfm.files.limits import check_inflated
+from rfm.files.limits import check_inflated, check_rows
 from rfm.frames.kept import gathered
 from rfm.frames.video.decoding import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
@@ -54,10 +54,7 @@ def video_of(
 
 
 def opened_parquet(path: Path) -> pq.ParquetFile:
-    """The file, whose number of rows and unpacked columns its size makes credible; DataError where it can't be read.
-
-    Constant columns take no space in a file, but do in memory: rows of recordings are not all alike.
-    """
+    """The file, whose number of rows and unpacked columns its size makes credible; DataError where it can't be read."""
     if not path.is_file():
         raise DataError(f"{path} must exist, but does not")
     check_fetched(path)
@@ -65,9 +62,7 @@ def opened_parquet(path: Path) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except BROKEN_TABLE as error:
         raise DataError(f"{path} must be a readable parquet file, but reading it gives: {error}") from error
-    most = 1_000_000 + 10 * path.stat().st_size
-    if file.metadata.num_rows > most:
-        raise DataError(f"{path} must have at most {most} rows for its size, but declares {file.metadata.num_rows}")
+    check_rows(file.metadata.num_rows, path.stat().st_size, str(path))
     for group in range(file.metadata.num_row_groups):
         for number in range(file.metadata.num_columns):
             column = file.metadata.row_group(group).column(number)

@@ -1,5 +1,6 @@
 """Arrow files of datasets saved to disk: found, opened memory-mapped, and validated before anything reads them.
 
+What a file unpacks to is held against its size before pyarrow takes memory for it (`rfm.files.limits`).
 pyarrow trusts the offsets in a file: one that is damaged would end the process without a word. So whoever opens such
 files has the columns it reads checked by `check_sound` first: offsets that rise and stay in their buffers, indices
 within their dictionaries, text that is UTF-8. That reads the columns once: 0.16 s a million question rows of 650 bytes
@@ -8,6 +9,7 @@ that are in memory, 1.1 s from the disk that it was measured on, which needs hal
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,8 @@ import pyarrow as pa
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import read_json_object
 from rfm.files.lfs import check_fetched
+from rfm.files.limits import check_inflated, check_rows
+from rfm.trajectories.arrow_messages import Declared, declarations
 
 BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for files and texts that are damaged."""
@@ -45,12 +49,35 @@ def open_table(file: Path) -> pa.Table:
         fault = "is no file" if file.exists() else "is not there"
         raise DataError(f"{file} must be a readable arrow stream, but {fault}; {_WAY_OUT}")
     try:
-        table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+        table = opened_stream(file).read_all()
         str(table.column_names)  # decodes them
         return table
     except BROKEN_TABLE as error:
         check_fetched(file)
         raise DataError(f"{file} must be a readable arrow stream, but reading it gives: {error}; {_WAY_OUT}") from error
+
+
+def opened_stream(file: Path) -> pa.RecordBatchReader:
+    """The file's batches, memory-mapped, whose rows and unpacked buffers its size makes credible.
+
+    Raises:
+        DataError: they are not credible.
+        BROKEN_TABLE: what pyarrow raises for a file that is no Arrow stream.
+
+    """
+    mapped = pa.memory_map(str(file))
+    declared = _declared(mapped)
+    check_rows(sum(one.rows for one in declared), mapped.size(), str(file))
+    check_inflated(sum(one.unpacked for one in declared), mapped.size(), str(file))
+    mapped.seek(0)
+    return pa.ipc.open_stream(mapped)
+
+
+def _declared(mapped: pa.MemoryMappedFile) -> list[Declared]:
+    try:
+        return list(declarations(mapped))
+    except struct.error as error:
+        raise pa.ArrowInvalid(f"damaged message: {error}") from error
 
 
 def check_sound(file: Path, table: pa.Table) -> None:

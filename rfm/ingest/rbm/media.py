@@ -24,7 +24,7 @@ from rfm.frames.reader import VIDEO_SUFFIXES
 from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import FrameSource, IngestOptions
 from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, video_of
-from rfm.trajectories.arrow_files import BROKEN_TABLE
+from rfm.trajectories.arrow_files import BROKEN_TABLE, opened_stream
 
 MEDIA = ("frames", "frames_video")
 """The columns that hold a video, its path, or pictures."""
@@ -120,10 +120,8 @@ def named_file(value: Any, base: Path, place: str) -> FrameSource:
 def media_column(file: Path) -> str | None:
     """The first of the columns that may hold bytes; None where none does, or where the file can't be read."""
     try:
-        if file.suffix.lower() == ".parquet":
-            schema = opened_parquet(file).schema_arrow
-        else:
-            schema = pa.ipc.open_stream(pa.memory_map(str(file))).schema
+        parquet = file.suffix.lower() == ".parquet"
+        schema = opened_parquet(file).schema_arrow if parquet else opened_stream(file).schema
         return next((name for name in MEDIA if name in schema.names and may_hold_bytes(schema.field(name).type)), None)
     except (DataError, *BROKEN_TABLE):
         return None
@@ -173,7 +171,7 @@ def _parquet_batches(file: Path, column: str, row: int) -> Iterator[tuple[int, p
 
 def _arrow_batches(file: Path, column: str) -> Iterator[tuple[int, pa.RecordBatch]]:
     start = 0
-    for batch in pa.ipc.open_stream(pa.memory_map(str(file))):
+    for batch in opened_stream(file):
         part = batch.select([column])
         part.validate(full=True)
         yield start, part
