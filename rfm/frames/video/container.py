@@ -38,8 +38,9 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     check_fetched(path)
     check_whole(path)
     try:
-        # The prefix keeps FFmpeg from taking a name for a protocol, as `concat:a|b` is one.
-        with av.open(f"file:{path}", options=_CONFINED, **_ARGUMENTS) as container:
+        # The prefix keeps FFmpeg from taking a name for a protocol, as `concat:a|b` is one. `options` would be those of
+        # the streams too, and PyAV up to 16 reads past its list of them where streams are found late (MPEG-PS).
+        with av.open(f"file:{path}", container_options=_CONFINED, **_ARGUMENTS) as container:
             stream = shown(container, path)
             if stream.codec_context is None:
                 raise DataError(f"video {path} must be of a known codec, but is not")
