@@ -21,11 +21,21 @@ from rfm.errors import ConfigError, RfmError
 from rfm.export.model_card import CARD
 from rfm.export.options import HubOptions
 from rfm.export.training_record import public_record
+from rfm.files.ownership import MADE_FROM
 
 logger = logging.getLogger(__name__)
 
-_LOCAL = ("optimizer.*", "scheduler.pt", "rng_state*.pth", "training_args.bin", "*.tmp", ".git/*", ".cache/*")
-"""What only resuming needs, and the Trainer's arguments, a pickle full of paths that nothing here reads."""
+_LOCAL = (
+    "optimizer.*",
+    "scheduler.pt",
+    "rng_state*.pth",
+    "training_args.bin",
+    "*.tmp",
+    ".git/*",
+    ".cache/*",
+    MADE_FROM,
+)
+"""What only resuming or repeating a command needs, and the Trainer's arguments, a pickle of paths that nothing reads."""
 _HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
 """Of the HTTP library that huggingface_hub is built on: httpx in its releases 1, httpx2 in 2."""
 

@@ -3,7 +3,8 @@
 In: the folder of an adapter. Out: a full checkpoint (weights, tokenizer, preprocessing files, `rfm_config.json`, what
 it remembers of its training, `merge.json`, a model card) that `AutoModelForImageTextToText` and `rfm evaluate` load.
 The merged weights are loaded again from the folder and asked the same rows as the adapter on its base; where their
-logits differ by more than the tolerance nothing is left behind. W + BA is added up in float32 and rounded once.
+logits differ by more than the tolerance nothing is left behind. W + BA is added up in float32 and rounded once. The
+same command given again finds its result complete.
 
 An adapter that was trained on 4-bit weights belongs to those: its base is loaded in 4 bits (bitsandbytes), compared,
 and turned back into full weights before the merge. Merged into the original weights it would be another model.
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from datasets import Dataset
 
 from rfm.batch.collator import Batch, VQACollator
 from rfm.batch.input_format import InputFormat
@@ -39,6 +41,7 @@ from rfm.model.quantization import nf4, trained_quantized
 from rfm.model.stock.files import ADAPTER_FILE
 from rfm.model.weights.adapter import load_adapter
 from rfm.model.weights.base import base_of
+from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.model.weights.saving import written_whole
 from rfm.vqa.dataset import frames_root, load_dataset
 
@@ -63,6 +66,17 @@ class _Setting(NamedTuple):
     base_model: str | None
 
 
+class _Rows(NamedTuple):
+    """What both models are asked."""
+
+    dataset: Dataset
+    root: Path
+    """Where the frames are."""
+    content: str
+    """A name of the dataset's content."""
+    count: int
+
+
 def export_merge(options: MergeOptions) -> int:
     """Run `rfm export merge`."""
     merge(options)
@@ -77,10 +91,17 @@ def merge(options: MergeOptions) -> Agreement:
         read_evaluation(Path(options.evaluation))
     if options.push_to_hub:
         check_hub(options.hub_model_id, private=options.hub_private_repo)
+    rows = _rows(options)
+    plan = _plan(setting, options, rows)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(output, MERGED, overwrite=options.overwrite) as work, work.anew() as staged:
-        agreement = _merge(setting, options, staged, output)
-        work.publish(flushed=False)
+    with replaced(output, MERGED, overwrite=options.overwrite, plan=plan, whole=_is_whole) as work:
+        if work.complete:
+            logger.info("%s is complete", output)
+        else:
+            with work.anew() as staged:
+                _merge(setting, options, rows, staged, output)
+                work.publish(flushed=False)
+    agreement = _recorded(output)
     logger.info(
         "merged model: %s; on %d rows logits differ by %.2g at most (largest logit %.3g), %d of %d answer tokens agree",
         output, agreement.rows, agreement.largest_difference, agreement.largest_logit,
@@ -91,9 +112,27 @@ def merge(options: MergeOptions) -> Agreement:
     return agreement
 
 
-def _merge(setting: _Setting, options: MergeOptions, staged: Path, output: Path) -> Agreement:
+def _plan(setting: _Setting, options: MergeOptions, rows: _Rows) -> dict[str, Any]:
+    """Return all that determines what is written: the weights, what is verified, and what the card says."""
+    base = base_of(setting.folder, setting.base_model)
+    sealed = setting.folder / seal.FILE_NAME
+    return {
+        "adapter": model_fingerprint(str(setting.folder), base),
+        "record": seal.digest(sealed) if sealed.is_file() else None,
+        "dtype": str(setting.dtype),
+        "rows": [rows.content, rows.count],
+        "tolerance": _tolerance(options, setting),
+        "evaluation": seal.digest(Path(options.evaluation)) if options.evaluation is not None else None,
+    }
+
+
+def _is_whole(folder: Path) -> bool:
+    return seal.fault(folder) is None
+
+
+def _merge(setting: _Setting, options: MergeOptions, rows: _Rows, staged: Path, output: Path) -> None:
     """Fill the folder with a model that is verified."""
-    processor, batches, before = _ask_unmerged(setting, options)
+    processor, batches, before = _ask_unmerged(setting, rows)
     with written_whole(output, lambda: "and give the command again"):
         _merged_weights(setting).save_pretrained(str(staged))
         processor.save_processor(staged, processor.form or InputFormat())
@@ -104,7 +143,6 @@ def _merge(setting: _Setting, options: MergeOptions, staged: Path, output: Path)
     _describe(staged, agreement, setting.dtype)
     write_card(staged, options.evaluation, place=output)
     seal.seal(staged)
-    return agreement
 
 
 def _own(folder: Path) -> Callable[[str], object]:
@@ -131,10 +169,10 @@ def _setting(options: MergeOptions) -> _Setting:
     return _Setting(folder, device, getattr(torch, wanted), quantized, options.trust_remote_code, options.base_model)
 
 
-def _ask_unmerged(setting: _Setting, options: MergeOptions) -> tuple[LoadedModel, list[Batch], Logits]:
+def _ask_unmerged(setting: _Setting, rows: _Rows) -> tuple[LoadedModel, list[Batch], Logits]:
     """Return all but the weights of the adapter on its base, the rows, and its logits; the weights are let go."""
     loaded = _load_unmerged(setting)
-    batches = _batches(loaded, options)
+    batches = _batches(loaded, rows)
     return replace(loaded, model=None), batches, answer_logits(loaded.model, batches)
 
 
@@ -159,8 +197,7 @@ def _merged_weights(setting: _Setting) -> Any:
     return merged.to(setting.dtype)
 
 
-def _batches(loaded: LoadedModel, options: MergeOptions) -> list[Batch]:
-    """Return the rows that both models are asked, spread over the dataset."""
+def _rows(options: MergeOptions) -> _Rows:
     path = options.dataset or read_record(Path(options.checkpoint)).data.get("dataset_path")
     if path is None:
         raise ConfigError(
@@ -169,11 +206,16 @@ def _batches(loaded: LoadedModel, options: MergeOptions) -> list[Batch]:
         )
     dataset, config = load_dataset(path)
     root = frames_root(options.datasets_root, path, config, dataset)
-    collator = VQACollator(
-        ConversationEncoder(loaded.tokenizer, loaded.spec), FrameStore(root, loaded.spec, loaded.form or InputFormat())
-    )
-    count = min(options.num_rows, len(dataset))
-    return encode_rows(collator, [dataset[place * len(dataset) // count] for place in range(count)])
+    content = config.get("content_hash") or dataset._fingerprint
+    return _Rows(dataset, root, content, min(options.num_rows, len(dataset)))
+
+
+def _batches(loaded: LoadedModel, rows: _Rows) -> list[Batch]:
+    """Return the rows that both models are asked, spread over the dataset."""
+    store = FrameStore(rows.root, loaded.spec, loaded.form or InputFormat())
+    collator = VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), store)
+    places = (place * len(rows.dataset) // rows.count for place in range(rows.count))
+    return encode_rows(collator, [rows.dataset[place] for place in places])
 
 
 def _tolerance(options: MergeOptions, setting: _Setting) -> float:
@@ -194,3 +236,8 @@ def _check(agreement: Agreement, tolerance: float, setting: _Setting) -> None:
 def _describe(folder: Path, agreement: Agreement, dtype: torch.dtype) -> None:
     report = {**agreement._asdict(), "dtype": str(dtype).removeprefix("torch.")}
     (folder / MERGE_REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _recorded(folder: Path) -> Agreement:
+    report = read_json_object(folder / MERGE_REPORT)
+    return Agreement(**{name: report[name] for name in Agreement._fields})

@@ -126,6 +126,39 @@ def test_what_cannot_be_merged_is_said(adapter, dataset, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["merged"]
 
 
+def test_the_same_merge_again_is_complete_and_another_one_is_refused(adapter, dataset, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    made = options(adapter, tmp_path / "merged", num_rows=2)
+    agreement = merge(made)
+    files = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "merged").iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "load_model", None)
+        assert merge(made) == agreement
+        assert merging.export_merge(dataclasses.replace(made, dtype="float32", device="cuda")) == 0
+    assert f"{tmp_path / 'merged'} is complete" in caplog.text
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "merged").iterdir()} == files
+    moved = shutil.copytree(adapter, tmp_path / "moved" / "final")
+    shutil.copytree(adapter.parent / "base", tmp_path / "moved" / "base")
+    weights = load_file(moved / "adapter_model.safetensors")
+    save_file(
+        {name: 2 * value for name, value in weights.items()}, moved / "adapter_model.safetensors", {"format": "pt"}
+    )
+    seal.seal(moved)
+    for other in ({"num_rows": 1}, {"tolerance": 0.5}, {"dtype": "bfloat16"}, {"checkpoint": str(moved)}):
+        with pytest.raises(ConfigError, match=r"`output` .*merged exists; add --overwrite to replace it"):
+            merge(dataclasses.replace(made, **other))
+    merge(dataclasses.replace(made, num_rows=1, overwrite=True))
+    assert json.loads((tmp_path / "merged" / "merge.json").read_text())["rows"] == 1
+
+
+def test_a_merge_that_was_damaged_is_not_complete(adapter, tmp_path):
+    made = options(adapter, tmp_path / "merged", num_rows=1)
+    merge(made)
+    (tmp_path / "merged" / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"`output` .*merged exists; add --overwrite to replace it"):
+        merge(made)
+
+
 def test_a_second_merge_is_refused_before_its_work_and_leftovers_are_cleared(adapter, tmp_path, monkeypatch):
     leftover = tmp_path / ".merged.partial"
     leftover.mkdir()
@@ -153,6 +186,10 @@ def test_a_merged_model_can_be_uploaded(adapter, tmp_path, fake_hub):  # noqa: F
     made = options(adapter, tmp_path / "merged", num_rows=1, push_to_hub=True, hub_model_id="me/merged")
     merge(made)
     assert {"model.safetensors", "config.json", "rfm_config.json", "README.md"} <= set(fake_hub.files["me/merged"])
+    assert "made_from.json" not in fake_hub.files["me/merged"]
+    fake_hub.files.clear()
+    merge(made)  # an upload that failed is made up for
+    assert "model.safetensors" in fake_hub.files["me/merged"]
     with pytest.raises(ConfigError, match="`hub_model_id` must come with `push_to_hub`"):
         dataclasses.replace(made, push_to_hub=False)
 

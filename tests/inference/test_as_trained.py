@@ -1,6 +1,7 @@
 """A checkpoint is asked as it was trained, or it is said: once, with both values, by whatever asks."""
 
 import json
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from vqa_fakes import indices, row, write_dataset, write_frames
 from rfm.batch.clips import ClipReference, clips_of
 from rfm.batch.input_format import InputFormat
 from rfm.cli import run_command
+from rfm.errors import DataError
 from rfm.inference.engines.openai import OpenAIEngine
 from rfm.inference.engines.vllm import VLLMEngine
 from rfm.inference.prediction import Prediction
@@ -268,3 +270,14 @@ def test_vllm_is_asked_as_the_checkpoint_was_trained(tmp_path, of_four, monkeypa
     assert vllm.given["media_io_kwargs"] == {"video": {"num_frames": -1, "fps": 2.0}}
     assert [one.text for one in engine.predict(rows, progress=False)] == ["ANS: 1"] * 2
     assert warnings_in(caplog) == [f"{SIXTEEN}; generate with data.max_frames=4"]
+
+
+def test_vllm_is_not_given_a_checkpoint_that_is_not_as_it_was_sealed(tmp_path, of_four, monkeypatch):
+    vllm = FakeVLLM()
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
+    folder = shutil.copytree(of_four, tmp_path / "copy")
+    (weights,) = folder.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    with pytest.raises(DataError, match=rf"{folder} must be as it was saved, but {weights.name} has other bytes than"):
+        VLLMEngine(str(folder), tmp_path / "root")
+    assert vllm.given == {}

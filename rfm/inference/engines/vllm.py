@@ -14,10 +14,12 @@ from typing import Any
 
 from rfm.batch.tokens.conversation import FRAMES_PER_SECOND
 from rfm.errors import MissingExtraError
+from rfm.files import seal
 from rfm.inference.answering.decoding import GREEDY, Decoding
 from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
+from rfm.model.stock.hub_names import pinned
 from rfm.model.trained_format import trained_format
-from rfm.model.weights.fingerprint import model_fingerprint
+from rfm.model.weights.fingerprint import decides_answers, model_fingerprint
 
 _WHOLE_VIDEOS = {"num_frames": -1, "fps": FRAMES_PER_SECOND}
 """Unless it is told so, vLLM keeps 32 frames of a video and takes it for one of one frame a second."""
@@ -40,9 +42,10 @@ class VLLMEngine(ChatEngine):
         super().__init__(datasets_root, decoding, as_video=stock_video, trained=trained)
         self.model_path = model_path
         self._vllm = _import_vllm()
-        self._llm = self._vllm.LLM(
-            model=model_path, trust_remote_code=trust_remote_code, media_io_kwargs={"video": _WHOLE_VIDEOS}
-        )
+        seal.check(Path(model_path), decides_answers)  # vLLM takes whatever weights are there
+        plain, revision = pinned(model_path)
+        media = {"video": _WHOLE_VIDEOS}
+        self._llm = self._vllm.LLM(model=plain, **revision, trust_remote_code=trust_remote_code, media_io_kwargs=media)
 
     def identity(self) -> dict[str, Any]:
         """Return the checkpoint's fingerprint."""

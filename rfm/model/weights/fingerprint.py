@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from rfm.files import seal
+from rfm.files.ownership import MADE_FROM
 from rfm.model import tiny
 from rfm.model.stock.hub_names import commit_of
 
@@ -19,7 +20,7 @@ PARTS = (*WEIGHTS, "*.json", "*.jinja", "*.txt")
 """What answers depend on, but for what is named below."""
 _OF_THE_RUN = (
     "trainer_state.json", "training_options.json", "training_data.json", "training_args.bin", "merge.json",
-    "optimizer*", "*/*", seal.FILE_NAME, "saved_as_best.json",
+    "optimizer*", "*/*", seal.FILE_NAME, "saved_as_best.json", MADE_FROM,
 )  # fmt: skip
 
 
