@@ -35,7 +35,7 @@ _LOCAL = (
     ".cache/*",
     MADE_FROM,
 )
-"""What only resuming or repeating a command needs, and the Trainer's arguments, a pickle of paths that nothing reads."""
+"""What only resuming or repeating a command needs, and the Trainer's arguments, a pickle of paths that none reads."""
 _HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
 """Of the HTTP library that huggingface_hub is built on: httpx in its releases 1, httpx2 in 2."""
 

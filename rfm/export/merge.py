@@ -74,7 +74,7 @@ class _Rows(NamedTuple):
     """Where the frames are."""
     content: str
     """A name of the dataset's content."""
-    count: int
+    number: int
 
 
 def export_merge(options: MergeOptions) -> int:
@@ -120,7 +120,7 @@ def _plan(setting: _Setting, options: MergeOptions, rows: _Rows) -> dict[str, An
         "adapter": model_fingerprint(str(setting.folder), base),
         "record": seal.digest(sealed) if sealed.is_file() else None,
         "dtype": str(setting.dtype),
-        "rows": [rows.content, rows.count],
+        "rows": [rows.content, rows.number],
         "tolerance": _tolerance(options, setting),
         "evaluation": seal.digest(Path(options.evaluation)) if options.evaluation is not None else None,
     }
@@ -214,7 +214,7 @@ def _batches(loaded: LoadedModel, rows: _Rows) -> list[Batch]:
     """Return the rows that both models are asked, spread over the dataset."""
     store = FrameStore(rows.root, loaded.spec, loaded.form or InputFormat())
     collator = VQACollator(ConversationEncoder(loaded.tokenizer, loaded.spec), store)
-    places = (place * len(rows.dataset) // rows.count for place in range(rows.count))
+    places = (place * len(rows.dataset) // rows.number for place in range(rows.number))
     return encode_rows(collator, [rows.dataset[place] for place in places])
 
 
