@@ -13,6 +13,8 @@ from rfm.frames.video.decoding import Video
 from rfm.ingest.executors import EXECUTORS
 from rfm.trajectories.other_tasks import ProgressByTask
 
+SCENES = ("source", "episode", "none")
+
 
 @dataclass(frozen=True)
 class IngestOptions:
@@ -27,6 +29,8 @@ class IngestOptions:
     shortest_side: int | None = None
     """Pixels that the shorter side is brought down to, the aspect ratio kept; smaller frames stay as they are."""
     executor: str = "local"
+    scene: str = "none"
+    """What episodes without a `scene_id` share one with: their `source`, nothing but themselves (`episode`), `none`."""
 
     def __post_init__(self) -> None:
         faults = [f"`{name}` must be at least 1, but is {value}" for name, value in self._sizes() if value < 1]
@@ -41,6 +45,8 @@ class IngestOptions:
             faults.append(f"`form` must be one of {', '.join(FORMS)}, but is `{self.form}`")
         if self.executor not in EXECUTORS:
             faults.append(f"`executor` must be one of {', '.join(EXECUTORS)}, but is `{self.executor}`")
+        if self.scene not in SCENES:
+            faults.append(f"`scene` must be one of {', '.join(SCENES)}, but is `{self.scene}`")
         if faults:
             raise ConfigError("; ".join(faults))
 
@@ -99,6 +105,8 @@ class Episode:
     task_id: str | None = None
     progress: tuple[float, ...] | None = None
     progress_by_task: ProgressByTask | None = None
+    opposites: tuple[str, ...] = ()
+    """Tasks whose progress is 1 less this one's."""
     scene_id: str | None = None
     split: str | None = None
     preference_group_id: str | None = None

@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from rfm.errors import DataError
 from rfm.files.lock import exclusive
-from rfm.ingest.episode import Episode, IngestOptions, Unusable
+from rfm.ingest.episode import SCENES, Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.pipeline import IngestSummary, ingest
 from rfm.ingest.remote.fetch import is_remote, localised
 from rfm.ingest.remote.upload import RemoteOutput
+from rfm.ingest.rules.opposites import with_opposites
 from rfm.ingest.rules.orientation import ORIENTATIONS, put_right
 from rfm.trajectories.record import dataset_folder
 
@@ -47,6 +48,20 @@ class PipelineOptions:
         metadata={
             "help": "How the pictures are stored, to be put right; default: as the source says",
             "choices": ORIENTATIONS,
+        },
+    )
+    scene: str = field(
+        default="none",
+        metadata={
+            "help": "Where the format names no scene: all episodes of a data source show one, or each its own",
+            "choices": SCENES,
+        },
+    )
+    opposites: str | None = field(
+        default=None,
+        metadata={
+            "help": "YAML of tasks that undo each other, `open the drawer: close the drawer`, by text or task_id",
+            "remote": True,
         },
     )
     overwrite: bool = field(default=False, metadata={"help": "Replace datasets that exist"})
@@ -81,7 +96,10 @@ def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) 
     Remote paths among the options are copied here first; a remote output is made here and uploaded.
     """
     chosen = options.pipeline()
-    episodes = [_put_right(episode, options.orientation) for episode in adapter(localised(options))]
+    local = localised(options)
+    episodes = [_put_right(episode, local.orientation) for episode in adapter(local)]
+    if local.opposites is not None:
+        episodes = with_opposites(episodes, Path(local.opposites))
     if not episodes:
         raise DataError(f"{getattr(options, 'path', options.output)} must hold episodes, but holds none")
     if is_remote(options.output) and not options.output.startswith("file://"):

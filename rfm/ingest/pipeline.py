@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
@@ -26,15 +26,18 @@ from rfm.ingest.cutoffs import suggest_cutoffs
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.reading import rejected
+from rfm.ingest.rules.scenes import scene_of
 from rfm.ingest.stored import Job, Outcome, Stored, file_name, store
+from rfm.ingest.towards import progress_by_task, warn_of_silent
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
-from rfm.trajectories.other_tasks import at_frames
 from rfm.trajectories.record import Trajectory, dataset_folder, value_faults
 from rfm.trajectories.store import PROCESSED, read_columns, write_processed_dataset
 
 logger = logging.getLogger(__name__)
 
 _MOST_LISTED = 10
+_DETERMINING = ("max_frames", "height", "width", "shortest_side", "form", "scene")
+"""Options that make another dataset."""
 
 
 class Rejection(NamedTuple):
@@ -91,8 +94,9 @@ def ingest(
         wanted = [one for one in distinct if dataset_folder(one.data_source) in folders]
         by_id = _outcomes(wanted, folders, options)
         for name in folders:
-            rows, failed = _rows(groups[name], by_id)
-            _finish(works[name], rows, [*failed, *map(_repetition, again[name])])
+            rows, failed = _rows(groups[name], by_id, options)
+            about = _made_with(groups[name], options)
+            _finish(works[name], rows, [*failed, *map(_repetition, again[name])], about)
         if deliver is not None:
             deliver({name: work.folder for name, work in works.items()})
         for name in folders:
@@ -168,8 +172,7 @@ def _group(distinct: Sequence[Episode], repeated: Sequence[Episode]) -> dict[str
 
 def _fingerprint(episodes: Iterable[Episode], options: IngestOptions) -> str:
     """A hash of all that determines a dataset."""
-    sizes = (options.height, options.width, options.shortest_side)
-    digest = hashlib.sha256(repr((options.max_frames, sizes, options.form)).encode())
+    digest = hashlib.sha256(repr([getattr(options, name) for name in _DETERMINING]).encode())
     for episode in episodes:
         values = [getattr(episode, field.name) for field in fields(episode) if field.name != "source"]
         digest.update(repr((*values, episode.source.identity())).encode())
@@ -203,18 +206,21 @@ def _say(notes: Sequence[tuple[str, str]]) -> None:
         logger.warning("and the like of %d more", len(notes) - _MOST_LISTED)
 
 
-def _rows(episodes: Sequence[Episode], by_id: dict[str, Outcome]) -> tuple[list[Trajectory], list[Rejection]]:
+def _rows(
+    episodes: Sequence[Episode], by_id: dict[str, Outcome], options: IngestOptions
+) -> tuple[list[Trajectory], list[Rejection]]:
     rows, rejected = [], []
     for episode in episodes:
         outcome = by_id[episode.id]
         if outcome.stored is None:
             rejected.append(Rejection(episode.id, outcome.reason))
         else:
-            rows.append(_trajectory(episode, outcome.stored))
+            rows.append(_trajectory(episode, outcome.stored, options))
+    warn_of_silent(episodes, rows)
     return rows, rejected
 
 
-def _trajectory(episode: Episode, stored: Stored) -> Trajectory:
+def _trajectory(episode: Episode, stored: Stored, options: IngestOptions) -> Trajectory:
     progress = episode.progress
     if progress is not None:
         progress = tuple(progress[index] for index in stored.indices)
@@ -230,22 +236,34 @@ def _trajectory(episode: Episode, stored: Stored) -> Trajectory:
         partial_success=episode.partial_success,
         task_id=episode.task_id,
         progress=progress,
-        progress_by_task=at_frames(episode.progress_by_task, stored.indices),
+        progress_by_task=progress_by_task(episode, stored, progress),
         frame_times=stored.times,
-        scene_id=episode.scene_id,
+        scene_id=scene_of(episode, options.scene),
         split=episode.split,
         preference_group_id=episode.preference_group_id,
         preference_rank=episode.preference_rank,
     )
 
 
-def _finish(work: Workplace, rows: Sequence[Trajectory], rejected: Sequence[Rejection]) -> None:
+def _made_with(episodes: Sequence[Episode], options: IngestOptions) -> dict[str, Any]:
+    """What a dataset's summary says of how it was made."""
+    made: dict[str, Any] = {name: getattr(options, name) for name in _DETERMINING}
+    made["scenes_recorded"] = sum(episode.scene_id is not None for episode in episodes)
+    opposites = {episode.task_id or episode.task: list(episode.opposites) for episode in episodes if episode.opposites}
+    return {"ingest": {**made, **({"opposites": opposites} if opposites else {})}}
+
+
+def _finish(
+    work: Workplace, rows: Sequence[Trajectory], rejected: Sequence[Rejection], about: Mapping[str, Any]
+) -> None:
     """The rejections, then the rows; a dataset without a single row is not written."""
     write_rejected(work.folder, (rejection._asdict() for rejection in rejected))
     if rejected:
         logger.warning("%d episodes rejected, see %s", len(rejected), work.output / REJECTED)
     if rows:
-        write_processed_dataset(work.folder, rows, suggest_cutoffs(work.folder / "frames", rows))
+        cutoffs = suggest_cutoffs(work.folder / "frames", rows)
+        suggested = {"suggested_success_cutoff": cutoffs} if cutoffs else {}
+        write_processed_dataset(work.folder, rows, {**about, **suggested})
     elif (work.output / PROCESSED).exists():
         raise DataError(
             f"a dataset must have an episode to replace another, but all {len(rejected)} are rejected, the first for: "

@@ -61,17 +61,16 @@ _ROWS_PER_BATCH = 10_000
 
 
 def write_processed_dataset(
-    folder: Path, trajectories: Iterable[Trajectory], cutoffs: Mapping[str, float] | None = None
+    folder: Path, trajectories: Iterable[Trajectory], about: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the rows as `<folder>/processed_dataset`, whole or not at all, and a summary beside it.
 
-    `cutoffs` are suggested success cut-offs by source, shares of time in (0, 1], for the summary.
+    `about` is what the summary says besides: how the dataset was made, what is suggested for it.
     """
     table = trajectory_table(list(trajectories))
     folder.mkdir(parents=True, exist_ok=True)
     with staged_file(folder / "dataset_info.json") as staged:
-        suggested = {"suggested_success_cutoff": dict(cutoffs)} if cutoffs else {}
-        _write_json(staged, {**_summary(table), **suggested})
+        _write_json(staged, {**_summary(table), **(about or {})})
     with staged_folder(folder / PROCESSED) as staged:
         _save(staged, table)
     return folder / PROCESSED
@@ -186,6 +185,8 @@ def _summary(table: pa.Table) -> dict[str, Any]:
         "num_tasks": len(set(table["task"].to_pylist())),
         "data_sources": dict(sorted(Counter(table["data_source"].to_pylist()).items())),
         "quality_labels": dict(sorted(quality.items())),
+        "with_scene": table.num_rows - table["scene_id"].null_count,
+        "num_scenes": len(set(table["scene_id"].to_pylist()) - {None}),
         "with_progress": table.num_rows - table["progress"].null_count,
         "with_progress_by_task": table.num_rows - table["progress_by_task"].null_count,
     }

@@ -8,8 +8,10 @@ held to the rules of `documents`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -85,6 +87,15 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
         return super().construct_scalar(node)
 
 
+class YamlLine(NamedTuple):
+    """A key of a mapping, its value, and the line in which it begins."""
+
+    number: int
+    """From 1."""
+    key: Any
+    value: Any
+
+
 def read_yaml(path: str | Path) -> Any:
     """Return what a YAML file holds, None where it is empty.
 
@@ -93,15 +104,40 @@ def read_yaml(path: str | Path) -> Any:
         DataError: it is no regular file of UTF-8 text of at most `MOST_BYTES`, is no YAML, or breaks a rule.
 
     """
+    with _yaml(path) as loader:
+        value = loader.get_single_data()
+    check_values(value, str(path))
+    return value
+
+
+def read_yaml_lines(path: str | Path) -> list[YamlLine]:
+    """Return the mapping that a YAML file holds, for messages that name lines; raises as `read_yaml`.
+
+    `DataError` also where it holds something else, or nothing.
+    """
+    with _yaml(path) as loader:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise DataError(f"{path} must hold a mapping, but holds {'nothing' if node is None else f'a {node.id}'}")
+        lines = [
+            YamlLine(key.start_mark.line + 1, *(loader.construct_object(one, deep=True) for one in (key, value)))
+            for key, value in node.value
+        ]
+    for line in lines:
+        check_values([line.key, line.value], str(path))
+    return lines
+
+
+@contextmanager
+def _yaml(path: str | Path) -> Iterator[_Loader]:
+    """The loader of a file; what it finds within the block is a DataError."""
     text = read_text(path, MOST_BYTES)
     try:
-        value = _Loader(text).get_single_data()
+        yield _Loader(text)
     except _Refused as error:
         raise DataError(f"{path} {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path} must be YAML, but is not: {_one_line(error)}") from error
-    check_values(value, str(path))
-    return value
 
 
 def _one_line(error: Exception) -> str:

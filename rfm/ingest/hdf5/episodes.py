@@ -14,7 +14,15 @@ from typing import Any
 from rfm.errors import ConfigError, DataError
 from rfm.ingest.episode import Episode
 from rfm.ingest.hdf5.file import column, columns, opened, reading
-from rfm.ingest.hdf5.layout import COLOUR_ENDINGS, Demo, cameras, demos, recorded_texts, stored_orientation
+from rfm.ingest.hdf5.layout import (
+    COLOUR_ENDINGS,
+    Demo,
+    cameras,
+    demos,
+    recorded_scene,
+    recorded_texts,
+    stored_orientation,
+)
 from rfm.ingest.hdf5.pictures import Hdf5Pictures, checked_pictures
 from rfm.ingest.listing.finding import Found, find_files
 from rfm.ingest.options import run_ingest
@@ -72,6 +80,7 @@ class _Entry:
     cameras: Sequence[str] = ()
     told: Told | None = None
     task: str = ""
+    scene: str | None = None
     fault: DataError | str = ""
 
     @property
@@ -127,6 +136,7 @@ class _Lister:
                 source=put_right(Hdf5Pictures(entry.found.path, path, entry.place), orientation),
                 quality_label=entry.told.label.quality,
                 partial_success=entry.told.label.partial_success,
+                scene_id=entry.scene,
             )
         except DataError as error:
             return rejected(entry.id, self._options.source_name, error)
@@ -148,7 +158,8 @@ class _Lister:
                 told = self._rules.apply(names, entry.place, _Recorded(holders, entry.place))
                 task = told.task or recorded_text(recorded_texts(file, demo, entry.place), entry.place)
                 seen = cameras(file, demo, entry.place)
-                return _Entry(entry.id, found, demo, seen, told, task)
+                scene = recorded_scene(file, demo, entry.place)
+                return _Entry(entry.id, found, demo, seen, told, task, scene)
         except DataError as error:
             return _Entry(entry.id, found, demo, fault=error)
 

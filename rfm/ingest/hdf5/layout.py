@@ -25,6 +25,7 @@ from rfm.ingest.hdf5.file import check_stored, column, held, json_attribute, mem
 from rfm.ingest.listing.finding import natural
 from rfm.ingest.rules.cameras import is_colour_name
 from rfm.ingest.rules.orientation import UPRIGHT, VFLIP
+from rfm.ingest.rules.scenes import libero_scene
 
 COLOUR_ENDINGS = ("_image", "_rgb", "_images", "_img", "_color", "_colour")
 """What --camera may leave out of a name."""
@@ -103,6 +104,16 @@ def recorded_texts(file: Any, demo: Demo, place: str) -> list[str]:
                 raise DataError(f"`{key}` in `{attribute}` of {place} must be a text, but is {type(text).__name__}")
             texts.append(text.strip().strip('"'))
     return texts
+
+
+def recorded_scene(file: Any, demo: Demo, place: str) -> str | None:
+    """The scene of LIBERO that the demonstration's own description, or its file, is named after."""
+    holders = [holder for holder in demo.holders(file, place) if "bddl_file_name" in holder.attrs]
+    named = [
+        str(name, "utf-8", "replace") if isinstance(name, bytes) else name
+        for name in column(holders, "bddl_file_name", place) or ()
+    ]
+    return libero_scene([*(name for name in named if isinstance(name, str)), str(file.filename)])
 
 
 def _has(group: Any, name: str, place: str) -> bool:

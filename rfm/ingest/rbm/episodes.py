@@ -52,14 +52,21 @@ def ingest_rbm_command(options: IngestRbmOptions) -> int:
     root = find_dataset(options)
     keys = preprocessed_keys(root)
     if keys:
-        if options.orientation is not None:
-            raise ConfigError(
-                f"--orientation must be left out for {root}: preprocessed datasets are used where they lie, and none "
-                "of their pictures is turned"
-            )
+        _check_in_place(options, root)
         lies_in = root.resolve().parent if (root / PROCESSED).is_dir() else root
         return 1 if use_in_place(lies_in, keys) else 0
     return run_ingest(lambda local: rbm_episodes(local, root), options)
+
+
+def _check_in_place(options: IngestRbmOptions, root: Path) -> None:
+    given = {"orientation": options.orientation, "opposites": options.opposites}
+    given["scene"] = None if options.scene == "none" else options.scene
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(
+                f"--{name} must be left out for {root}: preprocessed datasets are used where they lie, and nothing in "
+                "them is changed"
+            )
 
 
 def find_dataset(options: IngestRbmOptions) -> Path:

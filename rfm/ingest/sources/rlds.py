@@ -26,6 +26,7 @@ from rfm.ingest.reading import file_identity, rejected, video_of
 from rfm.ingest.rules.applied import Rules, Told
 from rfm.ingest.rules.cameras import CameraChoice, is_colour_name
 from rfm.ingest.rules.labels import LabelOptions
+from rfm.ingest.rules.scenes import libero_scene
 from rfm.ingest.rules.texts import as_text, recorded_text
 from rfm.ingest.sources.tfrecord import Feature, Record, check_data, features, opened, records
 
@@ -134,6 +135,7 @@ class _Entry:
     cameras: Sequence[str] = ()
     told: Told | None = None
     task: str = ""
+    scene: str | None = None
     fault: str = ""
 
 
@@ -184,6 +186,7 @@ class _Lister:
                 source=source,
                 quality_label=entry.told.label.quality,
                 partial_success=entry.told.label.partial_success,
+                scene_id=entry.scene,
                 split=None if split is None else split["split"],
             )
         except DataError as error:
@@ -200,7 +203,7 @@ class _Lister:
                 raise DataError(f"{place} must have at least one step with pictures under {_CAMERAS}, but has none")
             told = self.rules.apply([*names, *_metadata(lists)], place, _Recorded(lists))
             task = told.task or next((text for text in _texts(lists, place) if text), "")
-            return _Entry(name, shard.path, place, record, cameras(lists), told, task)
+            return _Entry(name, shard.path, place, record, cameras(lists), told, task, libero_scene(_metadata(lists)))
         except DataError as error:
             return _Entry(name, shard.path, place, fault=str(error))
 

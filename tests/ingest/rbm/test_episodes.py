@@ -134,6 +134,10 @@ def test_a_preprocessed_cache_is_used_in_place(tmp_path: Path, caplog: pytest.Lo
         ConfigError, match=r"--orientation must be left out for .*: preprocessed datasets are used where"
     ):
         ingest(tmp_path / "cache", tmp_path / "out", orientation="vflip")
+    with pytest.raises(ConfigError, match=r"--scene must be left out for .*, and nothing in them is changed"):
+        ingest(tmp_path / "cache", tmp_path / "out", scene="source")
+    with pytest.raises(ConfigError, match=r"--opposites must be left out for .*: preprocessed datasets are used"):
+        ingest(tmp_path / "cache", tmp_path / "out", opposites="pairs.yaml")
     assert not (tmp_path / "out").exists()
     assert len(load_catalog(tmp_path / "cache", ["owner_name_x"])) == 3
     (tmp_path / "cache" / "owner_name_x" / "frames" / "0.npz").unlink()
