@@ -67,7 +67,11 @@ class DataConfig:
     partial_success_threshold: float = 0.2
     """Two episodes compared by partial success differ by at least this much (0 to 1)."""
     traj_same_source_prob: float = 0.5
-    """Probability that a wrong instruction comes from the video's own data source."""
+    """Probability that a video asked for another task is of the data source of the row whose instruction is taken; else
+    of one in which that task is also found."""
+    same_scene_share: float = 0.5
+    """Of questions with another task's instruction, the share about a task of the clip's own scene, where
+    `progress_by_task` gives the answer; the others are of another scene."""
     prefixes_per_episode: int = 8
     """Prefixes of each episode in `--eval_set prefixes`; of shorter episodes one per frame after the first."""
     success_cutoff: str = "file"
@@ -133,6 +137,7 @@ def _range_faults(data: DataConfig) -> list[str]:
         "min_progress_gap": (0.01, 1.0),
         "partial_success_threshold": (0.01, 1.0),
         "traj_same_source_prob": (0.0, 1.0),
+        "same_scene_share": (0.0, 1.0),
         "frame_dropping": (0.0, 0.9),
         "colour_jitter": (0.0, 0.9),
         "strategies_per_sample": (1, 2),

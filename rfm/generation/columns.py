@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from rfm.sampling.block import FIRST, REFERENCE, SECOND, Block, Drawer, Slot
 from rfm.vqa.prompts import prompt
-from rfm.vqa.schema import SCHEMA, clip_fields
+from rfm.vqa.schema import INSTRUCTION_KINDS, SCHEMA, clip_fields
 
 _HOLE = "\0"
 """Where the task stands while a question's text before and after it is found."""
@@ -41,6 +41,7 @@ def record_batch(drawer: Drawer, block: Block, *, discrete: bool) -> pa.RecordBa
         "resample_attempts": pa.array(np.ones(len(shown), np.int32)),
         "chosen_is_first": pa.array(block.answer == 1, mask=~is_preference),
         "target_progress": _targets(block, is_score),
+        "instruction_kind": _take(INSTRUCTION_KINDS, block.instruction),
         **_clip_columns(drawer, block.slots[FIRST], "", is_score),
         **_clip_columns(drawer, block.slots[FIRST], "first_", is_pair),
         **_clip_columns(drawer, block.slots[SECOND], "second_", is_pair),

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16, Int32, Int64
+from jaxtyping import Bool, Float32, Int8, Int16, Int32, Int64
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.sampling.clips.table import Clips
+from rfm.sampling.instructions import OWN_TASK
 from rfm.sampling.material import PairDraw, ScoreDraw
 from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas
@@ -29,6 +30,7 @@ class Slot:
     indices: Int32[np.ndarray, "m K"]
     count: Int64[np.ndarray, " m"]
     end_progress: Float32[np.ndarray, " m"]
+    """Towards the task that is asked."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Block:
     slots: tuple[Slot, Slot, Slot]
     target: Float32[np.ndarray, "m K"]
     """Progress of each shown frame of a progress question; NaN unknown."""
+    instruction: Int8[np.ndarray, " m"]
+    """A code of `INSTRUCTION_KINDS`: whose task is asked; of a pair, for the clip of which it is another one."""
 
 
 class Drawer(Protocol):
@@ -67,6 +71,7 @@ class Canvas:
         self._text = np.zeros(rows, np.int32)
         self._answer = np.zeros(rows, np.int16)
         self._target = np.full((rows, width), np.nan, np.float32)
+        self._instruction = np.full(rows, OWN_TASK, np.int8)
         self._slots = tuple(
             Slot(
                 np.full(rows, -1, np.int64),
@@ -83,7 +88,11 @@ class Canvas:
         """Fill in questions about two clips; the better one is shown first where `better_first`."""
         self._text[rows] = drawn.text
         self._answer[rows] = np.where(better_first, 1, 2)
-        better, worse = progress.at_ends(drawn.better), progress.at_ends(drawn.worse)
+        of_better, of_worse = drawn.asked or (None, None)
+        better = progress.at_ends(drawn.better, of_better.relation if of_better else None)
+        worse = progress.at_ends(drawn.worse, of_worse.relation if of_worse else None)
+        if of_better is not None and of_worse is not None:
+            self._instruction[rows] = np.maximum(of_better.kind, of_worse.kind)
         first, second = np.where(better_first, better, worse), np.where(better_first, worse, better)
         self._put(FIRST, rows, Clips.where(better_first, drawn.better, drawn.worse), first)
         self._put(SECOND, rows, Clips.where(better_first, drawn.worse, drawn.better), second)
@@ -92,10 +101,9 @@ class Canvas:
 
     def add_scores(self, rows: np.ndarray, drawn: ScoreDraw, progress: Progress, settings: DataConfig) -> None:
         """Fill in questions about one clip, with the answer in the form that the settings ask for."""
-        if drawn.wrong:
-            shown = np.where(drawn.clip.indices >= 0, np.float32(0), np.float32(np.nan))
-        else:
-            shown = progress.of_clips(drawn.clip, from_first=True)
+        shown = progress.of_clips(drawn.clip, drawn.asked.relation if drawn.asked else None, from_first=True)
+        if drawn.asked is not None:
+            self._instruction[rows] = drawn.asked.kind
         self._put(FIRST, rows, drawn.clip, shown[np.arange(len(rows)), drawn.clip.count - 1])
         self._text[rows] = drawn.text
         self._target[rows] = progress.targets(shown)
@@ -110,7 +118,8 @@ class Canvas:
     def finish(self, strategy: np.ndarray) -> Block:
         """Return the block; `strategy` is each row's index into the strategies drawn from."""
         first, second, reference = self._slots
-        return Block(strategy, self._text, self._answer, (first, second, reference), self._target)
+        slots = (first, second, reference)
+        return Block(strategy, self._text, self._answer, slots, self._target, self._instruction)
 
 
 def score(progress: Float32[np.ndarray, " m"], step: int = 1) -> Int16[np.ndarray, " m"]:

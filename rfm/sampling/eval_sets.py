@@ -3,7 +3,7 @@
     prefixes   each episode at growing prefixes from frame 0: does the score rise as the robot gets further?
     ranking    each episode of known quality, whole: do better episodes of a task score higher?
     confusion  each successful episode, whole, with each task's instruction: does the score follow the instruction?
-               (its preference group's other instructions are left out: they have scores of their own)
+               whose answer is known: 0 for those of another scene, the recorded progress for those of the same
     quality    each pair of whole episodes of one task that differ in quality
 
     EvalSet(catalog, settings, name, limit, seed).draw(start, stop) -> Block of rows start..stop-1
@@ -20,20 +20,23 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips.table import Clips, evenly
-from rfm.sampling.material import PairDraw, ScoreDraw
+from rfm.sampling.instructions import OWN, UNKNOWN
+from rfm.sampling.material import Asked, PairDraw, ScoreDraw
 from rfm.sampling.pairs.quality import EveryQualityPair
-from rfm.sampling.pools import Steps, Usable
+from rfm.sampling.pools import Steps
 from rfm.sampling.progress import SUCCESSFUL, Progress
 from rfm.sampling.quotas import Quotas
 from rfm.sampling.random import RowRandom, permute
+from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
+_PAIRS = 1_000_000
 VIDEOS_PER_TASK = 10
 CONFUSION_ROWS = 100_000
 """Without a limit, `confusion` takes this many videos of a task and about this many rows, at least a video a task."""
@@ -78,15 +81,8 @@ class EvalSet:
             first = permute(np.arange(start, stop, dtype=np.uint64), self.quotas.total, self._seed, "quality/side") % 2
             canvas.add_pairs(rows, drawn, first == 0, self.progress)
         else:
-            told, own = drawn
-            for wrong, part in ((False, rows[own]), (True, rows[~own])):
-                draw = ScoreDraw(told.text[part], _take(told.clip, part), wrong=wrong)
-                canvas.add_scores(part, draw, self.progress, self._settings)
+            canvas.add_scores(rows, drawn, self.progress, self._settings)
         return canvas.finish(np.zeros(stop - start, np.int64))
-
-
-_Scores = tuple[ScoreDraw, Bool[np.ndarray, " m"]]
-"""Questions about one clip, and which of them have the clip's own instruction."""
 
 
 class _Questions(Protocol):
@@ -100,7 +96,7 @@ class _Questions(Protocol):
     existing: int
     taken: int
 
-    def at(self, number: Int64[np.ndarray, " m"]) -> PairDraw | _Scores:
+    def at(self, number: Int64[np.ndarray, " m"]) -> PairDraw | ScoreDraw:
         """Return the questions with these numbers, all below `taken`."""
 
 
@@ -122,12 +118,12 @@ class _Prefixes:
         self.smallest = int(self._count[0]) if len(members) else 1
         self.taken = _whole_units(self._first, limit)
 
-    def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
+    def at(self, number: Int64[np.ndarray, " m"]) -> ScoreDraw:
         unit = np.searchsorted(self._first, number, side="right") - 1
         trajectory, last = self._order[unit], self._catalog.num_frames[self._order[unit]].astype(np.int64) - 1
         end = ((number - self._first[unit] + 1) * last * 2 + self._count[unit]) // (2 * self._count[unit])
         clip = evenly(trajectory, end * 0, end, np.minimum(self._width, end + 1), self._width)
-        return ScoreDraw(self._catalog.text_code[trajectory], clip), np.ones(len(number), bool)
+        return ScoreDraw(self._catalog.text_code[trajectory], clip)
 
 
 class _Ranking:
@@ -147,10 +143,10 @@ class _Ranking:
         self.existing = len(members)
         self.taken = self.existing if limit is None else min(limit, self.existing)
 
-    def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
+    def at(self, number: Int64[np.ndarray, " m"]) -> ScoreDraw:
         trajectory = self._order[number]
         clip = _whole(self._catalog, trajectory, self._width)
-        return ScoreDraw(self._catalog.text_code[trajectory], clip), np.ones(len(number), bool)
+        return ScoreDraw(self._catalog.text_code[trajectory], clip)
 
 
 class _Confusion:
@@ -167,6 +163,7 @@ class _Confusion:
         self._told = catalog.text_code[members[first]]
         order = in_turn(seed, "confusion", task, task * 0)
         self._order = members[order]
+        self._known = usable.instructions
         self._steps = _instructions_left_out(usable, self._order, self._tasks)
         tasks, videos = len(self._tasks), len(members)
         held = tasks - self._steps.width
@@ -182,22 +179,27 @@ class _Confusion:
             )
         self.taken = _whole_units(self._first, limit)
 
-    def at(self, number: Int64[np.ndarray, " m"]) -> _Scores:
+    def at(self, number: Int64[np.ndarray, " m"]) -> ScoreDraw:
         video = np.searchsorted(self._first, number, side="right") - 1
         told = self._steps.over(video, number - self._first[video])
         trajectory = self._order[video]
-        own = self._tasks[told] == self._catalog.task_code[trajectory]
-        text = np.where(own, self._catalog.text_code[trajectory], self._told[told])
-        return ScoreDraw(text, _whole(self._catalog, trajectory, self._width)), own
+        task = self._tasks[told]
+        relation = self._known.relation(task, trajectory)
+        text = np.where(relation == OWN, self._catalog.text_code[trajectory], self._told[told])
+        asked = Asked(relation, self._known.kind(relation, task, trajectory))
+        return ScoreDraw(text, _whole(self._catalog, trajectory, self._width), asked)
 
 
 def _instructions_left_out(usable: Usable, videos: Int64[np.ndarray, " v"], tasks: Int64[np.ndarray, " t"]) -> Steps:
-    """Return the places among `tasks` of those that each video's preference group has besides its own."""
-    pairs = usable.barred
-    place = np.full(len(usable.catalog), -1, np.int64)
-    place[videos] = np.arange(len(videos))
-    asked = (place[pairs.trajectory] >= 0) & np.isin(pairs.task, tasks)
-    video, task = place[pairs.trajectory[asked]], np.searchsorted(tasks, pairs.task[asked])
+    """Return the places among `tasks` of those whose answer is not known of each video."""
+    block = max(_PAIRS // max(len(tasks), 1), 1)
+    found = [np.zeros((0, 2), np.int64)]
+    for low in range(0, len(videos), block):
+        part = videos[low : low + block]
+        relation = usable.instructions.relation(np.tile(tasks, len(part)), np.repeat(part, len(tasks)))
+        video, task = np.nonzero(relation.reshape(len(part), len(tasks)) == UNKNOWN)
+        found.append(np.stack([video + low, task], axis=1))
+    video, task = np.concatenate(found).T
     return Steps(len(videos), video, task, np.ones_like(task))
 
 
@@ -228,8 +230,8 @@ class _Quality:
         better, worse = self._pairs[self._pairs.starts[task] + step]
         frames = self._catalog.num_frames.astype(np.int64)
         count = np.minimum(self._width, np.minimum(frames[better], frames[worse]))
-        clips = (evenly(side, side * 0, frames[side] - 1, count, self._width) for side in (better, worse))
-        return PairDraw(self._catalog.text_code[better], *clips)
+        first, second = (evenly(side, side * 0, frames[side] - 1, count, self._width) for side in (better, worse))
+        return PairDraw(self._catalog.text_code[better], first, second)
 
 
 SETS: Mapping[str, Callable[[Usable, Progress, DataConfig, int | None, int], _Questions]] = MappingProxyType(
@@ -278,7 +280,3 @@ def _whole_units(first: Int64[np.ndarray, " u+1"], limit: int | None) -> int:
 def _whole(catalog: Catalog, trajectory: Int64[np.ndarray, " m"], width: int) -> Clips:
     frames = catalog.num_frames[trajectory].astype(np.int64)
     return evenly(trajectory, frames * 0, frames - 1, np.minimum(width, frames), width)
-
-
-def _take(clips: Clips, rows: Int64[np.ndarray, " k"]) -> Clips:
-    return Clips(clips.trajectory[rows], clips.indices[rows], clips.count[rows])

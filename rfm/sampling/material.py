@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, Int64
+from jaxtyping import Bool, Float64, Int8, Int32, Int64
 
 from rfm.sampling.clips.table import Clips
-from rfm.sampling.pools import Groups, Lot, Pool, Usable
+from rfm.sampling.instructions import OWN, OWN_TASK, Instructions
+from rfm.sampling.pools import Layout, Lot, Order
 from rfm.sampling.progress import Progress
 from rfm.sampling.random import RowRandom
 from rfm.sampling.source_shares import shared_weights, source_shares
+from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 
 class Unsupported(Exception):
     """The data cannot serve a strategy; the text says what it needs and what there is."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the instruction of each row relates to a clip."""
+
+    relation: Int64[np.ndarray, " m"]
+    """`instructions.OWN`, ELSEWHERE or an entry of `Catalog.towards`; never UNKNOWN."""
+    kind: Int8[np.ndarray, " m"]
+    """A code of `INSTRUCTION_KINDS`."""
+
+    @staticmethod
+    def own(rows: int) -> Asked:
+        """Return that of clips that are asked their own task."""
+        return Asked(np.full(rows, OWN), np.full(rows, OWN_TASK, np.int8))
+
+    def take(self, rows: np.ndarray) -> Asked:
+        """Return some of the rows."""
+        return Asked(self.relation[rows], self.kind[rows])
+
+    @staticmethod
+    def where(first: np.ndarray, a: Asked, b: Asked) -> Asked:
+        """Return row by row `a` where `first` is true, else `b`."""
+        return Asked(np.where(first, a.relation, b.relation), np.where(first, a.kind, b.kind))
+
+
+def _joined(parts: Sequence[Asked], order: np.ndarray) -> Asked:
+    relation, kind = (np.concatenate(column) for column in zip(*((p.relation, p.kind) for p in parts), strict=True))
+    return Asked(relation[order], kind[order])
 
 
 @dataclass(frozen=True)
@@ -30,15 +61,42 @@ class PairDraw:
     better: Clips
     worse: Clips
     reference: Clips | None = None
+    asked: tuple[Asked, Asked] | None = None
+    """Of `better` and `worse`; None: both are asked their own task."""
+
+    @staticmethod
+    def ordered(
+        text: Int32[np.ndarray, " m"],
+        clips: tuple[Clips, Clips],
+        first_is_better: Bool[np.ndarray, " m"],
+        asked: tuple[Asked, Asked],
+    ) -> PairDraw:
+        """Return pairs of which the first clip is the better one where `first_is_better`."""
+        better, worse = Clips.where(first_is_better, *clips), Clips.where(~first_is_better, *clips)
+        of_better, of_worse = Asked.where(first_is_better, *asked), Asked.where(~first_is_better, *asked)
+        return PairDraw(text, better, worse, asked=(of_better, of_worse))
+
+    @staticmethod
+    def merged(rows: Sequence[Int64[np.ndarray, " k"]], parts: Sequence[PairDraw]) -> PairDraw:
+        """Return one draw of parts that hold these rows of it, all with `asked` and none with a reference."""
+        order = np.argsort(np.concatenate(rows), kind="stable")
+        asked = [part.asked for part in parts if part.asked is not None]
+        return PairDraw(
+            np.concatenate([part.text for part in parts])[order],
+            Clips.joined([part.better for part in parts], order),
+            Clips.joined([part.worse for part in parts], order),
+            asked=(_joined([one for one, _ in asked], order), _joined([other for _, other in asked], order)),
+        )
 
 
 @dataclass(frozen=True)
 class ScoreDraw:
-    """Questions for the progress of one clip; where `wrong`, the instruction is another task's and the answer is 0."""
+    """Questions for the progress of one clip."""
 
     text: Int32[np.ndarray, " m"]
     clip: Clips
-    wrong: bool = False
+    asked: Asked | None = None
+    """None: all are asked their own task."""
 
 
 PairStrategy = Callable[[RowRandom], PairDraw]
@@ -55,6 +113,8 @@ class Material:
     gap: float
     threshold: float
     same_source_prob: float
+    same_scene_share: float = 0.5
+    """Of questions with another task's instruction, those about one of the clip's own scene, where there are both."""
     whole_episodes: bool = False
     """Clips run from the first frame to the last, as evaluation sets show them."""
     trajectory_first: bool = False
@@ -109,10 +169,23 @@ class Material:
             return None
         return np.rint(100 + 1000 * self.progress_range).astype(np.int64)
 
-    def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Pool:
-        """Return the pool of `members` with at least two frames."""
+    @property
+    def instructions(self) -> Instructions:
+        """What is known of asking other tasks' instructions."""
+        return self.usable.instructions
+
+    def pool(self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None) -> Order:
+        """Return `members` with at least two frames, set against those of another scene and the same source."""
         members = members & self.several
-        return Pool(self._by_source, self._by_task, members, self._shared(members, weights), self.usable.barred)
+        return Order(self._elsewhere, members, self._shared(members, weights))
+
+    def alike(self, members: Bool[np.ndarray, " n"]) -> Order:
+        """Return `members` with at least two frames, set against those of another scene, source and size alike."""
+        return Order(self._elsewhere_alike, members & self.several)
+
+    def other_tasks(self, members: Bool[np.ndarray, " n"]) -> Order:
+        """Return `members` with at least two frames, set against those of another task, source and size alike."""
+        return Order(self._tasks_alike, members & self.several)
 
     def lot(self, members: Bool[np.ndarray, " n"]) -> Lot:
         """Return what draws the `members` that questions are about; all of a source alike."""
@@ -132,12 +205,29 @@ class Material:
         return shared_weights(shares * (1 if self.boost is None else self.boost), source, members, weights)
 
     @cached_property
-    def _by_task(self) -> Groups:
-        return Groups.build(np.zeros(len(self.catalog), np.int64), self.catalog.task_code)
+    def look(self) -> Int64[np.ndarray, " n"]:
+        """Code of source and frame size: clips of one pair differ in neither."""
+        sized = np.stack([self.catalog.source_code, *self.catalog.frames_shape[:, 1:3].T], axis=1)
+        return np.unique(sized, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
     @cached_property
-    def _by_source(self) -> Groups:
-        return Groups.build(self.catalog.source_code, self.catalog.task_code)
+    def _elsewhere(self) -> Layout:
+        return self._layout(self.catalog.source_code)
+
+    @cached_property
+    def _elsewhere_alike(self) -> Layout:
+        return self._layout(self.look)
+
+    def _layout(self, area: np.ndarray) -> Layout:
+        known = self.instructions
+        family = self.catalog.family_code
+        return Layout.build(area, known.place, family, known.places_held, known.barred_elsewhere)
+
+    @cached_property
+    def _tasks_alike(self) -> Layout:
+        family, known = self.catalog.family_code, self.instructions
+        own = np.unique(family).astype(np.int64)
+        return Layout.build(self.look, family, family, (own, own), known.barred)
 
     def share(self, members: Bool[np.ndarray, " n"]) -> str:
         """Return e.g. "3 of 40 trajectories", for messages."""

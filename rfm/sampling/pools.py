@@ -1,78 +1,21 @@
-"""Pools: the trajectories that can serve a strategy, and drawing from them by source and task.
+"""Pools: the trajectories that can serve a strategy, and drawing from them by source.
 
-Weights are whole numbers so that cumulative sums are exact: a draw can never fall into the task it must avoid. Each
-draw is a binary search, so a block of m rows costs O(m log n) whatever the size of the catalog.
+Weights are whole numbers so that cumulative sums are exact: a draw can never fall on what it must avoid. Each draw is a
+binary search, so a block of m rows costs O(m log n) whatever the size of the catalog.
 
-A video that its preference group shows under task T as well (the counterfactual instructions of RoboReward) has a score
-of its own for T, so it is no video of another task there: such (task, trajectory) pairs are barred, and stepped over
-like T's own trajectories.
+What an instruction must not be set against is stepped over: whole places (the scenes in which its task occurs) and
+single trajectories (those that show the same file, or whose preference group has a score for it).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64
+from jaxtyping import Bool, Float64, Int, Int64
 
-from rfm.errors import DataError
+from rfm.sampling.barred import Barred
 from rfm.sampling.random import RowRandom
-from rfm.trajectories.catalog import Catalog
-
-MOST_BARRED = 100_000_000
-
-
-@dataclass(frozen=True)
-class Barred:
-    """Pairs of a task and a trajectory of another one that must not be set against each other, each pair once."""
-
-    task: Int64[np.ndarray, " b"]
-    trajectory: Int64[np.ndarray, " b"]
-
-    def hold(self, task: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
-        """Return which pairs of a task and a trajectory are barred."""
-        if not len(self._sorted):
-            return np.zeros(len(task), bool)
-        key = task * self._trajectories + np.minimum(trajectory, self._trajectories)
-        found = self._sorted[np.minimum(np.searchsorted(self._sorted, key), len(self._sorted) - 1)]
-        return (found == key) & (trajectory < self._trajectories)
-
-    @cached_property
-    def _trajectories(self) -> int:
-        return int(self.trajectory.max(initial=0)) + 1
-
-    @cached_property
-    def _sorted(self) -> Int64[np.ndarray, " b"]:
-        return np.sort(self.task * self._trajectories + self.trajectory)
-
-
-def barred(task: Int[np.ndarray, " n"], group: Int[np.ndarray, " n"]) -> Barred:
-    """Return each task of a preference group with each trajectory of the group that has another task.
-
-    Raises:
-        DataError: groups are so large that there are more than `MOST_BARRED` pairs.
-
-    """
-    grouped = np.flatnonzero(group >= 0)
-    order = grouped[np.argsort(group[grouped], kind="stable")]
-    span = int(task.max(initial=0)) + 1
-    held = np.unique(group[order].astype(np.int64) * span + task[order])  # (group, task), by group
-    first, past = (np.searchsorted(held // span, group[order], side) for side in ("left", "right"))
-    tasks = past - first
-    if tasks.sum() > MOST_BARRED:
-        raise DataError(
-            f"`preference_group_id` must name small groups, but these pair {tasks.sum():,} instructions and videos, "
-            f"more than {MOST_BARRED:,}: the largest holds {int(tasks.max())} tasks"
-        )
-    trajectory = np.repeat(order, tasks)
-    told = held[np.arange(tasks.sum()) - np.repeat(np.cumsum(tasks) - tasks, tasks) + np.repeat(first, tasks)] % span
-    other = told != task[trajectory]
-    return Barred(told[other], trajectory[other])
-
-
-_Intervals = tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]
-"""Owners, starts and widths."""
 
 
 class Steps:
@@ -103,92 +46,85 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Groups:
-    """All n trajectories in g groups, which lie in wider ones; groups are numbered in the order of both codes."""
+class Layout:
+    """All n trajectories by (area, place), and what each must not be set against within its area.
 
-    of: Int64[np.ndarray, " n"]
-    """The group of each trajectory."""
+    Trajectories of one area and kind have the same `owner`, which steps over whole groups (an area's places) and over
+    single trajectories.
+    """
+
     order: Int64[np.ndarray, " n"]
     """The trajectories, group by group."""
-    key: Int64[np.ndarray, " g"]
-    """Both codes of each group in one number, rising."""
-    inner: int
-    """How many inner codes there are."""
-    first: Int64[np.ndarray, " g"]
-    """The first group of the wider one that each group lies in."""
-    last: Int64[np.ndarray, " g"]
+    group: Int64[np.ndarray, " n"]
+    groups: int
+    owner: Int64[np.ndarray, " n"]
+    first: Int64[np.ndarray, " w"]
+    """The first group of each owner's area."""
+    last: Int64[np.ndarray, " w"]
+    over_groups: tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]
+    """Owners, and the groups that they step over."""
+    over_single: tuple[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]]
+    """Owners, and trajectories of other groups that they step over."""
 
     @staticmethod
-    def build(outer: Int[np.ndarray, " n"], inner: Int[np.ndarray, " n"]) -> Groups:
-        """Return the groups of equal (outer, inner), within the wider ones of equal `outer`."""
-        codes = int(inner.max(initial=0)) + 1
-        key = outer.astype(np.int64) * codes + inner
-        order = np.argsort(key, kind="stable")
-        begins = np.diff(key[order], prepend=-1) != 0
-        of = np.empty(len(key), np.int64)
-        of[order] = np.cumsum(begins) - 1
-        wider = outer[order[begins]]
-        first, past = (np.searchsorted(wider, wider, side) for side in ("left", "right"))
-        return Groups(of, order, key[order[begins]], codes, first.astype(np.int64), past.astype(np.int64) - 1)
+    def build(
+        area: Int[np.ndarray, " n"],
+        place: Int[np.ndarray, " n"],
+        kind: Int[np.ndarray, " n"],
+        held: tuple[Int[np.ndarray, " h"], Int[np.ndarray, " h"]],
+        barred: Barred | None = None,
+    ) -> Layout:
+        """Return the layout; `held` lists (kind, place), the places that a kind steps over, each once.
 
-    def beside(self, pairs: Barred) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
-        """Return for barred pairs the group of the task within the trajectory's wider group, and the trajectory.
-
-        Pairs whose task has no group there are left out: nobody draws for it.
+        `barred` names kinds and trajectories of other places.
         """
-        key = self.key[self.of[pairs.trajectory]] // self.inner * self.inner + pairs.task
-        group = np.searchsorted(self.key, key)
-        there = self.key[np.minimum(group, len(self) - 1)] == key if len(self) else np.zeros(len(key), bool)
-        return group[there], pairs.trajectory[there]
+        area, place, kind = (code.astype(np.int64) for code in (area, place, kind))
+        places = int(max(place.max(initial=0), held[1].max(initial=0))) + 1
+        kinds = int(max(kind.max(initial=0), held[0].max(initial=0))) + 1
+        group_keys, group = np.unique(area * places + place, return_inverse=True)
+        owner_keys, owner = np.unique(area * kinds + kind, return_inverse=True)
+        area_of_group, area_of_owner = group_keys // places, owner_keys // kinds
+        first = np.searchsorted(area_of_group, area_of_owner, "left")
+        past = np.searchsorted(area_of_group, area_of_owner, "right")
+        return Layout(
+            order=np.argsort(group, kind="stable"),
+            group=group,
+            groups=len(group_keys),
+            owner=owner,
+            first=first,
+            last=past - 1,
+            over_groups=_over_groups(owner_keys, kinds, group_keys, places, held),
+            over_single=_over_single(owner_keys, kinds, area, barred),
+        )
 
-    def __len__(self) -> int:
-        return len(self.first)
+
+def _over_groups(
+    owner_keys: np.ndarray, kinds: int, group_keys: np.ndarray, places: int, held: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the owners and groups of one area whose kind and place are in `held`."""
+    kind, place = (part.astype(np.int64) for part in held)
+    by_kind = np.argsort(kind, kind="stable")
+    kind, place = kind[by_kind], place[by_kind]
+    of_owner = owner_keys % kinds
+    low, high = np.searchsorted(kind, of_owner, "left"), np.searchsorted(kind, of_owner, "right")
+    owner = np.repeat(np.arange(len(owner_keys)), high - low)
+    entry = np.arange(len(owner)) - np.repeat(np.cumsum(high - low) - (high - low), high - low) + low[owner]
+    wanted = owner_keys[owner] // kinds * places + place[entry]
+    group = np.minimum(np.searchsorted(group_keys, wanted), max(len(group_keys) - 1, 0))
+    there = group_keys[group] == wanted if len(group_keys) else np.zeros(len(wanted), bool)
+    return owner[there], group[there]
 
 
-class Pool:
-    """Some trajectories with whole-number weights, drawn in proportion to them; groups are their tasks."""
-
-    def __init__(
-        self,
-        by_source: Groups,
-        by_task: Groups,
-        members: Bool[np.ndarray, " n"],
-        weights: Int64[np.ndarray, " n"] | None = None,
-        pairs: Barred | None = None,
-    ):
-        self._within_source = Order(by_source, members, weights, pairs)
-        self._anywhere = Order(by_task, members, weights, pairs)
-
-    def __len__(self) -> int:
-        return len(self._anywhere.members)
-
-    @property
-    def members(self) -> Int64[np.ndarray, " k"]:
-        """The trajectory numbers in the pool."""
-        return self._anywhere.members
-
-    def draw(self, random: RowRandom, stream: str) -> Int64[np.ndarray, " m"]:
-        """Draw a trajectory a row: the one that a question is about."""
-        return self._anywhere.draw(random, stream)
-
-    def draw_other_task(
-        self, random: RowRandom, stream: str, unlike: Int64[np.ndarray, " m"], same_source: Bool[np.ndarray, " m"]
-    ) -> Int64[np.ndarray, " m"]:
-        """Draw a trajectory of another task than `unlike`'s, and not barred from it.
-
-        It comes from `unlike`'s source where `same_source` and there is one.
-        """
-        near_room = self._within_source.outside(unlike)
-        near = same_source & (near_room > 0)
-        ticket = random.below(stream, np.where(near, near_room, self._anywhere.outside(unlike)))
-        out = np.empty_like(unlike)
-        for order, rows in ((self._within_source, near), (self._anywhere, ~near)):
-            out[rows] = order.at_outside(ticket[rows], unlike[rows])
-        return out
-
-    def has_other_task(self) -> Bool[np.ndarray, " n"]:
-        """Return for every trajectory whether the pool has one that `draw_other_task` can draw for it."""
-        return self._anywhere.outside(slice(None)) > 0
+def _over_single(
+    owner_keys: np.ndarray, kinds: int, area: np.ndarray, barred: Barred | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if barred is None or not len(barred.family):
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing
+    wanted = area[barred.trajectory] * kinds + barred.family
+    owner = np.minimum(np.searchsorted(owner_keys, wanted), len(owner_keys) - 1)
+    there = (owner_keys[owner] == wanted) & (barred.family < kinds)
+    return owner[there], barred.trajectory[there]
 
 
 class Lot:
@@ -203,8 +139,13 @@ class Lot:
         return len(self.members)
 
     def draw(self, random: RowRandom, stream: str) -> Int64[np.ndarray, " m"]:
-        """Draw a trajectory a row."""
+        """Draw a trajectory a row: the one that a question is about."""
         return self.at(random.ticket(stream, self.total))
+
+    @property
+    def weights(self) -> Int64[np.ndarray, " k"]:
+        """The weight of each member."""
+        return np.ones(len(self), np.int64) if self._cumulative is None else np.diff(self._cumulative)
 
     def tickets(self, place: Int64[np.ndarray, " g"]) -> Int64[np.ndarray, " g"]:
         """Return the first ticket of the member at each place."""
@@ -224,80 +165,73 @@ class Lot:
 
 
 class Order(Lot):
-    """Members group by group with exact cumulative weights; all n trajectories know their group.
+    """Members group by group with exact cumulative weights; all n trajectories know what they step over.
 
     8 to 16 bytes a member and 32 a group.
     """
 
-    def __init__(
-        self,
-        groups: Groups,
-        members: Bool[np.ndarray, " n"],
-        weights: Int64[np.ndarray, " n"] | None,
-        pairs: Barred | None = None,
-    ):
-        super().__init__(groups.order[members[groups.order]], weights)
-        self._group = groups.of
-        held = np.bincount(groups.of[self.members], minlength=len(groups))
+    def __init__(self, layout: Layout, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None = None):
+        super().__init__(layout.order[members[layout.order]], weights)
+        self._owner = layout.owner
+        held = np.bincount(layout.group[self.members], minlength=layout.groups)
         past = np.cumsum(held).astype(np.int64)
         low, high = self.tickets(past - held), self.tickets(past)
-        self._outer_low = low[groups.first]
-        intervals: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [
-            (np.arange(len(groups)), low - self._outer_low, high - low)
-        ]
-        if pairs is not None and len(pairs.task):
-            intervals.append(self._barred(groups, members, pairs))
-        self._steps = Steps(len(groups), *(np.concatenate(part) for part in zip(*intervals, strict=True)))
-        self._outside = high[groups.last] - self._outer_low - self._steps.width
-
-    def _barred(
-        self, groups: Groups, members: Bool[np.ndarray, " n"], pairs: Barred
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the intervals of barred members, each with the group that steps over it."""
-        group, trajectory = groups.beside(pairs)
-        group, trajectory = group[members[trajectory]], trajectory[members[trajectory]]
+        self._low = low[layout.first]
+        owner, group = layout.over_groups
+        alone, trajectory = layout.over_single
+        alone, trajectory = alone[members[trajectory]], trajectory[members[trajectory]]
         place = np.empty(len(members), np.int64)
         place[self.members] = np.arange(len(self.members))
-        start, past = self.tickets(place[trajectory]), self.tickets(place[trajectory] + 1)
-        return group, start - self._outer_low[group], past - start
+        start, end = self.tickets(place[trajectory]), self.tickets(place[trajectory] + 1)
+        self._steps = Steps(
+            len(layout.first),
+            np.concatenate([owner, alone]),
+            np.concatenate([low[group] - self._low[owner], start - self._low[alone]]),
+            np.concatenate([high[group] - low[group], end - start]),
+        )
+        self._outside = high[layout.last] - self._low - self._steps.width
 
     def outside(self, of: Int64[np.ndarray, " m"] | slice) -> Int64[np.ndarray, " m"]:
-        """Return the weight within each trajectory's wider group that is neither in its own nor barred from it."""
-        return self._outside[self._group[of]]
+        """Return the weight within each trajectory's area of what it may be set against."""
+        return self._outside[self._owner[of]]
 
     def at_outside(self, ticket: Int64[np.ndarray, " m"], of: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
-        """Return members for tickets in [0, outside) of each trajectory: what is not outside is stepped over."""
-        group = self._group[of]
-        return self.at(self._outer_low[group] + self._steps.over(group, ticket))
+        """Return members for tickets in [0, outside) of each trajectory."""
+        owner = self._owner[of]
+        return self.at(self._low[owner] + self._steps.over(owner, ticket))
+
+    def draw_outside(self, random: RowRandom, stream: str, of: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Draw a member that each trajectory may be set against; there must be one."""
+        return self.at_outside(random.below(stream, self.outside(of)), of)
+
+
+class Runs:
+    """k members in runs of equal code, drawn within a run in proportion to whole-number weights."""
+
+    def __init__(self, code: Int64[np.ndarray, " k"], weights: Int64[np.ndarray, " k"] | None = None):
+        self._order = np.argsort(code, kind="stable")
+        self._codes, begins = np.unique(code[self._order], return_index=True)
+        self._summed = _summed(np.ones_like(code) if weights is None else weights[self._order])
+        self._low = self._summed[np.append(begins, len(code))]
+
+    def weight(self, code: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return the weight of each code's run; 0 where there is none."""
+        return np.where(self._known(code), np.diff(self._low)[self._at(code)], 0) if len(self._codes) else code * 0
+
+    def draw(self, ticket: Float64[np.ndarray, " m"], code: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return a member of each code's run, which must not be empty, by a number in [0, 1)."""
+        if not len(code):
+            return code
+        run = self._at(code)
+        number = self._low[run] + (ticket * (self._low[run + 1] - self._low[run])).astype(np.int64)
+        return self._order[np.searchsorted(self._summed, number, side="right") - 1]
+
+    def _at(self, code: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        return np.minimum(np.searchsorted(self._codes, code), len(self._codes) - 1)
+
+    def _known(self, code: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        return self._codes[self._at(code)] == code
 
 
 def _summed(weights: Int64[np.ndarray, " k"]) -> Int64[np.ndarray, " k+1"]:
     return np.concatenate([[0], np.cumsum(weights)]).astype(np.int64)
-
-
-class Usable:
-    """The trajectories of a catalog that are long enough to ask about, and what the others still say of them.
-
-    An episode of a preference group that is too short to show keeps its instruction: the group has a score for it, so
-    no other video of the group may be shown with it as a wrong one. So barred pairs are found in the whole catalog and
-    then carried over to the trajectories that are left.
-    """
-
-    def __init__(self, whole: Catalog, least_frames: int):
-        self._whole = whole
-        self._keep = whole.num_frames >= least_frames
-        self.catalog = whole if self._keep.all() else whole.select(self._keep)
-        self.left_out = int((~self._keep).sum())
-        """How many trajectories are shorter."""
-
-    @cached_property
-    def barred(self) -> Barred:
-        """Videos of `catalog` that have a score of their own for another task's instruction."""
-        pairs = barred(self._whole.task_code, self._whole.preference_group)
-        if not self.left_out:
-            return pairs
-        code = np.full(len(self._whole.tasks), -1, np.int64)
-        code[self._whole.task_code[self._keep]] = self.catalog.task_code
-        place = np.cumsum(self._keep) - 1
-        left = self._keep[pairs.trajectory] & (code[pairs.task] >= 0)
-        return Barred(code[pairs.task[left]], place[pairs.trajectory[left]])

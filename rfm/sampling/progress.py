@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.csv_lines import csv_records
 from rfm.sampling.clips.table import Clips
+from rfm.sampling.instructions import ELSEWHERE, OWN
 from rfm.trajectories.catalog import Catalog
 
 GRID = 64
@@ -137,15 +138,31 @@ class Progress:
         values = self._total(trajectory, np.minimum(frames, n[:, None] - 1))
         return Curves(frames.astype(np.int32), np.where(inside, values, np.nan).astype(np.float32))
 
-    def at_ends(self, clips: Clips) -> Float32[np.ndarray, " m"]:
-        """Return the progress at the last shown frame of each clip, in the scale of the whole episode; NaN unknown."""
+    def curves_towards(self, entry: Int64[np.ndarray, " m"]) -> Curves:
+        """Return the progress that entries of `Catalog.towards` record, at the frames of their trajectories' curves."""
+        n = self.catalog.num_frames[self.catalog.towards.trajectory[entry]].astype(np.int64)
+        frames = self.grid(n)
+        inside = frames < n[:, None]
+        values = self._towards(entry, np.minimum(frames, n[:, None] - 1))
+        return Curves(frames.astype(np.int32), np.where(inside, values, np.nan).astype(np.float32))
+
+    def at_ends(self, clips: Clips, relation: Int64[np.ndarray, " m"] | None = None) -> Float32[np.ndarray, " m"]:
+        """Return the progress at the last shown frame of each clip, in the scale of the whole episode; NaN unknown.
+
+        Towards the clip's own task, or that which `relation` says is asked (`Instructions.relation`).
+        """
         values = self._total(clips.trajectory, clips.end()[:, None])
         self._fill_ends(clips, values, np.zeros(len(clips.count), np.int64))
+        if relation is not None:
+            values = self._asked(values, relation, clips.end()[:, None])
         return values[:, 0].astype(np.float32)
 
-    def of_clips(self, clips: Clips, *, from_first: bool = False) -> Float32[np.ndarray, "m K"]:
+    def of_clips(
+        self, clips: Clips, relation: Int64[np.ndarray, " m"] | None = None, *, from_first: bool = False
+    ) -> Float32[np.ndarray, "m K"]:
         """Return the progress of each shown frame; NaN where unknown and in unused columns.
 
+        Towards the clip's own task, or that which `relation` says is asked (`Instructions.relation`).
         `from_first` counts time from the clip's lowest frame where `pred_type` is absolute_first_frame; clips that are
         compared with each other need one scale and leave it off.
         """
@@ -153,9 +170,10 @@ class Progress:
         values = self._total(clips.trajectory, frames)
         if from_first and self.pred_type == "absolute_first_frame":
             values = np.where(self.recorded[clips.trajectory][:, None], values, self._from_first(clips, frames))
-        values = np.where(clips.indices >= 0, values, np.nan)
         self._fill_ends(clips, values, clips.count - 1)
-        return values.astype(np.float32)
+        if relation is not None:
+            values = self._asked(values, relation, frames)
+        return np.where(clips.indices >= 0, values, np.nan).astype(np.float32)
 
     def targets(self, progress: Float32[np.ndarray, "m K"]) -> Float32[np.ndarray, "m K"]:
         """Return `target_progress` for the progress of shown frames."""
@@ -172,6 +190,18 @@ class Progress:
             at = self.catalog.progress_offsets[trajectory[recorded]][:, None] + frames[recorded]
             values[recorded] = self.catalog.progress_values[at]
         return values
+
+    def _towards(self, entry: Int64[np.ndarray, " m"], frames: Int64[np.ndarray, "m K"]) -> Float32[np.ndarray, "m K"]:
+        towards = self.catalog.towards
+        return towards.values[towards.offsets[entry][:, None] + frames]
+
+    def _asked(self, own: np.ndarray, relation: Int64[np.ndarray, " m"], frames: np.ndarray) -> np.ndarray:
+        """Return `own` with the progress towards other tasks in the rows that ask for them."""
+        out = np.where((relation == ELSEWHERE)[:, None], 0.0, own)
+        rows = np.flatnonzero(relation > OWN)
+        if len(rows):
+            out[rows] = self._towards(relation[rows], frames[rows])
+        return out
 
     def _from_first(self, clips: Clips, frames: np.ndarray) -> Float64[np.ndarray, "m K"]:
         n = self.catalog.num_frames[clips.trajectory].astype(np.int64)

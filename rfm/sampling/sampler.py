@@ -21,11 +21,11 @@ from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips.frame_drops import drop_frames
 from rfm.sampling.material import Material, PairDraw, Unsupported
-from rfm.sampling.pools import Usable
 from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
 from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, NOT_LISTED, SHARES
+from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
 
@@ -58,6 +58,7 @@ class Sampler:
             gap=settings.min_progress_gap,
             threshold=settings.partial_success_threshold,
             same_source_prob=settings.traj_same_source_prob,
+            same_scene_share=settings.same_scene_share,
             whole_episodes=eval_mode,
             trajectory_first=settings.dataset_type == "trajectory_first" or eval_mode,
             source_weights="uniform" if settings.source_weights is None else settings.source_weights,

@@ -27,7 +27,7 @@ from rfm.trajectories.record import dataset_folder
 from rfm.trajectories.segments import take_segments
 from rfm.trajectories.store import PROCESSED, read_columns
 from rfm.trajectories.task_groups import encode, group_tasks, task_families
-from rfm.trajectories.towards import TYPE, Towards, read_towards
+from rfm.trajectories.towards import Towards, read_towards
 
 logger = logging.getLogger(__name__)
 
@@ -171,9 +171,7 @@ def _build(root: Path, keys: tuple[str, ...], columns: dict[str, pa.Array], faul
     shapes = rows.frame_shapes(columns["frames_shape"], columns["num_frames"], paths, root, faults)
     offsets, values = rows.shares_by_frame(columns["progress"], "progress", shapes[:, 0], faults)
     times_offsets, times_values = rows.recorded_times(columns["frame_times"], shapes[:, 0], faults)
-    towards = read_towards(
-        columns.get("progress_by_task", pa.nulls(len(ids), TYPE)), shapes[:, 0], tasks, task_code, faults.mark
-    )
+    towards = read_towards(columns["progress_by_task"], shapes[:, 0], tasks, task_code, faults.mark)
     everything = Catalog(
         root=root,
         keys=keys,

@@ -25,7 +25,7 @@ from rfm.trajectories.task_groups import encode
 
 COLUMNS = (
     "id", "task", "task_id", "data_source", "quality_label", "is_robot", "partial_success", "frames", "frames_shape",
-    "num_frames", "progress", "preference_group_id", "frame_times", "scene_id",
+    "num_frames", "progress", "preference_group_id", "frame_times", "scene_id", "progress_by_task",
 )  # fmt: skip
 """What the catalog reads of `store.SCHEMA`."""
 

@@ -17,9 +17,6 @@ from jaxtyping import Float32, Int32, Int64
 from rfm.trajectories.record import normalise_task
 from rfm.trajectories.segments import take_segments
 
-TYPE = pa.list_(pa.struct([("task_id", pa.string()), ("progress", pa.list_(pa.float32()))]))
-"""The column on disk: for each other task its id (or its text, where rows have no ids) and a value a frame."""
-
 
 @dataclass(frozen=True, eq=False)
 class Towards:
@@ -33,6 +30,10 @@ class Towards:
 
     def __len__(self) -> int:
         return len(self.task)
+
+    def curve(self, entry: int) -> Float32[np.ndarray, " f"]:
+        """The progress of one entry's frames."""
+        return self.values[self.offsets[entry] : self.offsets[entry + 1]]
 
     def select(self, at: Int64[np.ndarray, "m"], rows: int, task_codes: Int32[np.ndarray, "t"]) -> Towards:
         """The entries of `rows` trajectories' rows `at` in their new numbers, by old task's new code (-1: gone)."""

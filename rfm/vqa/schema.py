@@ -13,6 +13,9 @@ CLIP_PREFIXES: dict[str, tuple[str, ...]] = {
 """The clips of a row by sample type, in the order they are shown: prefixes of `npz_path`, `frame_indices`, …"""
 PREFIXES = ("", "first_", "second_", "reference_")
 """All of them, in the order of the columns."""
+INSTRUCTION_KINDS = ("own", "same_scene", "other_scene", "unknown_scene")
+"""Whose task a row asks about: the clips' own, or for one of them another task: of its scene, of another scene, or of
+one that is not known to be another (rows without `scene_id`)."""
 
 
 def clip_fields(prefix: str) -> list[pa.Field]:
@@ -38,6 +41,7 @@ SCHEMA = pa.schema(
         pa.field("resample_attempts", pa.int32()),
         pa.field("chosen_is_first", pa.bool_()),
         pa.field("target_progress", _TARGETS),
+        pa.field("instruction_kind", pa.string()),
         *(field for prefix in PREFIXES for field in clip_fields(prefix)),
     ]
 )

@@ -205,7 +205,7 @@ def test_a_strategy_asked_for_but_not_supported_is_an_error() -> None:
         ),
         (
             make_catalog(frames=[16] * 4, tasks=[0, 1, 0, 1], groups=[0, 0, 1, 1]),
-            r"but the 4 there are have 2 tasks, which show the same videos \(preference_group_id\)",
+            r"but the 4 there are have 2 tasks, .* that don't show the same videos \(`preference_group_id`, `frames`\)",
         ),
     ],
 )

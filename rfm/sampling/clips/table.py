@@ -8,6 +8,7 @@ Shape legend: m rows, K the most frames a clip shows (`data.max_frames`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,13 @@ class Clips:
         """Return the lowest frame number of each clip."""
         shown = np.where(self.indices >= 0, self.indices, np.iinfo(np.int32).max)
         return shown.min(axis=1).astype(np.int64)
+
+    @staticmethod
+    def joined(parts: Sequence[Clips], order: Int64[np.ndarray, " m"]) -> Clips:
+        """Return the clips of all parts, one after the other, in this order."""
+        columns = zip(*((part.trajectory, part.indices, part.count) for part in parts), strict=True)
+        trajectory, indices, count = (np.concatenate(column)[order] for column in columns)
+        return Clips(trajectory, indices, count)
 
     @staticmethod
     def where(first: np.ndarray, a: Clips, b: Clips) -> Clips:

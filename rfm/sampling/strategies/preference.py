@@ -3,7 +3,7 @@
     rewind            two clips of one episode, at least one of which goes past its end and back to it
     reverse_progress  two clips of one episode, both going back from the same start; the chosen one undoes less
     suboptimal        two episodes of one task, shown to their ends; the chosen one did better
-    different_task    two episodes of different tasks; the instruction is the chosen one's
+    different_task    two episodes of different tasks; the chosen one ends further on the instruction of one of them
     reverse_progress+rewind  two clips of one episode that go back, at least one past its end and forward to it
     quality_preference  suboptimal over whole episodes, for evaluation
 
@@ -23,10 +23,13 @@ import numpy as np
 from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.clips.shapes import original_rewind_pairs, rewind_pairs, straight_pairs
 from rfm.sampling.clips.table import Clips, evenly
-from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
+from rfm.sampling.instructions import ELSEWHERE
+from rfm.sampling.material import Asked, Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.episode import EpisodePairs
 from rfm.sampling.pairs.opposite import OppositePairs
 from rfm.sampling.pairs.quality import QualityPairs
+from rfm.sampling.pairs.same_scene import SameScenePairs
+from rfm.sampling.pools import Order
 from rfm.sampling.random import RowRandom
 
 
@@ -70,36 +73,63 @@ def suboptimal(material: Material) -> PairStrategy:
         better, worse = pairs.draw(random, anchors.draw(random, "quality/anchor"))
         skipped = np.zeros(len(better)) if material.whole_episodes else random.uniform("suboptimal/start") / 2
         count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
-        clips = (_to_the_end(material, side, skipped, count) for side in (better, worse))
-        return PairDraw(material.catalog.text_code[better], *clips)
+        first, second = (_to_the_end(material, side, skipped, count) for side in (better, worse))
+        return PairDraw(material.catalog.text_code[better], first, second)
 
     return draw
 
 
 def different_task(material: Material) -> PairStrategy:
-    """Forward clips of two tasks that both get somewhere; a coin says whose instruction it is."""
+    """Forward clips of two tasks: the chosen one ends further on the instruction, which is one of the two tasks'.
+
+    Of another scene's clip the progress on it is 0, and a coin says whose instruction it is; within a scene it is
+    recorded, and either clip may be the chosen one.
+    """
     eligible = _gets_somewhere(material)
-    pool = material.pool(eligible)
-    if not (pool.has_other_task() & eligible).any():
+    elsewhere, here = material.alike(eligible), SameScenePairs(material, eligible)
+    near, far = here.serves, elsewhere.outside(slice(None)) > 0
+    anchors = material.pool(eligible & (near | far))
+    if not len(anchors):
         raise Unsupported(
             "needs episodes of two tasks with known progress of at least data.min_progress_gap="
-            f"{material.gap:g}; {material.share(eligible)} have it, all of one task or none"
+            f"{material.gap:g}, of different scenes or with `progress_by_task`, of one source and frame size; "
+            f"{material.share(eligible)} have that progress"
         )
-    anchors = material.pool(eligible & pool.has_other_task())
 
     def draw(random: RowRandom) -> PairDraw:
-        one = anchors.draw(random, "different_task/one")
-        other = pool.draw_other_task(random, "different_task/other", one, np.ones(len(one), bool))
-        count = np.minimum(material.max_frames, np.minimum(material.frames[one], material.frames[other]))
-        clip = _forward(material, random, "one", one, count)
-        clip_of_other = _forward(material, random, "other", other, count)
-        coin = random.coin("different_task/instruction")
-        # `other` never has a score for the instruction of `one`; the other way round it may
-        coin |= material.usable.barred.hold(material.catalog.task_code[other], one)
-        text = material.catalog.text_code[np.where(coin, one, other)]
-        return PairDraw(text, Clips.where(coin, clip, clip_of_other), Clips.where(coin, clip_of_other, clip))
+        own = anchors.draw(random, "different_task/one")
+        same = near[own] & (~far[own] | (random.uniform("different_task/same scene") < material.same_scene_share))
+        rows = np.flatnonzero(same), np.flatnonzero(~same)
+        parts = (
+            _within_scene(material, here, random.take(rows[0]), own[rows[0]]),
+            _across_scenes(material, elsewhere, random.take(rows[1]), own[rows[1]]),
+        )
+        return PairDraw.merged(rows, parts)
 
     return draw
+
+
+def _within_scene(material: Material, pairs: SameScenePairs, random: RowRandom, own: np.ndarray) -> PairDraw:
+    catalog, known = material.catalog, material.instructions
+    drawn = pairs.draw(random, own)
+    other, task = catalog.towards.trajectory[drawn.entry], catalog.task_code[own]
+    clips = _laid(material, random, (own, other), (drawn.end, drawn.end_of_other))
+    asked = Asked.own(len(own)), Asked(drawn.entry, known.kind(drawn.entry, task, other))
+    return PairDraw.ordered(catalog.text_code[own], clips, drawn.own_is_better, asked)
+
+
+def _across_scenes(material: Material, elsewhere: Order, random: RowRandom, own: np.ndarray) -> PairDraw:
+    catalog, known = material.catalog, material.instructions
+    other = elsewhere.draw_outside(random, "different_task/other", own)
+    ends = tuple(_far_end(material, random, side, of) for side, of in (("one", own), ("other", other)))
+    clips = _laid(material, random, (own, other), ends)
+    back = known.relation(catalog.task_code[other], own) == ELSEWHERE  # `own` may do what `other` is asked
+    asks_own = random.coin("different_task/instruction") | ~back
+    text = catalog.text_code[np.where(asks_own, own, other)]
+    worse, task = np.where(asks_own, other, own), catalog.task_code[np.where(asks_own, own, other)]
+    relation = np.full(len(own), ELSEWHERE)
+    asked = Asked.own(len(own)), Asked(relation, known.kind(relation, task, worse))
+    return PairDraw(text, Clips.where(asks_own, *clips), Clips.where(asks_own, *clips[::-1]), asked=asked)
 
 
 COMBINED: Mapping[str, object] = MappingProxyType({"reverse_progress+rewind": reversed_rewind})
@@ -166,10 +196,28 @@ def _gets_somewhere(material: Material) -> np.ndarray:
     return material.progress.measured(far_enough) & material.several
 
 
-def _forward(material: Material, random: RowRandom, side: str, trajectory: np.ndarray, count: np.ndarray) -> Clips:
-    """Return forward clips of `count` distinct frames that end at the gap's progress or more."""
+def _far_end(material: Material, random: RowRandom, side: str, trajectory: np.ndarray) -> np.ndarray:
+    """Return ends at the gap's progress or more that leave room for a clip of full length."""
     curves = material.progress.curves(trajectory)
+    late = curves.frames >= np.minimum(material.max_frames, material.frames[trajectory])[:, None] - 1
     far = np.nan_to_num(curves.progress, nan=-1.0) >= material.gap
-    end = draw_end(random, f"different_task/{side}", curves, far & (curves.frames >= count[:, None] - 1))
-    start = random.below(f"different_task/{side}/start", end - count + 2)
-    return evenly(trajectory, start, end, count, material.max_frames)
+    return draw_end(random, f"different_task/{side}", curves, late & far)
+
+
+def _laid(
+    material: Material, random: RowRandom, pair: tuple[np.ndarray, np.ndarray], ends: tuple[np.ndarray, ...]
+) -> tuple[Clips, Clips]:
+    """Return forward clips of equally many distinct frames to these ends, every other pair from frame 0."""
+    count = np.minimum(material.max_frames, np.minimum(*(material.frames[trajectory] for trajectory in pair)))
+    whole = random.coin("different_task/from the first frame")
+    first, second = (
+        evenly(
+            trajectory,
+            np.where(whole, 0, random.below(f"different_task/start {side}", end - count + 2)),
+            end,
+            count,
+            material.max_frames,
+        )
+        for side, (trajectory, end) in enumerate(zip(pair, ends, strict=True))
+    )
+    return first, second

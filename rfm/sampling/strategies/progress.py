@@ -1,6 +1,7 @@
 """Progress strategies: how far did the robot get on the instruction, from 0 to 100.
 
-    different_task_instruction  a forward clip with another task's instruction: 0 (none that its preference group has)
+    different_task_instruction  a forward clip with another task's instruction: 0 for one of another scene, the recorded
+                                progress towards it for one of the same
     forward_progress            a forward clip
     reverse_progress            a clip that runs backwards
     rewind                      a clip that goes past its end and back to it
@@ -23,10 +24,12 @@ from rfm.sampling.clips.counts import fitting, most_shown
 from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.clips.shapes import shown_counts
 from rfm.sampling.clips.table import Clips, bounce, evenly
-from rfm.sampling.material import Material, ScoreDraw, ScoreStrategy, Unsupported
+from rfm.sampling.instructions import ELSEWHERE
+from rfm.sampling.material import Asked, Material, ScoreDraw, ScoreStrategy, Unsupported
 from rfm.sampling.pairs.episode import choose
-from rfm.sampling.pools import Pool
+from rfm.sampling.pools import Order, Runs
 from rfm.sampling.random import RowRandom
+from rfm.sampling.same_scene import SameSceneClips
 
 _Laying = Callable[[Material, RowRandom, np.ndarray], Clips]
 
@@ -56,25 +59,32 @@ def reversed_rewind(material: Material) -> ScoreStrategy:
 
 
 def different_task_instruction(material: Material) -> ScoreStrategy:
-    """A forward clip with the instruction of another task, drawn as often as it is drawn as a right one."""
-    told = _mask(material, _scorable_pool(material).members)
-    if not told.any():
-        raise Unsupported(_without_progress(material))
-    videos = material.pool(material.several, material.weights)
-    texts = material.pool(told & videos.has_other_task(), material.weights)
+    """A forward clip with the instruction of another task, drawn as often as it is drawn as a right one.
+
+    The clip is of the pool that serves right ones, and of a source in which the instruction is a right one too.
+    """
+    told, known = _scorable_pool(material), material.instructions
+    here, elsewhere = (
+        SameSceneClips(material, told.members),
+        material.pool(_mask(material, told.members), material.weights),
+    )
+    near, far = here.serves, elsewhere.outside(slice(None)) > 0
+    texts = material.pool(_mask(material, told.members) & (near | far), material.weights)
     if not len(texts):
-        tasks = len(np.unique(material.catalog.task_code[material.several]))
-        others = "one task" if tasks == 1 else f"{tasks} tasks, which show the same videos (preference_group_id)"
-        raise Unsupported(
-            f"needs episodes of at least 2 frames of two tasks, but the {int(material.several.sum())} there are have "
-            f"{others}"
-        )
+        raise Unsupported(_nothing_wrong(material, told))
+    mates = Runs(material.catalog.task_code[texts.members].astype(np.int64), texts.weights)
 
     def draw(random: RowRandom) -> ScoreDraw:
-        told = texts.draw(random, "wrong/instruction")
-        near = random.uniform("wrong/same source") < material.same_source_prob
-        shown = videos.draw_other_task(random, "wrong/video", told, near)
-        return ScoreDraw(material.catalog.text_code[told], _forward(material, random, shown), wrong=True)
+        row = texts.draw(random, "wrong/instruction")
+        task = material.catalog.task_code[row]
+        mate = texts.members[mates.draw(random.uniform("wrong/mate"), task.astype(np.int64))]
+        beside = np.where(random.uniform("wrong/same source") < material.same_source_prob, row, mate)
+        same = near[beside] & (~far[beside] | (random.uniform("wrong/same scene") < material.same_scene_share))
+        shown, relation = np.empty_like(row), np.full(len(row), ELSEWHERE)
+        shown[~same] = elsewhere.draw_outside(random.take(np.flatnonzero(~same)), "wrong/video", beside[~same])
+        shown[same], relation[same] = here.draw(random.take(np.flatnonzero(same)), beside[same])
+        asked = Asked(relation, known.kind(relation, task, shown))
+        return ScoreDraw(material.catalog.text_code[row], _forward(material, random, shown), asked)
 
     return draw
 
@@ -94,7 +104,7 @@ DEFAULTS: Mapping[str, Callable[[Material], ScoreStrategy]] = MappingProxyType(
 """In the order of `data.progress_strategy_ratio`."""
 
 
-def _with_own_instruction(material: Material, pool: Pool, lay: _Laying) -> ScoreStrategy:
+def _with_own_instruction(material: Material, pool: Order, lay: _Laying) -> ScoreStrategy:
     if not len(pool):
         raise Unsupported(_without_progress(material))
 
@@ -105,6 +115,18 @@ def _with_own_instruction(material: Material, pool: Pool, lay: _Laying) -> Score
     return draw
 
 
+def _nothing_wrong(material: Material, told: Order) -> str:
+    if not len(told):
+        return _without_progress(material)
+    tasks = len(np.unique(material.catalog.task_code[told.members]))
+    several = (
+        f"{tasks} tasks, of which no source has two of different scenes, or of one scene with `progress_by_task`, that "
+        "don't show the same videos (`preference_group_id`, `frames`)"
+    )
+    needs = "needs episodes of at least 2 frames and known progress of two tasks"
+    return f"{needs}, but the {len(told)} there are have {'one task' if tasks == 1 else several}"
+
+
 def _without_progress(material: Material) -> str:
     known = material.share(material.progress.known_at_end & material.several)
     return (
@@ -113,11 +135,11 @@ def _without_progress(material: Material) -> str:
     )
 
 
-def _known_pool(material: Material) -> Pool:
+def _known_pool(material: Material) -> Order:
     return material.pool(material.progress.known, material.weights)
 
 
-def _scorable_pool(material: Material) -> Pool:
+def _scorable_pool(material: Material) -> Order:
     return material.pool(material.progress.known_at_end, material.weights)
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int64
 
 from rfm.sampling.clips.table import Clips, evenly
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
-from rfm.sampling.pools import Groups, Order
+from rfm.sampling.pools import Layout, Order
 from rfm.sampling.progress import SUCCESSFUL
 from rfm.sampling.random import RowRandom
 from rfm.sampling.strategies import preference
@@ -39,8 +39,8 @@ def paired_human_robot(material: Material) -> PairStrategy:
     """A human shows the task; of two robots, the one on that task is nearer."""
     catalog = material.catalog
     people = _References(material, ~catalog.is_robot & material.several)
-    robots = material.pool(catalog.is_robot)
-    served = catalog.is_robot & material.several & people.serves & robots.has_other_task()
+    robots = material.other_tasks(catalog.is_robot)
+    served = catalog.is_robot & material.several & people.serves & (robots.outside(slice(None)) > 0)
     if not served.any():
         raise Unsupported(
             "needs human episodes (is_robot false) of a task that a robot does too, and a second task; "
@@ -50,7 +50,7 @@ def paired_human_robot(material: Material) -> PairStrategy:
 
     def draw(random: RowRandom) -> PairDraw:
         better = anchors.draw(random, "paired/robot")
-        worse = robots.draw_other_task(random, "paired/other", better, np.ones(len(better), bool))
+        worse = robots.draw_outside(random, "paired/other", better)
         count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
         near, far = (_whole(material, side, count) for side in (better, worse))
         return PairDraw(catalog.text_code[better], near, far, people.draw(random, better))
@@ -70,11 +70,12 @@ class _References:
     def __init__(self, material: Material, members: Bool[np.ndarray, " n"]):
         self._material = material
         task = material.catalog.task_code
-        self._order = Order(Groups.build(task, np.arange(len(task))), members, None)
+        each = np.arange(len(task))
+        self._order = Order(Layout.build(task, each, each, (each, each)), members)
         self.serves: Bool[np.ndarray, " n"] = self._order.outside(np.arange(len(task))) > 0
 
     def draw(self, random: RowRandom, of: Int64[np.ndarray, " m"]) -> Clips:
-        chosen = self._order.at_outside(random.below("reference", self._order.outside(of)), of)
+        chosen = self._order.draw_outside(random, "reference", of)
         return _whole(self._material, chosen, np.minimum(self._material.max_frames, self._material.frames[chosen]))
 
 

@@ -1,0 +1,139 @@
+"""What is known of asking a task's instruction of a clip: the answer to a wrong instruction must be known, not assumed.
+
+    OWN        the clip's own task
+    e >= 0     entry e of `Catalog.towards`: the recorded progress of the clip's frames towards that task
+    ELSEWHERE  the task belongs to another scene: nothing of it can be done here, progress 0
+    UNKNOWN    the scene is the same and nothing is recorded, the video has a score or a second description of its own
+               (`barred`), or one text means both tasks: never asked
+
+A row without `scene_id` has a place of its own task's: it counts as another scene for all other tasks. That is an
+assumption, so questions that rest on it are told apart (`unknown_scene`).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Int, Int8, Int64
+
+from rfm.sampling.barred import Barred, barred
+from rfm.trajectories.catalog import Catalog
+
+OWN, ELSEWHERE, UNKNOWN = -1, -2, -3
+OWN_TASK, SAME_SCENE, OTHER_SCENE, UNKNOWN_SCENE = range(4)
+"""Codes of `rfm.vqa.schema.INSTRUCTION_KINDS`."""
+
+
+class Instructions:
+    """The answers to instructions of all tasks about the trajectories of a catalog.
+
+    `whole` is a catalog and `keep` its trajectories that are long enough to show; the others still say in which scenes
+    their tasks occur and what their files and groups show.
+    """
+
+    def __init__(self, whole: Catalog, keep: Bool[np.ndarray, " n"], catalog: Catalog):
+        self._catalog = catalog
+        number = np.cumsum(keep) - 1
+        family = whole.family_code.astype(np.int64)
+        pairs = barred(family, whole.preference_group, "preference_group_id").joined(
+            barred(family, whole.file_code, "frames")
+        )
+        pairs = pairs.only(keep[pairs.trajectory])
+        place = _places(whole)
+        self._span = int(place.max(initial=0)) + 1
+        self._held: Int64[np.ndarray, " h"] = np.unique(family * self._span + place)
+        self.place: Int64[np.ndarray, " n"] = place[keep]
+        """The scene of each trajectory; where that is not known, its task family's own."""
+        self.barred: Barred = Barred(pairs.family, number[pairs.trajectory].astype(np.int64))
+        """Families and trajectories of other ones that may fulfil their instructions."""
+        self._seen_everywhere = np.ones(int(family.max(initial=0)) + 1, bool)
+        self._seen_everywhere[family[whole.scene_code < 0]] = False
+
+    @cached_property
+    def family_of_task(self) -> Int64[np.ndarray, " t"]:
+        """The family of each task of the catalog."""
+        out = np.zeros(len(self._catalog.tasks), np.int64)
+        out[self._catalog.task_code] = self._catalog.family_code
+        return out
+
+    @property
+    def places_held(self) -> tuple[Int64[np.ndarray, " h"], Int64[np.ndarray, " h"]]:
+        """(family, place): where each family's tasks occur."""
+        return self._held // self._span, self._held % self._span
+
+    @cached_property
+    def barred_elsewhere(self) -> Barred:
+        """Barred pairs whose trajectory is in no place of the family."""
+        pairs = self.barred
+        return pairs.only(~self._occurs(pairs.family, self.place[pairs.trajectory]))
+
+    @cached_property
+    def entries(self) -> Int64[np.ndarray, " k"]:
+        """Entries of `towards` that may be asked: of another family, not barred, and not contradicting each other."""
+        towards = self._catalog.towards
+        family = self.family_of_task[towards.task]
+        other = family != self._catalog.family_code[towards.trajectory]
+        usable = np.flatnonzero(other & ~self.barred.hold(family, towards.trajectory))
+        return usable[~self._contradicted(usable, family[usable])]
+
+    def relation(self, task: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return what is known of asking each task's instruction of each trajectory's clips."""
+        family = self.family_of_task[task]
+        own_family = family == self._catalog.family_code[trajectory]
+        unknown = own_family | self.barred.hold(family, trajectory) | self._occurs(family, self.place[trajectory])
+        out = np.where(unknown, UNKNOWN, ELSEWHERE)
+        entry = self._entry(task, trajectory)
+        out = np.where(entry >= 0, entry, out)
+        return np.where(task == self._catalog.task_code[trajectory], OWN, out)
+
+    def kind(
+        self, relation: Int64[np.ndarray, " m"], task: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]
+    ) -> Int8[np.ndarray, " m"]:
+        """Return the code of `INSTRUCTION_KINDS` for each known relation."""
+        seen = self._seen_everywhere[self.family_of_task[task]] & (self._catalog.scene_code[trajectory] >= 0)
+        out = np.where(seen, OTHER_SCENE, UNKNOWN_SCENE)
+        same = self._occurs(self.family_of_task[task], self.place[trajectory])
+        out = np.where(relation >= 0, np.where(same | ~seen, SAME_SCENE, OTHER_SCENE), out)
+        return np.where(relation == OWN, OWN_TASK, out).astype(np.int8)
+
+    def _occurs(self, family: Int[np.ndarray, " m"], place: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+        key = family.astype(np.int64) * self._span + place
+        at = np.minimum(np.searchsorted(self._held, key), max(len(self._held) - 1, 0))
+        return self._held[at] == key if len(self._held) else np.zeros(len(key), bool)
+
+    def _entry(self, task: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        keys, entries = self._entry_keys
+        if not len(keys):
+            return np.full(len(task), UNKNOWN, np.int64)
+        key = trajectory * len(self._catalog.tasks) + task
+        at = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+        return np.where(keys[at] == key, entries[at], UNKNOWN)
+
+    @cached_property
+    def _entry_keys(self) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
+        towards, entries = self._catalog.towards, self.entries
+        keys = towards.trajectory[entries] * len(self._catalog.tasks) + towards.task[entries]
+        order = np.argsort(keys)
+        return keys[order], entries[order]
+
+    def _contradicted(
+        self, entries: Int64[np.ndarray, " k"], family: Int64[np.ndarray, " k"]
+    ) -> Bool[np.ndarray, " k"]:
+        """Return which entries have another one of their trajectory and family with other values."""
+        towards = self._catalog.towards
+        _, first, of = np.unique(
+            towards.trajectory[entries] * (int(family.max(initial=0)) + 1) + family,
+            return_index=True,
+            return_inverse=True,
+        )
+        differs = np.zeros(len(first), bool)
+        for at in np.flatnonzero(first[of] != np.arange(len(entries))).tolist():
+            one, other = int(entries[at]), int(entries[first[of[at]]])
+            differs[of[at]] |= not np.array_equal(towards.curve(one), towards.curve(other))
+        return differs[of]
+
+
+def _places(catalog: Catalog) -> Int64[np.ndarray, " n"]:
+    scenes = int(catalog.scene_code.max(initial=-1)) + 1
+    return np.where(catalog.scene_code >= 0, catalog.scene_code, scenes + catalog.family_code).astype(np.int64)
