@@ -126,10 +126,15 @@ class Progress:
         return int(min(GRID, self.catalog.num_frames.max(initial=1)))
 
     def grid(self, n: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "m G"]:
-        """Return the frames that curves of episodes of `n` frames have; numbers >= n mark columns without one."""
+        """Return the frames that curves of episodes of `n` frames have; numbers >= n mark columns without one.
+
+        Of long episodes even and odd frames take turns, so that there are ends of either kind; the last is n - 1.
+        """
         columns = np.arange(self._width)
-        spread = np.floor(columns * ((n - 1) / max(self._width - 1, 1))[:, None] + 0.5).astype(np.int64)
-        return np.where((n <= self._width)[:, None], columns, spread)
+        spread = columns * ((n - 1) / max(self._width - 1, 1))[:, None]
+        frames = columns % 2 + 2 * np.floor((spread - columns % 2) / 2 + 0.5).astype(np.int64)
+        frames[:, -1] = n - 1
+        return np.where((n <= self._width)[:, None], columns, frames)
 
     def _curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         n = self.catalog.num_frames[trajectory].astype(np.int64)

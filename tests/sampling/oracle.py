@@ -30,12 +30,14 @@ def progress_at(catalog: Catalog, row: int, frame: int) -> float | None:
     return None
 
 
-def check_row(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
+def check_row(
+    catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int, *, original: bool = False
+) -> None:
     """Assert every rule of the contract that can be seen in one row."""
     if row["sample_type"] == "progress":
         check_progress(catalog, index, row, max_frames)
     else:
-        check_pair(catalog, index, row, max_frames)
+        check_pair(catalog, index, row, max_frames, original=original)
 
 
 def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
@@ -82,7 +84,9 @@ def tasks_of_group(catalog: Catalog, row: int) -> set[int]:
     return set() if group < 0 else set(catalog.task_code[catalog.preference_group == group].tolist())
 
 
-def check_pair(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int) -> None:
+def check_pair(
+    catalog: Catalog, index: dict[str, int], row: dict[str, Any], max_frames: int, *, original: bool
+) -> None:
     clips = [row["first_frame_indices"], row["second_frame_indices"]]
     at = [index[row["first_trajectory_id"]], index[row["second_trajectory_id"]]]
     for which, name in enumerate(("first", "second")):
@@ -97,6 +101,8 @@ def check_pair(catalog: Catalog, index: dict[str, int], row: dict[str, Any], max
     text = catalog.texts[int(catalog.text_code[at[better]])].as_py()
     if at[0] == at[1]:
         assert clips[0][0] == clips[1][0], "clips of one episode start at the same frame"
+        if not original:
+            assert set(clips[0]) & set(clips[1]) == {clips[0][0]}, "and share no other"
         ends = [progress_at(catalog, at[0], clip[-1]) for clip in clips]
         assert ends[better] - ends[worse] >= GAP - 1e-5
         assert row["task"] == text

@@ -28,10 +28,10 @@ def rows_of(catalog: Catalog, total: int, seed: int = 0, **data: Any) -> tuple[S
     return sampler, record_batch(sampler, sampler.draw(0, total), discrete=False).to_pylist()
 
 
-def check_rows(catalog: Catalog, rows: list, max_frames: int) -> None:
+def check_rows(catalog: Catalog, rows: list, max_frames: int, *, original: bool = False) -> None:
     index = {catalog.ids[i].as_py(): i for i in range(len(catalog))}
     for row in rows:
-        check_row(catalog, index, row, max_frames)
+        check_row(catalog, index, row, max_frames, original=original)
 
 
 @given(st.integers(1, 60), st.integers(1, 500), st.integers(0, 2**63 - 1))
@@ -58,7 +58,7 @@ def test_trajectory_first_keeps_the_contract(seed: int, max_frames: int, mixture
         catalog, 400, seed, dataset_type="trajectory_first", mixture=mixture, max_frames=max_frames,
         sample_type_ratio=EVERYTHING,
     )  # fmt: skip
-    check_rows(catalog, rows, max_frames)
+    check_rows(catalog, rows, max_frames, original=mixture == "original")
 
 
 def test_every_trajectory_serves_a_strategy_equally_often() -> None:
@@ -140,7 +140,7 @@ def test_preference_is_not_boosted() -> None:
 def test_the_original_mixture(seed: int, n: int, max_frames: int, recorded: bool) -> None:
     catalog = random_catalog(seed, n, recorded=recorded)
     _, rows = rows_of(catalog, 300, seed, mixture="original", max_frames=max_frames, sample_type_ratio=EVERYTHING)
-    check_rows(catalog, rows, max_frames)
+    check_rows(catalog, rows, max_frames, original=True)
     for row in rows:
         if row["sample_type"] == "progress" or row["data_gen_strategy"] not in ("rewind", "reverse_progress"):
             continue

@@ -48,11 +48,12 @@ class Shape:
         return max(self.values)
 
     @cached_property
-    def resolution(self) -> int:
-        """The smallest way, in frames, on which no two distinct values round to one frame."""
-        ordered = sorted(set(self.values))
-        smallest = min(b - a for a, b in pairwise(ordered))
-        return int(np.ceil(1 / smallest - 1e-9))
+    def _least_step(self) -> float:
+        return min(b - a for a, b in pairwise(sorted(set(self.values))))
+
+    def resolution(self, spacing: int = 1) -> int:
+        """Return the smallest way, in frames, on which distinct values lie `spacing` frames apart at least."""
+        return int(np.ceil(spacing / self._least_step - 1e-9))
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,9 @@ class ShapePair:
         """The furthest either goes, in units of the way from start to end."""
         return max(self.first.reach, self.second.reach)
 
-    @property
-    def resolution(self) -> int:
-        """The smallest way, in frames, that serves both."""
-        return max(self.first.resolution, self.second.resolution)
+    def resolution(self, spacing: int = 1) -> int:
+        """Return the smallest way, in frames, on which distinct values of either lie `spacing` frames apart."""
+        return max(self.first.resolution(spacing), self.second.resolution(spacing))
 
 
 def straight(k: int) -> Shape:
@@ -102,8 +102,8 @@ def rewind_pairs(k: int) -> list[ShapePair]:
     overshot = [shape for shape in _overshoots(k) if shape.reach > 1 + 1e-9]
     pairs += [ShapePair(shape, line) for shape in overshot]
     a, b = np.triu_indices(len(overshot), 1)  # of k * k / 2 pairs of these few are kept, so only those are made
-    single = np.array([shape.resolution for shape in overshot], np.int64)
-    resolution = np.concatenate([[pair.resolution for pair in pairs], np.maximum(single[a], single[b])])
+    single = np.array([shape.resolution() for shape in overshot], np.int64)
+    resolution = np.concatenate([[pair.resolution() for pair in pairs], np.maximum(single[a], single[b])])
     kept = np.array(_spread(np.argsort(resolution, kind="stable").tolist()), np.int64)
     others = kept[kept >= len(pairs)] - len(pairs)
     made = iter(
@@ -115,7 +115,7 @@ def rewind_pairs(k: int) -> list[ShapePair]:
 def original_rewind_pairs(k: int) -> list[ShapePair]:
     """Return the pairs of k frames of the original recipe: straight (for the better clip), and turning back."""
     pairs = [ShapePair(straight(k), shape) for shape in _overshoots(k) if shape.reach > 1 + 1e-9]
-    return _spread(sorted(pairs, key=lambda pair: pair.resolution))
+    return _spread(sorted(pairs, key=lambda pair: pair.resolution()))
 
 
 def straight_pairs(k: int) -> list[ShapePair]:

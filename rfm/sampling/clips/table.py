@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
 _EPSILON = 1e-9  # lifts x.5 that came out as x.4999… so that values one apart always round to different frames
+INTERLEAVED = 2
+"""How far apart, in frames, the frames of a clip lie that leaves the ones between to the other clip of its pair."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,25 @@ def shaped(
     way = (end - start).astype(np.int32)[:, None]
     offset = _nearest(shape * np.abs(way)) * np.sign(way)
     return _clips(trajectory, start.astype(np.int32)[:, None] + offset, count)
+
+
+def interleaved(
+    trajectory: Int64[np.ndarray, " m"],
+    start: Int64[np.ndarray, " m"],
+    end: Int64[np.ndarray, " m"],
+    shape: Float64[np.ndarray, "m K"],
+    count: Int64[np.ndarray, " m"],
+) -> Clips:
+    """Return paths as `shaped` does, on every other frame: those an even way from `end`, beside the start.
+
+    Two clips of one start whose ends are an odd way apart then share no frame but that. Distinct frames of the path
+    must lie INTERLEAVED frames apart at least; it may go one frame further than the shape.
+    """
+    way = np.abs(end - start).astype(np.int32)[:, None]
+    odd = way % INTERLEAVED
+    offset = np.where(shape > 0, odd + INTERLEAVED * _nearest((shape * way - odd) / INTERLEAVED), 0)
+    sign = np.sign(end - start).astype(np.int32)[:, None]
+    return _clips(trajectory, start.astype(np.int32)[:, None] + offset.astype(np.int32) * sign, count)
 
 
 def _clips(trajectory: np.ndarray, path: Int32[np.ndarray, "m K"], count: np.ndarray) -> Clips:

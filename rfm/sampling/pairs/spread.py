@@ -11,12 +11,15 @@ from jaxtyping import Float32, Int
 
 
 class Spread:
-    """The spreads of runs in the rows of `values`; runs that are asked for must hold no NaN."""
+    """How far the most of `high` lies above the least of `low`, over runs of columns of any row.
 
-    def __init__(self, values: Float32[np.ndarray, "m G"]):
-        self._low, self._high = [values], [values]
-        width = 1
-        while 2 * width <= values.shape[1]:
+    Runs that are asked for must hold no NaN; columns that don't count are -inf in `high` and inf in `low`.
+    """
+
+    def __init__(self, high: Float32[np.ndarray, "m G"], low: Float32[np.ndarray, "m G"]):
+        self._low, self._high = [low], [high]
+        width, columns = 1, low.shape[1]
+        while 2 * width <= columns:
             low, high = self._low[-1], self._high[-1]
             self._low.append(np.minimum(low[:, :-width], low[:, width:]))
             self._high.append(np.maximum(high[:, :-width], high[:, width:]))
@@ -25,7 +28,7 @@ class Spread:
     def of(
         self, row: Int[np.ndarray, " k"], first: Int[np.ndarray, " k"], past: Int[np.ndarray, " k"]
     ) -> Float32[np.ndarray, " k"]:
-        """Return the most less the least of columns `first` to `past` - 1 of each row; -1 of no column."""
+        """Return it for columns `first` to `past` - 1 of each row; -1 of no column."""
         out = np.full(len(row), -1, np.float32)
         size = past.astype(np.int64) - first
         level = np.frexp(np.maximum(size, 1))[1] - 1  # the largest power of two that is no longer than the run

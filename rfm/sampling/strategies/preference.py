@@ -154,7 +154,7 @@ def _episode_pairs(material: Material, *, backwards: bool) -> EpisodePairs:
         material.progress,
         material.several,
         shapes=straight_pairs if backwards else original_rewind_pairs if original else rewind_pairs,
-        shapes_by_coin=not original,
+        original=original,
         max_frames=material.max_frames,
         gap=material.gap,
         backwards=backwards,
