@@ -23,7 +23,10 @@ STRATEGY_ORDER: Mapping[str, tuple[str, ...]] = {
     "similarity": ("rewind", "suboptimal", "paired_human_robot"),
 }
 """What a list of strategy ratios means, by place."""
-DEFAULT_SHARES: Mapping[str, Mapping[str, float]] = {"progress": {"forward_progress": 3.0}}
+DEFAULT_SHARES: Mapping[str, Mapping[str, float]] = {
+    "preference": {"same_task_progress": 2.0},
+    "progress": {"forward_progress": 3.0},
+}
 """What no ratio means: these shares, else 1; 1 for all in the original's mixture."""
 
 

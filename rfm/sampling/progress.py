@@ -151,6 +151,10 @@ class Progress:
         values = self._towards(entry, np.minimum(frames, n[:, None] - 1))
         return Curves(frames.astype(np.int32), np.where(inside, values, np.nan).astype(np.float32))
 
+    def at(self, trajectory: Int64[np.ndarray, " m"], frames: Int64[np.ndarray, "m K"]) -> Float32[np.ndarray, "m K"]:
+        """Return the progress of frames in the scale of the whole episode; NaN unknown."""
+        return self._total(trajectory, frames).astype(np.float32)
+
     def at_ends(self, clips: Clips, relation: Int64[np.ndarray, " m"] | None = None) -> Float32[np.ndarray, " m"]:
         """Return the progress at the last shown frame of each clip, in the scale of the whole episode; NaN unknown.
 

@@ -90,6 +90,12 @@ class Catalog:
         """Whether true progress was recorded for each frame."""
         return np.diff(self.progress_offsets) > 0
 
+    @cached_property
+    def size_code(self) -> Int32[np.ndarray, "n"]:
+        """Equal for rows whose frames have the same height and width."""
+        height, width = self.frames_shape[:, 1].astype(np.int64), self.frames_shape[:, 2]
+        return np.unique(height << 32 | width, return_inverse=True)[1].astype(np.int32)
+
     def select(self, chosen: Bool[np.ndarray, "n"] | Int[np.ndarray, "k"] | Sequence[int]) -> Catalog:
         """The rows where a mask is true, or at these indices in this order; texts, tasks and sources of others go."""
         at = _indices(chosen, len(self))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from audit.audits import BETTER, MORE_PROGRESS, OF_THE_CHOSEN, ONE_ANSWER, draw, look
-from audit.faulty import Row, coin_flips, is_pair, rewrite, shown
+from audit.faulty import Row, coin_flips, flipped, is_pair, rewrite, shown
 from datasets import load_from_disk
 
 from rfm.trajectories.record import Trajectory
@@ -115,7 +115,6 @@ def words_for_numbers(rows: list[Row]) -> list[Row]:
         (another_frame, {"equally many shown frames"}),
         (a_frame_twice, {"equally many distinct frames"}),
         (shape_of_the_whole, {"frames_shape is that of the shown frames"}),
-        (stops_early, {"compared episodes are shown to their ends"}),
         (other_start, {"clips of one episode start together"}),
         (time_as_answer, {"the answer is the progress at the end"}),
         (wrong_instruction_scored, {"a wrong instruction is answered 0"}),
@@ -133,6 +132,28 @@ def test_a_broken_label_is_found_by_its_rule(clean, tmp_path, fault, rules):
     blind = {f"{kind} told blindly" for kind in ("preference", "progress")} | {"least used tenth of scores"}
     assert set(found.failed) - blind == {"contradictions"}
     assert all(rule in found.checks["contradictions"]["note"] for rule in rules)
+
+
+def test_episodes_compared_by_their_labels_are_shown_to_their_ends(own_world, tmp_path):
+    """Without a recorded progress: with it the ends decide, wherever they lie."""
+    root, _ = own_world
+    rows = [row | {"progress": None} for row in read_columns(root / "toy_train", FIELDS).to_pylist()]
+    lists = [{name: tuple(one) if isinstance(one, list) else one for name, one in row.items()} for row in rows]
+    write_processed_dataset(root / "toy_train", [Trajectory(**row) for row in lists])
+    only = "data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1, same_task_progress: 1}"
+    drawn = draw(root, tmp_path / "unscored", *only, rows=400)
+    assert not look(drawn).broken
+    found = look(rewrite(drawn, tmp_path / "early", stops_early))
+    assert set(found.broken) - {ONE_ANSWER} == {"compared episodes are shown to their ends"}
+
+
+def flipped_stages(rows: list[Row]) -> list[Row]:
+    return [flipped(row) if row["data_gen_strategy"] == "same_task_progress" else row for row in rows]
+
+
+def test_of_two_episodes_before_their_ends_the_progress_decides(clean, tmp_path):
+    found = look(rewrite(clean, tmp_path / "vqa", flipped_stages))
+    assert MORE_PROGRESS in found.broken
 
 
 def itself_as_reference(rows: list[Row]) -> list[Row]:

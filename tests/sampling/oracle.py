@@ -106,6 +106,15 @@ def check_pair(
         ends = [progress_at(catalog, at[0], clip[-1]) for clip in clips]
         assert ends[better] - ends[worse] >= GAP - 1e-5
         assert row["task"] == text
+        if row["data_gen_strategy"] == "stopped_early":
+            check_success(catalog, at[better], clips[better])
+            assert all(steps(clip) == {1} and clip[0] == 0 for clip in clips)
+    elif row["data_gen_strategy"] in ("same_task_progress", "stopped_early"):
+        check_stages(catalog, at[better], at[worse], clips[better], clips[worse])
+        if row["data_gen_strategy"] == "stopped_early":
+            check_success(catalog, at[better], clips[better])
+            assert clips[worse][0] == 0
+        assert row["task"] == text
     elif row["data_gen_strategy"] in ("suboptimal", "quality_preference"):
         check_quality_pair(catalog, at[better], at[worse], clips, at)
     else:
@@ -126,6 +135,22 @@ def check_quality_pair(catalog: Catalog, better: int, worse: int, clips: list[li
     by_quality = min(quality) >= 0 and quality[0] > quality[1]
     by_partial = not any(map(math.isnan, partial)) and partial[0] - partial[1] >= THRESHOLD - 1e-5
     assert by_quality or by_partial
+
+
+def check_stages(catalog: Catalog, better: int, worse: int, further: list[int], less_far: list[int]) -> None:
+    """Two episodes of one task, forwards to ends at different progress."""
+    for column in (catalog.task_code, catalog.source_code):
+        assert column[better] == column[worse]
+    assert (catalog.frames_shape[better, 1:] == catalog.frames_shape[worse, 1:]).all()
+    assert catalog.file_code[better] != catalog.file_code[worse]
+    assert steps(further) == steps(less_far) == {1}
+    ends = progress_at(catalog, better, further[-1]), progress_at(catalog, worse, less_far[-1])
+    assert ends[0] - ends[1] >= GAP - 1e-5
+
+
+def check_success(catalog: Catalog, row: int, shown: list[int]) -> None:
+    assert catalog.quality[row] == 2
+    assert (shown[0], shown[-1]) == (0, catalog.num_frames[row] - 1)
 
 
 def check_other_task(

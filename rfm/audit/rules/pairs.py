@@ -65,6 +65,20 @@ class _Pairs:
         ends = (self.evidence.episodes.progress(clip.trajectory, clip.last) for clip in (self.one, self.two))
         return self.by_answer(*ends)
 
+    @cached_property
+    def early(self) -> Bool[np.ndarray, " n"]:
+        """Pairs of which a clip stops before its episode does, where lengths are known."""
+        lengths = [self.evidence.of_trajectory(_frames(self), clip.trajectory) for clip in (self.one, self.two)]
+        return (self.one.last < lengths[0] - 1) | (self.two.last < lengths[1] - 1)
+
+    @cached_property
+    def timed(self) -> Bool[np.ndarray, " n"]:
+        """Pairs of which a clip has its progress from time, with a cut-off that is not known."""
+        episodes = self.evidence.episodes
+        if episodes is None:
+            return np.zeros(len(self.rows), bool)
+        return episodes.timed(self.one.trajectory) | episodes.timed(self.two.trajectory)
+
     def column(self, name: str) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """Return a column of the catalog for (chosen, rejected); "outcome" too."""
         episodes = self.evidence.episodes
@@ -82,8 +96,8 @@ def pair_findings(evidence: Evidence) -> list[Finding]:
         return []
     return [
         *_form(pairs),
-        *_one_episode(pairs),
-        *_two_episodes(pairs),
+        *_by_ends(pairs),
+        *_by_quality(pairs),
         *_instruction(pairs),
         *_reference(pairs),
     ]
@@ -101,26 +115,32 @@ def _form(pairs: _Pairs) -> Iterator[Finding]:
     yield Finding.of("equally many distinct frames", pairs.rows, one.distinct != two.distinct)
 
 
-def _one_episode(pairs: _Pairs) -> Iterator[Finding]:
-    """Two clips of one episode: decided by the progress at their ends."""
-    applies, episodes = pairs.same_episode, pairs.evidence.episodes
+def _by_ends(pairs: _Pairs) -> Iterator[Finding]:
+    """Two clips of one episode, or of two episodes before their ends: decided by the progress at the clips' ends."""
+    alone = pairs.same_episode
     chosen, rejected = pairs.progress
     ahead = chosen - rejected
-    timed = np.zeros_like(applies) if episodes is None else episodes.timed(pairs.one.trajectory)
-    evidence = pairs.known & ~timed
+    evidence = pairs.known & ~pairs.timed
     known = evidence & ~np.isnan(ahead)
-    yield Finding.of("clips of one episode start together", applies, pairs.one.first != pairs.two.first)
-    yield Finding.of("ends have a known progress", applies, np.isnan(ahead), evidence)
-    yield Finding.of("the chosen end has more progress", applies & ~(evidence & np.isnan(ahead)), ahead <= 0, known)
+    yield Finding.of("clips of one episode start together", alone, pairs.one.first != pairs.two.first)
+    yield Finding.of("ends have a known progress", alone, np.isnan(ahead), evidence)
+    applies = (alone & ~(evidence & np.isnan(ahead))) | (pairs.same_task & pairs.early & known)
+    yield Finding.of("the chosen end has more progress", applies, ahead <= 0, known)
     gap = pairs.evidence.settings.min_progress_gap
     if gap > 0:
         near = np.abs(ahead) < gap - _TOLERANCE
-        yield Finding.of("ends differ by data.min_progress_gap", applies & ~(evidence & np.isnan(ahead)), near, known)
+        yield Finding.of("ends differ by data.min_progress_gap", applies, near, known)
 
 
-def _two_episodes(pairs: _Pairs) -> Iterator[Finding]:
-    """Two episodes of one task: decided by quality or partial success, and shown to their ends."""
+def _by_quality(pairs: _Pairs) -> Iterator[Finding]:
+    """Two episodes of one task: decided by quality or partial success, and shown to their ends.
+
+    Or to ends of known progress, which then decides.
+    """
+    chosen, rejected = pairs.progress
+    ahead, gap = chosen - rejected, max(pairs.evidence.settings.min_progress_gap, 2 * _TOLERANCE)
     applies = pairs.answered & ~pairs.same_episode & (pairs.same_task | ~pairs.known)
+    by_ends = pairs.known & np.where(pairs.early, pairs.timed | ~np.isnan(ahead), ahead >= gap - _TOLERANCE)
     quality, outcome = pairs.column("quality"), pairs.column("outcome")
     rated = (quality[0] >= 0) & (quality[1] >= 0)
     measured = ~np.isnan(outcome[0] - outcome[1])
@@ -128,12 +148,11 @@ def _two_episodes(pairs: _Pairs) -> Iterator[Finding]:
     by_quality = rated & (quality[0] > quality[1])
     by_outcome = measured & (outcome[0] - outcome[1] > max(threshold - _TOLERANCE, 0))
     evidence = pairs.known & (rated | measured)
-    yield Finding.of("episodes compared have a known quality", applies, ~(rated | measured), pairs.known)
-    judged = applies & ~(pairs.known & ~evidence)
+    unrated = ~(rated | measured)
+    yield Finding.of("episodes compared have a known quality", applies & ~by_ends, unrated, pairs.known)
+    judged = applies & ~by_ends & ~(pairs.known & ~evidence)
     yield Finding.of("the chosen episode is of better quality", judged, ~(by_quality | by_outcome), evidence)
-    lengths = [pairs.evidence.of_trajectory(_frames(pairs), clip.trajectory) for clip in (pairs.one, pairs.two)]
-    early = (pairs.one.last < lengths[0] - 1) | (pairs.two.last < lengths[1] - 1)
-    yield Finding.of("compared episodes are shown to their ends", applies, early, pairs.known)
+    yield Finding.of("compared episodes are shown to their ends", applies & ~by_ends, pairs.early, pairs.known)
 
 
 def _instruction(pairs: _Pairs) -> Iterator[Finding]:

@@ -46,7 +46,13 @@ class _Cells:
 
     @staticmethod
     def build(
-        pairs: list[ShapePair], width: int, lengths: Int64[np.ndarray, " l"], progress: Progress, spacing: int, *, backwards: bool
+        pairs: list[ShapePair],
+        width: int,
+        lengths: Int64[np.ndarray, " l"],
+        progress: Progress,
+        spacing: int,
+        *,
+        backwards: bool,
     ) -> _Cells:
         resolution = np.repeat([pair.resolution(spacing) for pair in pairs], len(STARTS))
         reach = np.repeat([pair.reach for pair in pairs], len(STARTS))
@@ -106,7 +112,7 @@ class EpisodePairs:
         for low in range(0, len(kinds), _BLOCK):
             self._survey(kinds[low : low + _BLOCK])
         self._offered = self._offer()
-        self.supported: Bool[np.ndarray, " n"] = eligible & self._offered.any(axis=1)[progress.kinds.of]
+        self.supported: Bool[np.ndarray, " n"] = eligible & np.any(self._offered[progress.kinds.of], axis=1)
         """The trajectories of which at least one pair can be drawn."""
 
     def draw(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> tuple[Clips, Clips]:
@@ -151,7 +157,7 @@ class EpisodePairs:
         if self._original:
             return works & (np.cumsum(works, axis=1) == 1)
         enough = works & (self._counts >= FEWEST)
-        return np.where(enough.any(axis=1)[:, None], enough, works)
+        return np.where(np.any(enough, axis=1, keepdims=True), enough, works)
 
     def _curves(self, trajectory: np.ndarray) -> tuple[Curves, Int64[np.ndarray, " m"]]:
         """Return curves over the distance from the side that the clips leave, and the episodes' lengths."""

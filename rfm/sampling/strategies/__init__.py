@@ -28,7 +28,7 @@ NOT_LISTED: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Strategies that the original does not have: a list of shares, whose order is the original's, does not hold them."""
 SHARES: Mapping[str, Mapping[str, float]] = MappingProxyType(
-    {"preference": {}, "progress": {"forward_progress": 3.0}, "similarity": {}}
+    {"preference": {"same_task_progress": 2.0}, "progress": {"forward_progress": 3.0}, "similarity": {}}
 )
 """Shares of a default mixture; 1 where a strategy is not named.
 

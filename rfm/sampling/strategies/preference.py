@@ -4,6 +4,7 @@
     reverse_progress  two clips of one episode, both going back from the same start; the chosen one undoes less
     suboptimal        two episodes of one task, shown to their ends; the chosen one did better
     different_task    two episodes of different tasks; the chosen one ends further on the instruction of one of them
+    same_task_progress, stopped_early  see `same_task`
     reverse_progress+rewind  two clips of one episode that go back, at least one past its end and forward to it
     quality_preference  suboptimal over whole episodes, for evaluation
 
@@ -31,6 +32,7 @@ from rfm.sampling.pairs.quality import QualityPairs
 from rfm.sampling.pairs.same_scene import SameScenePairs
 from rfm.sampling.pools import Order
 from rfm.sampling.random import RowRandom
+from rfm.sampling.strategies.same_task import same_task_progress, stopped_early
 
 
 def rewind(material: Material) -> PairStrategy:
@@ -134,7 +136,7 @@ def _across_scenes(material: Material, elsewhere: Order, random: RowRandom, own:
 
 COMBINED: Mapping[str, object] = MappingProxyType({"reverse_progress+rewind": reversed_rewind})
 """What `data.strategies_per_sample=2` adds."""
-NEW: Mapping[str, object] = MappingProxyType({})
+NEW: Mapping[str, object] = MappingProxyType({"same_task_progress": same_task_progress, "stopped_early": stopped_early})
 """What the original does not have."""
 DEFAULTS: Mapping[str, object] = MappingProxyType(
     {

@@ -1,0 +1,217 @@
+"""Preference strategies about one task that matching frames does not answer, for training.
+
+    same_task_progress  two episodes of one task at different progress; the one that has got further is chosen
+    stopped_early       a whole success, and the beginning of it or of another success
+
+Both show forward clips with equally many frames, all distinct, of episodes of one source and frame size. Of rows about
+the same frames file one stands for all. Who has which partner is known beforehand (`pairs.partners`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from rfm.sampling.clips.counts import FEWEST, fitting
+from rfm.sampling.clips.ends import draw_end
+from rfm.sampling.clips.table import INTERLEAVED, Clips, evenly, interleaved
+from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
+from rfm.sampling.pairs.partners import PartnersBelow
+from rfm.sampling.progress import SUCCESSFUL, Curves
+from rfm.sampling.random import RowRandom
+
+_SLACK = 1e-6
+"""What partners may miss their limit by, as groups and values are compared in one number."""
+
+
+def same_task_progress(material: Material) -> PairStrategy:
+    """Two episodes at ends that differ by the gap; every other pair from their first frames, as in use."""
+    stages = _Stages(material)
+    members = stages.members
+    behind = PartnersBelow(stages.group, members, stages.least, stages.most - stages.gap)
+    ahead = PartnersBelow(stages.group, members, -stages.most, -(stages.least + stages.gap))
+    supported = material.lot(members & (behind.count + ahead.count > 0))
+    if not len(supported):
+        raise Unsupported(
+            "needs two episodes of one task, source and frame size, of known progress (`quality_label` successful, or "
+            f"`progress` recorded), that can end data.min_progress_gap={material.gap:g} apart; "
+            f"{material.share(members)} have known progress and {stages.shown} frames"
+        )
+
+    def draw(random: RowRandom) -> PairDraw:
+        anchor = supported.draw(random, "same task/anchor")
+        number = random.below("same task/partner", behind.count[anchor] + ahead.count[anchor])
+        leads = number < behind.count[anchor]
+        partner = np.empty_like(anchor)
+        partner[leads] = behind.at(anchor[leads], number[leads])
+        partner[~leads] = ahead.at(anchor[~leads], (number - behind.count[anchor])[~leads])
+        better, worse = np.where(leads, anchor, partner), np.where(leads, partner, anchor)
+        late = stages.draw_end(random, "same task/late", better, at_least=stages.least[worse] + stages.gap)
+        reached = stages.progress_at(better, late)
+        early = stages.draw_end(random, "same task/early", worse, at_most=reached - stages.gap)
+        count = fitting(np.full(len(late), material.max_frames), np.minimum(late, early) + 1, material.max_frames)
+        from_first = random.coin("same task/from the first frame")
+        starts = (
+            np.where(from_first, 0, random.below(f"same task/start {side}", end - count + 2))
+            for side, end in (("late", late), ("early", early))
+        )
+        further = evenly(better, next(starts), late, count, material.max_frames)
+        less_far = evenly(worse, next(starts), early, count, material.max_frames)
+        return PairDraw(material.catalog.text_code[better], further, less_far)
+
+    return draw
+
+
+def stopped_early(material: Material) -> PairStrategy:
+    """A whole success against a beginning, of itself every other time: then the two share their first frame alone."""
+    stages = _Stages(material)
+    whole = stages.members & (material.catalog.quality == SUCCESSFUL)
+    others = PartnersBelow(stages.group, whole, stages.least, stages.last - stages.gap)
+    itself = whole & stages.stops_within
+    supported = material.lot(whole & (itself | (others.count > 0)))
+    if not len(supported):
+        raise Unsupported(
+            "needs successful episodes whose end lies data.min_progress_gap="
+            f"{material.gap:g} above an earlier frame, of it or of another success of its task, source and frame "
+            f"size; {material.share(whole)} are successful and have {stages.shown} frames"
+        )
+
+    def draw(random: RowRandom) -> PairDraw:
+        success = supported.draw(random, "stopped/success")
+        own = itself[success] & ((others.count[success] == 0) | random.coin("stopped/itself"))
+        stopped = success.copy()
+        number = random.below("stopped/other", np.maximum(others.count[success], 1))
+        stopped[~own] = others.at(success[~own], number[~own])
+        limit = stages.last[success] - stages.gap
+        end = stages.draw_end(random, "stopped/end", stopped, at_most=limit, apart=own)
+        last = material.frames[success] - 1
+        room = np.where(own, end // INTERLEAVED, np.minimum(end, last)) + 1
+        count = fitting(np.full(len(end), material.max_frames), room, material.max_frames)
+        whole_clip, beginning = (
+            _from_first(material, of, to, count, own) for of, to in ((success, last), (stopped, end))
+        )
+        return PairDraw(material.catalog.text_code[success], whole_clip, beginning)
+
+    return draw
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Where clips of each trajectory can end, and the progress there."""
+
+    material: Material
+
+    @property
+    def shown(self) -> int:
+        """The fewest frames that clips show."""
+        return min(FEWEST, self.material.max_frames)
+
+    @property
+    def gap(self) -> float:
+        return self.material.gap - _SLACK
+
+    @cached_property
+    def members(self) -> Bool[np.ndarray, " n"]:
+        """The first row of each task and frames file among those of known progress and enough frames."""
+        catalog = self.material.catalog
+        able = self.material.several & self.material.progress.known & (self.material.frames >= self.shown)
+        number = np.flatnonzero(able)
+        files = int(catalog.file_code.max(initial=0)) + 1
+        video = catalog.task_code[number].astype(np.int64) * files + catalog.file_code[number]
+        members = np.zeros(len(catalog), bool)
+        members[number[np.unique(video, return_index=True)[1]]] = True
+        return members
+
+    @cached_property
+    def group(self) -> Int64[np.ndarray, " n"]:
+        """Task, source and frame size in one number."""
+        catalog = self.material.catalog
+        parts = np.stack([catalog.task_code, catalog.source_code, catalog.size_code], axis=1)
+        return np.unique(parts, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @cached_property
+    def least(self) -> Float64[np.ndarray, " n"]:
+        """The least progress that a clip can end at; above any limit where it is unknown."""
+        return self._measured(lambda values: np.where(np.isnan(values), np.inf, values).min(axis=1, initial=2))
+
+    @cached_property
+    def most(self) -> Float64[np.ndarray, " n"]:
+        return self._measured(lambda values: np.where(np.isnan(values), -np.inf, values).max(axis=1, initial=-2))
+
+    @cached_property
+    def last(self) -> Float64[np.ndarray, " n"]:
+        """The progress at the last frame."""
+        everyone = np.arange(len(self.material.catalog))
+        return self.progress_at(everyone, self.material.frames - 1)
+
+    @cached_property
+    def stops_within(self) -> Bool[np.ndarray, " n"]:
+        """Trajectories of which a beginning, laid beside the whole, ends the gap below the end."""
+
+        def stops(trajectory: Int64[np.ndarray, " m"]) -> np.ndarray:
+            limit = self.last[trajectory] - self.gap
+            inside = self._ends(trajectory, at_most=limit, apart=np.ones(len(trajectory), bool))[1]
+            return np.asarray(inside.any(axis=1))
+
+        return self.material.progress.measured(stops)
+
+    def progress_at(
+        self, trajectory: Int64[np.ndarray, " m"], frame: Int64[np.ndarray, " m"]
+    ) -> Float64[np.ndarray, " m"]:
+        """Return the progress of one frame each; NaN where unknown."""
+        return self.material.progress.at(trajectory, frame[:, None])[:, 0].astype(np.float64)
+
+    def draw_end(
+        self,
+        random: RowRandom,
+        stream: str,
+        trajectory: Int64[np.ndarray, " m"],
+        *,
+        at_least: np.ndarray | float = -np.inf,
+        at_most: np.ndarray | float = np.inf,
+        apart: Bool[np.ndarray, " m"] | None = None,
+    ) -> Int64[np.ndarray, " m"]:
+        """Return an end of each trajectory, evenly spread over progress within the bounds."""
+        curves, allowed = self._ends(trajectory, at_least, at_most, apart)
+        return draw_end(random, stream, curves, allowed).astype(np.int64)
+
+    def _ends(
+        self,
+        trajectory: Int64[np.ndarray, " m"],
+        at_least: np.ndarray | float = -np.inf,
+        at_most: np.ndarray | float = np.inf,
+        apart: Bool[np.ndarray, " m"] | None = None,
+    ) -> tuple[Curves, Bool[np.ndarray, "m G"]]:
+        """Return curves and the frames that clips can end at, of `apart` clips beside one of the whole episode."""
+        curves, frames = self.material.progress.curves(trajectory), self.material.frames[trajectory][:, None]
+        low, high = (np.asarray(bound)[..., None] for bound in (at_least, at_most))
+        inside = (curves.frames >= self.shown - 1) & (curves.frames < frames)
+        inside &= (curves.progress >= low - _SLACK) & (curves.progress <= high + _SLACK)
+        if apart is not None:
+            beside = (curves.frames >= INTERLEAVED * (self.shown - 1)) & (
+                (frames - 1 - curves.frames) % INTERLEAVED > 0
+            )
+            inside &= beside | ~apart[:, None]
+        return curves, inside
+
+    def _measured(self, measure: Callable[[np.ndarray], np.ndarray]) -> Float64[np.ndarray, " n"]:
+        """Return a measure of the progress at the ends that clips can have, for every trajectory."""
+
+        def of_ends(trajectory: Int64[np.ndarray, " m"]) -> np.ndarray:
+            curves, inside = self._ends(trajectory)
+            return measure(np.where(inside, curves.progress, np.nan))
+
+        return self.material.progress.measured(of_ends).astype(np.float64)
+
+
+def _from_first(
+    material: Material, trajectory: np.ndarray, end: np.ndarray, count: np.ndarray, beside_other: np.ndarray
+) -> Clips:
+    """Return forward clips from frame 0; on every other frame where they lie beside another clip of their episode."""
+    start, straight = np.zeros_like(end), np.arange(material.max_frames) / (count - 1)[:, None]
+    apart = interleaved(trajectory, start, end, straight, count)
+    return Clips.where(beside_other, apart, evenly(trajectory, start, end, count, material.max_frames))
