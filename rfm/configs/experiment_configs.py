@@ -40,7 +40,8 @@ class DataConfig:
     sample_type_ratio: list[float] = field(default_factory=lambda: [0.7, 0.3, 0.0])
     """Shares of preference, progress and similarity questions."""
     preference_strategy_ratio: Any = None
-    """[rewind, suboptimal, different_task, reverse_progress], or a mapping by strategy name; null: equal shares."""
+    """[rewind, suboptimal, different_task, reverse_progress], or a mapping by name, also same_task_progress and
+    stopped_early; null: all, same_task_progress twice."""
     progress_strategy_ratio: Any = None
     """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping; null: [1,3,1,1]."""
     similarity_strategy_ratio: Any = None

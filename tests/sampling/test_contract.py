@@ -57,9 +57,9 @@ def test_shares_come_out_exactly_and_answers_are_balanced() -> None:
         counts.setdefault(key, []).append(row["answer"])
     assert sum(len(answers) for (kind, _), answers in counts.items() if kind == "preference") == 1400
     for (kind, strategy), answers in counts.items():
-        thrice = strategy == "forward_progress"
-        assert len(answers) == (350 if kind == "preference" else 300 if thrice else 100)
-        assert kind == "progress" or answers.count("1") == 175
+        thrice, twice = strategy == "forward_progress", strategy == "same_task_progress"
+        assert len(answers) == ((400 if twice else 200) if kind == "preference" else 300 if thrice else 100)
+        assert kind == "progress" or answers.count("1") == len(answers) / 2
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])
@@ -237,7 +237,9 @@ def test_counterfactual_instructions_are_never_wrong_ones() -> None:
 def test_a_default_strategy_that_is_not_supported_gives_its_share_to_the_others() -> None:
     sampler, rows = rows_of(make_catalog(frames=[16] * 10), 100, 0, sample_type_ratio=[1, 0, 0])
     assert set(sampler.unsupported) == {("preference", "different_task"), ("preference", "suboptimal")}
-    assert {row["data_gen_strategy"] for row in rows} == {"rewind", "reverse_progress"}
+    assert {row["data_gen_strategy"] for row in rows} == {
+        "rewind", "reverse_progress", "same_task_progress", "stopped_early"
+    }  # fmt: skip
 
 
 def test_nothing_can_be_drawn_from_failures_without_a_record() -> None:

@@ -215,9 +215,9 @@ def test_of_two_strategies_the_shape_does_not_tell_the_answer() -> None:
 
 def test_two_strategies_have_a_share_of_their_own() -> None:
     catalog = random_catalog(1, 200)
-    _, rows = rows_of(catalog, 1000, strategies_per_sample=2, sample_type_ratio=[0.5, 0.5, 0])
+    _, rows = rows_of(catalog, 1600, strategies_per_sample=2, sample_type_ratio=[0.5, 0.5, 0])
     counts = Counter((row["sample_type"], row["data_gen_strategy"]) for row in rows)
     assert {counts["preference", name] for name in ("rewind", "suboptimal", "different_task", BOTH)} == {100}
-    assert (counts["progress", BOTH], counts["progress", "forward_progress"]) == (71, 214)
+    assert (counts["progress", BOTH], counts["progress", "forward_progress"]) == (114, 343)
     with pytest.raises(ConfigError, match=r"must be 5 shares \(rewind, suboptimal, .*, reverse_progress\+rewind\)"):
         rows_of(catalog, 10, strategies_per_sample=2, preference_strategy_ratio=[1, 1, 1, 1])

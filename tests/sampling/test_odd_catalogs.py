@@ -123,8 +123,9 @@ def test_a_million_rows_of_one_task() -> None:
         drawn.update(rows["data_gen_strategy"].to_pylist())
         for row in rows.take(pa.array(rng.integers(0, block, 100))).to_pylist():
             check_row(catalog, index, row, 4)
-    both = 140_000 + 100_000
-    assert drawn == {"forward_progress": 420_000, "reverse_progress": both, "rewind": both, "suboptimal": 100_000}
+    of_pairs = {"suboptimal": 50_000, "stopped_early": 50_000, "same_task_progress": 100_000}
+    both = 140_000 + 50_000
+    assert drawn == {"forward_progress": 420_000, "reverse_progress": both, "rewind": both, **of_pairs}
 
 
 def test_more_frames_than_any_episode_has_cost_no_more() -> None:

@@ -98,14 +98,17 @@ def check_pairs(catalog: Catalog, rows: pa.RecordBatch, max_frames: int) -> None
     assert (rows["chosen_is_first"].to_numpy(zero_copy_only=False) == first).all()
     better, worse = np.where(first, one.at, two.at), np.where(first, two.at, one.at)
     same = better == worse
-    assert (same == (rows["data_gen_strategy"].to_numpy(zero_copy_only=False) != "suboptimal")).all()
+    strategy = rows["data_gen_strategy"].to_numpy(zero_copy_only=False)
+    by_quality = strategy == "suboptimal"
+    assert same[np.isin(strategy, ["rewind", "reverse_progress"])].all()
+    assert not same[by_quality | (strategy == "same_task_progress")].any()
     assert (one.first == two.first)[same].all()
     ends = [progress_at(catalog, clips.at, clips.end) for clips in (one, two)]
     apart = np.where(first, ends[0] - ends[1], ends[1] - ends[0])
-    assert (apart[same] >= GAP - 1e-5).all()
+    assert (apart[~by_quality] >= GAP - 1e-5).all()
     for clips in (one, two):
-        assert (clips.end == catalog.num_frames[clips.at] - 1)[~same].all()
+        assert (clips.end == catalog.num_frames[clips.at] - 1)[by_quality].all()
         assert not clips.moves()[1][~same].any()
     partial = [np.where(catalog.quality[at] == 2, 1.0, catalog.partial_success[at]) for at in (better, worse)]
-    by_quality = (catalog.quality[worse] >= 0) & (catalog.quality[better] > catalog.quality[worse])
-    assert (by_quality | (partial[0] - partial[1] >= THRESHOLD - 1e-5))[~same].all()
+    better_label = (catalog.quality[worse] >= 0) & (catalog.quality[better] > catalog.quality[worse])
+    assert (better_label | (partial[0] - partial[1] >= THRESHOLD - 1e-5))[by_quality].all()
