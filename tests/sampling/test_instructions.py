@@ -150,6 +150,16 @@ def test_episodes_without_progress_serve_no_wrong_instruction():
     assert set(block.slots[FIRST].trajectory.tolist()) == {0, 1}
 
 
+def test_episodes_without_progress_of_their_own_are_asked_nothing_of_their_scene():
+    catalog = make_catalog(
+        frames=[20] * 8, tasks=[0, 1] * 4, quality=[-1, -1, 2, 2, 0, 0, 2, 2], scenes=[0] * 8,
+        towards={(at, 1 - at % 2): DOWN for at in range(8)},
+    )  # fmt: skip
+    block = drawn(catalog, "different_task_instruction")
+    assert set(block.slots[FIRST].trajectory.tolist()) == {2, 3, 6, 7}
+    assert set(block.instruction.tolist()) == {SAME_SCENE}
+
+
 def test_pairs_of_two_tasks_are_decided_by_what_is_asked():
     catalog = two_opposites()
     block = drawn(catalog, "different_task")

@@ -64,12 +64,10 @@ def different_task_instruction(material: Material) -> ScoreStrategy:
     The clip is of the pool that serves right ones, and of a source in which the instruction is a right one too.
     """
     told, known = _scorable_pool(material), material.instructions
-    here, elsewhere = (
-        SameSceneClips(material, told.members),
-        material.pool(_mask(material, told.members), material.weights),
-    )
+    served = _mask(material, told.members)
+    here, elsewhere = SameSceneClips(material, served), material.pool(served, material.weights)
     near, far = here.serves, elsewhere.outside(slice(None)) > 0
-    texts = material.pool(_mask(material, told.members) & (near | far), material.weights)
+    texts = material.pool(served & (near | far), material.weights)
     if not len(texts):
         raise Unsupported(_nothing_wrong(material, told))
     mates = Runs(material.catalog.task_code[texts.members].astype(np.int64), texts.weights)
