@@ -104,7 +104,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("stats",): Command(
         "rfm.audit.statistics.command:StatisticsOptions",
         "rfm.audit.statistics.command:statistics",
-        "count what VQA datasets consist of",
+        "count what datasets consist of",
     ),
     ("train",): Command(
         "rfm.training.options:TrainOptions", "rfm.training.command:train_command", "fine-tune a Qwen-VL model"

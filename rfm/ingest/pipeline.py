@@ -95,7 +95,7 @@ def ingest(
         by_id = _outcomes(wanted, folders, options)
         for name in folders:
             rows, failed = _rows(groups[name], by_id, options)
-            about = _made_with(groups[name], options)
+            about = _made_with([one for one in groups[name] if by_id[one.id].stored is not None], options)
             _finish(works[name], rows, [*failed, *map(_repetition, again[name])], about)
         if deliver is not None:
             deliver({name: work.folder for name, work in works.items()})

@@ -37,13 +37,13 @@ def tables(statistics: Statistics) -> list[Table]:
         for kind, counts in statistics.strategies.items()
         for name, count in counts.items()
     }
-    made = [_counted("strategies", strategies)]
+    made = [counted("strategies", strategies)]
     for kind, answers in statistics.answers.items():
         scores = kind == "progress" and any(answer.isdigit() and int(answer) > 5 for answer in answers)
-        made.append(_counted(f"{kind} answers", binned(answers) if scores else answers))
-    made += [_counted(f"frames a clip, {kind}", counts) for kind, counts in statistics.clip_lengths.items()]
+        made.append(counted(f"{kind} answers", binned(answers) if scores else answers))
+    made += [counted(f"frames a clip, {kind}", counts) for kind, counts in statistics.clip_lengths.items()]
     named = (("height x width", statistics.sizes), ("sources", statistics.sources), ("tasks", statistics.tasks))
-    made += [_counted(title, most_frequent(counts)) for title, counts in named if counts]
+    made += [counted(title, most_frequent(counts)) for title, counts in named if counts]
     return made
 
 
@@ -54,7 +54,8 @@ def most_frequent(counts: Mapping[str, int], most: int = MOST_LINES) -> dict[str
     return first | ({f"({len(counts) - len(first)}{_OTHERS}": others} if others else {})
 
 
-def _counted(title: str, counts: Mapping[str, int]) -> Table:
+def counted(title: str, counts: Mapping[str, int]) -> Table:
+    """A table of counts with their shares."""
     table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False, show_header=False)
     table.add_column("", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
