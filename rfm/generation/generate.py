@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -26,11 +25,11 @@ from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
 from rfm.console import progress_bar
 from rfm.files.ownership import check_replaceable, workplace
 from rfm.generation import drawing
-from rfm.generation.distinct import ACCEPTED, Supply, repeated_share, supplies, worthwhile
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.generation.idle_tail import find_cutoffs
 from rfm.generation.options import GenerateOptions
 from rfm.generation.parts import Part, PartWriter
+from rfm.generation.reporting import report
 from rfm.generation.sides import SPLIT_FILE, split_sides
 from rfm.generation.sources import open_sources
 from rfm.generation.store import VQA_DATASET, DatasetWriter, is_complete
@@ -39,7 +38,6 @@ from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.progress import read_cutoffs
 from rfm.sampling.sampler import NothingToAsk, Sampler
 from rfm.splits.deal import is_fold
-from rfm.splits.file import ALL_BUT
 from rfm.trajectories.catalog import Catalog
 from rfm.vqa.prompts import PROMPT_VERSION
 
@@ -49,8 +47,6 @@ logger = logging.getLogger(__name__)
 
 WORTH_A_WORKER = 200_000
 """Rows below which another process costs more than it saves."""
-FEW_EPISODES = 10
-"""Below that a side is too small to be judged on by itself."""
 
 
 def generate(options: GenerateOptions) -> Path:
@@ -100,9 +96,9 @@ def _write(options: GenerateOptions, config: ExperimentConfig, shown: Path | Non
         cutoffs=_cutoffs(sources.catalog, config.data),
     )
     drawer = plan.drawer()
-    _report(plan, drawer, options.drawn_partition)
+    questions = report(plan, drawer, options.drawn_partition)
     total = drawer.quotas.total
-    record = {**_record(options, plan, drawer, sources.hashes), "split": sources.split}
+    record = {**_record(options, plan, drawer, sources.hashes), "split": sources.split, "questions": questions}
     output = Path(options.output_path)
     if shown is not None:
         record["config"]["data"]["split_file"] = str(shown.parent / SPLIT_FILE)
@@ -180,52 +176,6 @@ def _num_samples(options: GenerateOptions, config: ExperimentConfig, catalog: Ca
         return int(options.num_samples)
     usable = int((catalog.num_frames >= config.data.min_frames_per_trajectory).sum())
     return max(1, options.num_epochs * usable)
-
-
-def _report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> None:
-    """Log what was left out."""
-    if isinstance(drawer, EvalSet):
-        logger.info(
-            "evaluation set %s: %d questions exist, %d are taken", plan.eval_set, drawer.existing, drawer.quotas.total
-        )
-        return
-    episodes, asked = len(drawer.catalog), sum(drawer.quotas.counts)
-    if plan.eval_mode and asked > episodes:
-        logger.warning(
-            "--eval_mode asks %d questions about %d whole episodes, so some are the same; --eval_set has each once",
-            asked, episodes,
-        )  # fmt: skip
-    _report_supply(drawer, side)
-    for (kind, name), reason in drawer.unsupported.items():
-        logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
-
-
-def _report_supply(drawer: Sampler, side: str) -> None:
-    """Say how many different questions there are, and warn where many rows will repeat others or show few episodes."""
-    rows, (found, episodes) = drawer.quotas.total, supplies(drawer)
-    existing, share = _about(found), repeated_share(found, rows)
-    if share <= ACCEPTED:
-        logger.info("%d episodes support %s different questions", episodes, existing)
-    else:
-        least = min(found, key=lambda one: one.existing / one.share)
-        logger.warning(
-            "%.0f%% of these %d rows repeat others: of %s/%s, %d episodes support %s different questions (of all "
-            "strategies %s); repeats teach and measure nothing new: take --num_samples %d, or more episodes",
-            100 * share, rows, *least.strategy, episodes, _about([least]), existing,
-            worthwhile(found, rows),
-        )  # fmt: skip
-    if side != "train" and not side.startswith(ALL_BUT) and not is_fold(side) and episodes < FEW_EPISODES:
-        logger.warning(
-            "side %s asks about %d episode%s: results on so few say little about others; to judge on every episode in "
-            "turn, give --folds 5 in the place of --split",
-            side, episodes, "" if episodes == 1 else "s",
-        )  # fmt: skip
-
-
-def _about(found: Sequence[Supply]) -> str:
-    """Return how many different questions there are, to two digits that count."""
-    least = float(f"{sum(one.least for one in found):.2g}")
-    return f"{'more than' if any(math.isinf(one.existing) for one in found) else 'about'} {least:,.0f}"
 
 
 def _write_rows(

@@ -2,10 +2,11 @@
 
 import logging
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from generating import options
+from generating import config_of, options
 from worlds import make_world
 
 from rfm.audit.reading.questions import read_questions
@@ -13,7 +14,7 @@ from rfm.audit.repeats import question_hashes
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.generation import distinct
-from rfm.generation.distinct import repeated_share, supplies, worthwhile
+from rfm.generation.distinct import supplies
 from rfm.generation.generate import generate
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import load_catalog
@@ -41,10 +42,10 @@ def test_the_share_that_repeats_is_foretold_from_a_part(few, tmp_path, monkeypat
     made = generate(options(few, tmp_path / "vqa", num_samples=6000, config_overrides=overrides(few)))
     whole = counted(made)
     monkeypatch.setattr(distinct, "PILOT", 1500)
-    found, episodes = supplies(sampler(few, 6000))
+    held = supplies(sampler(few, 6000))
     assert whole > 0.3
-    assert repeated_share(found, 6000) == pytest.approx(whole, abs=0.08)
-    assert episodes == 6
+    assert held.repeated == pytest.approx(whole, abs=0.08)
+    assert held.episodes == 6
 
 
 def overrides(root):
@@ -52,17 +53,45 @@ def overrides(root):
 
 
 def test_the_number_advised_repeats_little(few, tmp_path):
-    found, _ = supplies(sampler(few, 6000))
-    rows = worthwhile(found, 6000)
+    rows = supplies(sampler(few, 6000)).worthwhile()
     made = generate(options(few, tmp_path / "vqa", num_samples=rows, config_overrides=overrides(few)))
     assert 10 < rows < 3000
     assert counted(made) < 2 * distinct.ACCEPTED
 
 
+def test_a_small_dataset_is_counted(few, tmp_path):
+    made = generate(options(few, tmp_path / "vqa", num_samples=800, seed=1, config_overrides=overrides(few)))
+    held = supplies(sampler(few, 800))
+    assert held.repeated == pytest.approx(1 - sum(held.counted.values()) / 800)
+    told = config_of(made)["questions"]
+    assert set(told) == {"/".join(strategy) for strategy in held.strategies}
+    assert told["preference/rewind"]["repeated"] == pytest.approx(held.of(("preference", "rewind")).repeated, abs=1e-3)
+
+
+def test_a_small_source_that_is_drawn_often_is_named(tmp_path, caplog):
+    make_world(tmp_path, "large", episodes=120)
+    make_world(tmp_path, "small", episodes=6)
+    datasets = (f"data.datasets_root={tmp_path}", "data.train_datasets=[large,small]", "data.max_frames=4")
+    asked = options(tmp_path, tmp_path / "vqa", num_samples=4000, config_overrides=datasets)
+    generate(asked)
+    [line] = [line for line in caplog.messages if line.startswith("data source ")]
+    assert re.match(
+        r"data source small: its 6 episodes are asked about in 4\d\.?\d?% of the rows, of which \d+% rep", line
+    )
+    assert line.endswith("data.source_weights=proportional gives them 4.8%, a temperature as data.source_weights=2 some"
+                         "thing between")  # fmt: skip
+    caplog.clear()
+    generate(replace(asked, overwrite=True, config_overrides=(*datasets, "data.source_weights=proportional")))
+    assert not any(line.startswith("data source ") for line in caplog.messages)
+
+
 def test_generation_warns_of_repeats_and_names_the_way_out(few, tmp_path, caplog):
     generate(options(few, tmp_path / "vqa", num_samples=6000, config_overrides=overrides(few)))
     [line] = [line for line in caplog.messages if "repeat others" in line]
-    assert re.search(r"of these 6000 rows repeat others: of \w+/\w+, 6 episodes support about [\d,]+ different", line)
+    assert re.search(
+        r"of these 6000 rows repeat others: 6 episodes support about [\d,]+ different questions; by str", line
+    )
+    assert re.search(r" preference/rewind \d+% \(about [\d,]+\)", line)
     assert "; repeats teach and measure nothing new: take --num_samples " in line
 
 
@@ -79,7 +108,7 @@ def test_a_handful_of_rows_claims_no_more_than_it_shows(few, tmp_path, caplog):
         generate(options(few, tmp_path / "vqa", num_samples=40, config_overrides=overrides(few)))
     [line] = [line for line in caplog.messages if " different questions" in line]
     told = re.search(r"6 episodes support (more than|about) ([\d,]+) different questions", line)
-    whole = sum(one.existing for one in supplies(sampler(few, 20_000))[0])
+    whole = sum(one.existing for one in supplies(sampler(few, 20_000)).found)
     assert int(told[2].replace(",", "")) < whole
 
 

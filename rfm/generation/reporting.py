@@ -1,0 +1,100 @@
+"""What is said before rows are written: how many questions there are, what repeats, and what was left out and why."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from rfm.generation.distinct import ACCEPTED, Supplies, supplies
+from rfm.generation.drawing import Plan
+from rfm.sampling.eval_sets import EvalSet
+from rfm.sampling.sampler import Sampler
+from rfm.splits.deal import is_fold
+from rfm.splits.file import ALL_BUT
+
+logger = logging.getLogger(__name__)
+
+FEW_EPISODES = 10
+"""Below that a side is too small to be judged on by itself."""
+OFTEN = 1.5
+"""How many times as often as by its size a source is drawn from where its repeats come from `data.source_weights`."""
+MOST_SOURCES = 3
+"""That are named."""
+
+
+def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] | None:
+    """Log what is drawn from, and return the different questions of each strategy; None for an evaluation set."""
+    if isinstance(drawer, EvalSet):
+        logger.info(
+            "evaluation set %s: %d questions exist, %d are taken", plan.eval_set, drawer.existing, drawer.quotas.total
+        )
+        return None
+    held = supplies(drawer)
+    _report_repeats(held, plan.eval_mode)
+    _report_sources(held, plan, drawer)
+    if side != "train" and not side.startswith(ALL_BUT) and not is_fold(side) and held.episodes < FEW_EPISODES:
+        logger.warning(
+            "side %s asks about %d episode%s: results on so few say little about others; to judge on every episode in "
+            "turn, give --folds 5 in the place of --split",
+            side, held.episodes, "" if held.episodes == 1 else "s",
+        )  # fmt: skip
+    for (kind, name), reason in drawer.unsupported.items():
+        logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
+    return {f"{kind}/{name}": _in_json(held.of((kind, name))) for kind, name in held.strategies}
+
+
+def _report_repeats(held: Supplies, eval_mode: bool) -> None:
+    """Say how many different questions there are, and warn where many rows will repeat others."""
+    if held.repeated <= ACCEPTED:
+        logger.info("%d episodes support %s different questions", held.episodes, _about(held))
+        return
+    parts = sorted((held.of(strategy) for strategy in held.strategies), key=lambda part: -part.repeated)
+    told = ", ".join(
+        f"{'/'.join(part.strategies[0])} {part.repeated:.0%} ({_about(part)})"
+        for part in parts
+        if part.repeated > ACCEPTED / 2
+    )
+    way_out = (
+        "--eval_set asks each once"
+        if eval_mode
+        else f"repeats teach and measure nothing new: take --num_samples {held.worthwhile()}, or more episodes"
+    )
+    logger.warning(
+        "%.0f%% of these %d rows repeat others: %d episodes support %s different questions; by strategy (and how many "
+        "there are) %s; %s",
+        100 * held.repeated, held.rows, held.episodes, _about(held), told, way_out,
+    )  # fmt: skip
+
+
+def _report_sources(held: Supplies, plan: Plan, drawer: Sampler) -> None:
+    """Warn of sources that repeat much because they are drawn from more often than their size gives them."""
+    if plan.eval_mode or plan.config.data.dataset_type == "trajectory_first":
+        if plan.config.data.source_weights is not None and plan.eval_mode:
+            logger.info("data.source_weights is for training: --eval_mode draws each episode in turn")
+        return
+    catalog = drawer.catalog
+    episodes = np.bincount(catalog.source_code, minlength=len(catalog.sources))
+    sizes = episodes / len(catalog)
+    parts = [(held.of(source=code), code) for code in range(len(sizes))]
+    often = [(part, at) for part, at in parts if part.share > OFTEN * sizes[at] and part.repeated > ACCEPTED]
+    for part, at in sorted(often, key=lambda found: -found[0].repeated)[:MOST_SOURCES]:
+        logger.warning(
+            "data source %s: its %d episodes are asked about in %.3g%% of the rows, of which %.0f%% repeat others; "
+            "data.source_weights=proportional gives them %.2g%%, a temperature as data.source_weights=2 something "
+            "between",
+            catalog.sources[at], episodes[at], 100 * part.share, 100 * part.repeated, 100 * sizes[at],
+        )  # fmt: skip
+    if len(often) > MOST_SOURCES:
+        logger.warning("and %d more data sources repeat more than 5%% of their rows", len(often) - MOST_SOURCES)
+
+
+def _about(held: Supplies) -> str:
+    least, bound = held.existing
+    return f"{'more than' if bound else 'about'} {least:,.0f}"
+
+
+def _in_json(held: Supplies) -> dict[str, Any]:
+    least, bound = held.existing
+    return {"repeated": round(held.repeated, 4), "existing": int(least), "existing_is_a_bound": bound}
