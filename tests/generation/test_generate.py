@@ -157,7 +157,7 @@ def test_eval_mode_compares_whole_episodes_by_their_quality(world, tmp_path):
 
 
 def test_more_questions_than_whole_episodes_are_reported(world, tmp_path, caplog):
-    generate(options(world, tmp_path / "vqa", eval_mode=True, num_samples=30))
+    generate(options(world, tmp_path / "vqa", eval_mode=True, num_samples=200))
     assert "; --eval_set asks each once" in caplog.text
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from rfm.sampling.progress import SUCCESSFUL
 from rfm.sampling.random import RowRandom
+from rfm.sampling.turns import Turns
 from rfm.trajectories.catalog import Catalog
 
 _BY_QUALITY = 0.5 - 1e-6  # failure, suboptimal, successful score 0, 1/2, 1
@@ -122,6 +123,17 @@ class EveryQualityPair:
         """Codes of the tasks that have pairs."""
         self.starts: Int64[np.ndarray, " t+1"] = self._first[np.append(begins, len(self._anchors))]
         """The number of each task's first pair; the last entry is how many pairs there are."""
+
+    @property
+    def turns(self) -> Turns:
+        """The pairs by their better episode, of which each has its pairs in turn; episodes of a task begin apart."""
+        tasks = np.searchsorted(self.starts, self._first[:-1], side="right") - 1
+        begins = np.searchsorted(self._first, self.starts[:-1])
+        return Turns(np.diff(self._first), np.arange(len(tasks)) - begins[tasks])
+
+    def of(self, owner: Int64[np.ndarray, " m"], which: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return the numbers of pairs as `turns` has them."""
+        return self._first[owner] + which
 
     def __getitem__(self, number: Int64[np.ndarray, " m"]) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
         """Return (better, worse) of the pairs with these numbers."""

@@ -37,7 +37,7 @@ and direction alone would tell progress to 0.86 of the best constant's error; no
 """
 EVALUATION: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "preference": {"quality_preference": preference.suboptimal},
+        "preference": {"quality_preference": preference.quality_preference},
         "progress": {"forward_progress": progress.forward_progress},
         "similarity": {"suboptimal": similarity.suboptimal},
     }

@@ -6,7 +6,7 @@
     different_task    two episodes of different tasks; the chosen one ends further on the instruction of one of them
     same_task_progress, stopped_early  see `same_task`
     reverse_progress+rewind  two clips of one episode that go back, at least one past its end and forward to it
-    quality_preference  suboptimal over whole episodes, for evaluation
+    quality_preference  for evaluation: whole episodes of a task of which one did better, each pair once
 
 With `data.mixture=original` rewind sets a clip that goes straight to its end, always the chosen one, against one that
 turns back, and reverse_progress a forward clip, always the chosen one, against a backward one.
@@ -28,7 +28,7 @@ from rfm.sampling.instructions import ELSEWHERE
 from rfm.sampling.material import Asked, Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.episode import EpisodePairs
 from rfm.sampling.pairs.opposite import OppositePairs
-from rfm.sampling.pairs.quality import QualityPairs
+from rfm.sampling.pairs.quality import EveryQualityPair, QualityPairs
 from rfm.sampling.pairs.same_scene import SameScenePairs
 from rfm.sampling.pools import Order
 from rfm.sampling.random import RowRandom
@@ -61,22 +61,32 @@ def reversed_rewind(material: Material) -> PairStrategy:
     return _one_episode(material, pairs)
 
 
+def quality_preference(material: Material) -> PairStrategy:
+    """Two whole episodes of one task of which one did better: each such pair once before any comes again."""
+    pairs = EveryQualityPair(material.catalog, material.several, material.threshold)
+    turns = pairs.turns
+    if not turns.total:
+        raise _without_quality_pairs(material)
+
+    def draw(random: RowRandom) -> PairDraw:
+        assert random.ranks is not None, "evaluation draws in turn"
+        better, worse = pairs[pairs.of(*turns.at(random.ranks, random.seed, "quality/turns"))]
+        return _pair_to_the_end(material, better, worse, np.zeros(len(better)))
+
+    return draw
+
+
 def suboptimal(material: Material) -> PairStrategy:
     """Two episodes of one task to their ends, from the same share of the way; the better one is chosen."""
     pairs = QualityPairs(material.catalog, material.several, material.threshold)
     anchors = material.lot(pairs.supported)
     if not len(anchors):
-        raise Unsupported(
-            "needs two episodes of one task that differ in quality label, or in partial success by "
-            f"data.partial_success_threshold={material.threshold:g}; of {len(material.catalog)} trajectories none do"
-        )
+        raise _without_quality_pairs(material)
 
     def draw(random: RowRandom) -> PairDraw:
         better, worse = pairs.draw(random, anchors.draw(random, "quality/anchor"))
         skipped = np.zeros(len(better)) if material.whole_episodes else random.uniform("suboptimal/start") / 2
-        count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
-        first, second = (_to_the_end(material, side, skipped, count) for side in (better, worse))
-        return PairDraw(material.catalog.text_code[better], first, second)
+        return _pair_to_the_end(material, better, worse, skipped)
 
     return draw
 
@@ -178,6 +188,20 @@ def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> Pai
         return PairDraw(material.catalog.text_code[trajectory], further, less_far)
 
     return draw
+
+
+def _without_quality_pairs(material: Material) -> Unsupported:
+    return Unsupported(
+        "needs two episodes of one task that differ in quality label, or in partial success by "
+        f"data.partial_success_threshold={material.threshold:g}; of {len(material.catalog)} trajectories none do"
+    )
+
+
+def _pair_to_the_end(material: Material, better: np.ndarray, worse: np.ndarray, skipped: np.ndarray) -> PairDraw:
+    """Return clips from the same share of the way to the ends."""
+    count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
+    first, second = (_to_the_end(material, side, skipped, count) for side in (better, worse))
+    return PairDraw(material.catalog.text_code[better], first, second)
 
 
 def _to_the_end(material: Material, trajectory: np.ndarray, skipped: np.ndarray, count: np.ndarray) -> Clips:
