@@ -76,7 +76,7 @@ def test_a_small_source_that_is_drawn_often_is_named(tmp_path, caplog):
     generate(asked)
     [line] = [line for line in caplog.messages if line.startswith("data source ")]
     assert re.match(
-        r"data source small: its 6 episodes are asked about in 4\d\.?\d?% of the rows, of which \d+% rep", line
+        r"data source small: its 6 episodes are asked about in \d\d\.?\d?% of the rows, of which \d+% rep", line
     )
     assert line.endswith("data.source_weights=proportional gives them 4.8%, a temperature as data.source_weights=2 some"
                          "thing between")  # fmt: skip
