@@ -28,8 +28,12 @@ def make_catalog(
     texts: list[str] | None = None,
     towards: dict[tuple[int, int], list[float]] | None = None,
     times: list[list[float]] | None = None,
+    sizes: list[int] | None = None,
 ) -> Catalog:
-    """A catalog of these columns; `texts` by row, `files` by number, `towards` by (trajectory, task)."""
+    """A catalog of these columns, frames as high and wide as `sizes` say.
+
+    `texts` by row, `files` by number, `towards` by (trajectory, task).
+    """
     n = len(frames)
     task = np.array(tasks or [0] * n, np.int32)
     source = np.array(sources or [0] * n, np.int32)
@@ -55,7 +59,9 @@ def make_catalog(
         quality=np.array(quality if quality is not None else [2] * n, np.int8),
         partial_success=np.array(partial if partial is not None else [np.nan] * n, np.float32),
         num_frames=np.array(frames, np.int32),
-        frames_shape=np.array([[f, 8, 8, 3] for f in frames], np.int32).reshape(n, 4),
+        frames_shape=np.array(
+            [[f, size, size, 3] for f, size in zip(frames, sizes or [8] * n, strict=True)], np.int32
+        ).reshape(n, 4),
         is_robot=np.array(is_robot if is_robot is not None else [True] * n, bool),
         progress_offsets=np.cumsum([0, *map(len, curves)]).astype(np.int64),
         progress_values=np.array([p for curve in curves for p in curve], np.float32),

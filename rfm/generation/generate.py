@@ -235,6 +235,7 @@ def _record(options: GenerateOptions, plan: Plan, drawer: Sampler | EvalSet, sou
             for (kind, name), count in zip(quotas.strategies, quotas.counts, strict=True)
         },
         "unsupported": {f"{kind}/{name}": reason for (kind, name), reason in unsupported.items()},
+        "notes": drawer.notes,
         "trajectories": {
             "used": len(drawer.catalog),
             "too_short": drawer.left_out,

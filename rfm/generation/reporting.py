@@ -26,6 +26,8 @@ MOST_SOURCES = 3
 
 def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] | None:
     """Log what is drawn from, and return the different questions of each strategy; None for an evaluation set."""
+    for note in drawer.notes:
+        logger.warning("not asked: %s", note)
     if isinstance(drawer, EvalSet):
         logger.info(
             "evaluation set %s: %d questions exist, %d are taken", plan.eval_set, drawer.existing, drawer.quotas.total

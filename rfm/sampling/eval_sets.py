@@ -28,7 +28,7 @@ from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips.table import Clips, evenly
 from rfm.sampling.instructions import OWN, UNKNOWN
 from rfm.sampling.material import Asked, PairDraw, ScoreDraw
-from rfm.sampling.pairs.quality import EveryQualityPair
+from rfm.sampling.pairs.quality import EveryQualityPair, unequal_sizes
 from rfm.sampling.pools import Steps
 from rfm.sampling.progress import SUCCESSFUL, Progress
 from rfm.sampling.quotas import Quotas
@@ -60,6 +60,8 @@ class EvalSet:
         self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
         self._settings, self._seed = settings, seed
         self._questions = SETS[name](usable, self.progress, settings, limit, seed)
+        self.notes = self._questions.notes if isinstance(self._questions, _Quality) else []
+        """What of the data is not asked about, and why."""
         self.existing = self._questions.existing
         """How many questions there are; `quotas.total` of them are taken."""
         if not self.existing:
@@ -206,7 +208,8 @@ def _instructions_left_out(usable: Usable, videos: Int64[np.ndarray, " v"], task
 class _Quality:
     kind = "preference"
     needs = (
-        "two episodes of one task that differ in quality label, or in partial success by data.partial_success_threshold"
+        "two episodes of one task and frame size that differ in quality label, or in partial success by "
+        "data.partial_success_threshold"
     )
     unit = "one pair"
     smallest = 1
@@ -216,6 +219,7 @@ class _Quality:
         self._catalog, self._width = catalog, settings.max_frames
         eligible = np.ones(len(catalog), bool)
         self._pairs = EveryQualityPair(catalog, eligible, settings.partial_success_threshold)
+        self.notes = [unequal_sizes(self._pairs.unequal)] if self._pairs.unequal else []
         self._held = np.diff(self._pairs.starts)
         self.existing = int(self._pairs.starts[-1])
         order = np.argsort(RowRandom(seed, np.arange(len(self._held), dtype=np.uint64)).words("quality/tasks"))

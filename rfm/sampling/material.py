@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -127,6 +127,8 @@ class Material:
     """How many times as often trajectories of sources that suit a similarity strategy serve it."""
     boost: Int64[np.ndarray, " s"] | None = None
     """How many times as often each source is drawn from for what a question is about; None: all alike."""
+    notes: list[str] = field(default_factory=list)
+    """What of the data the strategies do not use, and why; they add to it when they are made."""
     served: Bool[np.ndarray, " n"] | None = None
     """The trajectories that questions are about; all where None."""
 

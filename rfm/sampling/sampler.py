@@ -71,6 +71,8 @@ class Sampler:
         shares = self._shares(
             EVALUATION if eval_mode else COMBINED if settings.strategies_per_sample == 2 else DEFAULTS
         )
+        self.notes = list(dict.fromkeys(self._material.notes))
+        """What of the data is not asked about, and why."""
         self.quotas = _quotas(shares, total, seed)
 
     def draw(self, start: int, stop: int) -> Block:

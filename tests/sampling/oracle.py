@@ -125,6 +125,7 @@ def check_pair(
 
 def check_quality_pair(catalog: Catalog, better: int, worse: int, clips: list[list[int]], at: list[int]) -> None:
     assert catalog.task_code[better] == catalog.task_code[worse]
+    assert (catalog.frames_shape[better, 1:] == catalog.frames_shape[worse, 1:]).all()
     for row, clip in zip(at, clips, strict=True):
         assert clip[-1] == catalog.num_frames[row] - 1, "labels of whole episodes go with clips to the end"
         assert steps(clip) == {1}

@@ -138,7 +138,7 @@ def test_sides_are_even() -> None:
     [
         ("ranking", "`--eval_set ranking` needs tasks with episodes of two qualities"),
         ("confusion", "`--eval_set confusion` needs successful episodes of two tasks, but of these there are none"),
-        ("quality", "`--eval_set quality` needs two episodes of one task that differ in quality label"),
+        ("quality", "`--eval_set quality` needs two episodes of one task and frame size that differ in quality label"),
     ],
 )
 def test_what_a_set_needs_is_named(name: str, text: str) -> None:

@@ -2,7 +2,9 @@
 
 Where every episode of a group has a partial success (a successful one counts as 1), scores are those and must differ by
 `data.partial_success_threshold`; elsewhere the quality label alone decides, and episodes of unknown quality are left
-out. A group is the task within one source; a trajectory without a partner there is paired across sources.
+out. A group is the task within one source and one frame size, as resolution tells quality where sources are alike; a
+trajectory without a partner there is paired across sources, never across sizes. Of rows about one frames file one
+stands for all.
 
 Members are sorted by (group, score), so the worse partners of a trajectory are one run of them and the better another:
 a partner is one binary search away, and who has none is known beforehand.
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from rfm.sampling.pairs.videos import one_a_video
 from rfm.sampling.progress import SUCCESSFUL
 from rfm.sampling.random import RowRandom
 from rfm.sampling.turns import Turns
@@ -32,9 +35,7 @@ class QualityPairs:
         eligible: Bool[np.ndarray, " n"],
         threshold: float,
     ):
-        task = catalog.task_code.astype(np.int64)
-        within = task * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
-        self._levels = [_Level.build(catalog, eligible, group, threshold - 1e-6) for group in (within, task)]
+        self._levels, self.unequal = _levels(catalog, eligible, threshold)
         near, far = (level.partners for level in self._levels)
         self._level = np.where(near > 0, 0, np.where(far > 0, 1, -1))
         self.supported: Bool[np.ndarray, " n"] = self._level >= 0
@@ -97,20 +98,29 @@ class _Level:
         return self.members[place], is_better
 
 
+def _levels(catalog: Catalog, eligible: np.ndarray, threshold: float) -> tuple[tuple[_Level, _Level], int]:
+    """Return pairs within a source and across sources, and how many trajectories have partners of other sizes alone."""
+    task, size = (code.astype(np.int64) for code in (catalog.task_code, catalog.size_code))
+    sized = task * (int(size.max(initial=0)) + 1) + size
+    within = sized * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
+    shown = one_a_video(catalog, eligible)
+    near, far, any_size = (_Level.build(catalog, shown, group, threshold - 1e-6) for group in (within, sized, task))
+    return (near, far), int(((any_size.partners > 0) & (near.partners + far.partners == 0)).sum())
+
+
 def _key(group: np.ndarray, score: np.ndarray | float) -> Float64[np.ndarray, " m"]:
     return np.asarray(group * 8.0 + score)
 
 
 class EveryQualityPair:
-    """All (better, worse) pairs, numbered task by task; within one source where a task has such pairs, else across.
+    """All (better, worse) pairs of a size, numbered task by task; within one source where a task has any, else across.
 
     Nothing is enumerated: a pair's number leads to its better episode by a binary search.
     """
 
     def __init__(self, catalog: Catalog, eligible: Bool[np.ndarray, " n"], threshold: float):
         task = catalog.task_code.astype(np.int64)
-        within = task * (int(catalog.source_code.max(initial=0)) + 1) + catalog.source_code
-        near, far = (_Level.build(catalog, eligible, group, threshold - 1e-6) for group in (within, task))
+        (near, far), self.unequal = _levels(catalog, eligible, threshold)
         has_near = np.zeros(int(task.max(initial=0)) + 1, bool)
         has_near[task[near.worse_partners > 0]] = True
         self._near, self._far, self._is_near = near, far, has_near[task]
@@ -144,3 +154,8 @@ class EveryQualityPair:
         for level, rows in ((self._near, near), (self._far, ~near)):
             worse[rows] = level.members[level.low[better[rows]] + step[rows]]
         return better, worse
+
+
+def unequal_sizes(trajectories: int) -> str:
+    """Return what is said of trajectories that are not paired for their size."""
+    return f"{trajectories} trajectories have partners of another frame size only, which would tell the answer"

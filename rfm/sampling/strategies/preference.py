@@ -28,7 +28,7 @@ from rfm.sampling.instructions import ELSEWHERE
 from rfm.sampling.material import Asked, Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.episode import EpisodePairs
 from rfm.sampling.pairs.opposite import OppositePairs
-from rfm.sampling.pairs.quality import EveryQualityPair, QualityPairs
+from rfm.sampling.pairs.quality import EveryQualityPair, QualityPairs, unequal_sizes
 from rfm.sampling.pairs.same_scene import SameScenePairs
 from rfm.sampling.pools import Order
 from rfm.sampling.random import RowRandom
@@ -66,7 +66,8 @@ def quality_preference(material: Material) -> PairStrategy:
     pairs = EveryQualityPair(material.catalog, material.several, material.threshold)
     turns = pairs.turns
     if not turns.total:
-        raise _without_quality_pairs(material)
+        raise _without_quality_pairs(material, pairs.unequal)
+    _note_unequal(material, pairs.unequal)
 
     def draw(random: RowRandom) -> PairDraw:
         assert random.ranks is not None, "evaluation draws in turn"
@@ -77,15 +78,17 @@ def quality_preference(material: Material) -> PairStrategy:
 
 
 def suboptimal(material: Material) -> PairStrategy:
-    """Two episodes of one task to their ends, from the same share of the way; the better one is chosen."""
+    """Two episodes of one task to their ends, whole or from the same share of the way; the better one is chosen."""
     pairs = QualityPairs(material.catalog, material.several, material.threshold)
     anchors = material.lot(pairs.supported)
     if not len(anchors):
-        raise _without_quality_pairs(material)
+        raise _without_quality_pairs(material, pairs.unequal)
+    _note_unequal(material, pairs.unequal)
 
     def draw(random: RowRandom) -> PairDraw:
         better, worse = pairs.draw(random, anchors.draw(random, "quality/anchor"))
-        skipped = np.zeros(len(better)) if material.whole_episodes else random.uniform("suboptimal/start") / 2
+        whole = random.coin("suboptimal/whole episodes") | material.whole_episodes
+        skipped = np.where(whole, 0, random.uniform("suboptimal/start") / 2)
         return _pair_to_the_end(material, better, worse, skipped)
 
     return draw
@@ -190,11 +193,17 @@ def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> Pai
     return draw
 
 
-def _without_quality_pairs(material: Material) -> Unsupported:
+def _without_quality_pairs(material: Material, unequal: int) -> Unsupported:
     return Unsupported(
-        "needs two episodes of one task that differ in quality label, or in partial success by "
+        "needs two episodes of one task and frame size that differ in quality label, or in partial success by "
         f"data.partial_success_threshold={material.threshold:g}; of {len(material.catalog)} trajectories none do"
+        + (f", and {unequal_sizes(unequal)}" if unequal else "")
     )
+
+
+def _note_unequal(material: Material, unequal: int) -> None:
+    if unequal:
+        material.notes.append(f"pairs by quality: {unequal_sizes(unequal)}")
 
 
 def _pair_to_the_end(material: Material, better: np.ndarray, worse: np.ndarray, skipped: np.ndarray) -> PairDraw:

@@ -21,6 +21,7 @@ from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.clips.table import INTERLEAVED, Clips, evenly, interleaved
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.partners import PartnersBelow
+from rfm.sampling.pairs.videos import one_a_video
 from rfm.sampling.progress import SUCCESSFUL, Curves
 from rfm.sampling.random import RowRandom
 
@@ -116,22 +117,15 @@ class _Stages:
 
     @cached_property
     def members(self) -> Bool[np.ndarray, " n"]:
-        """The first row of each task and frames file among those of known progress and enough frames."""
-        catalog = self.material.catalog
+        """Of known progress and enough frames, one row a video."""
         able = self.material.several & self.material.progress.known & (self.material.frames >= self.shown)
-        number = np.flatnonzero(able)
-        files = int(catalog.file_code.max(initial=0)) + 1
-        video = catalog.task_code[number].astype(np.int64) * files + catalog.file_code[number]
-        members = np.zeros(len(catalog), bool)
-        members[number[np.unique(video, return_index=True)[1]]] = True
-        return members
+        return one_a_video(self.material.catalog, able)
 
     @cached_property
     def group(self) -> Int64[np.ndarray, " n"]:
         """Task, source and frame size in one number."""
-        catalog = self.material.catalog
-        parts = np.stack([catalog.task_code, catalog.source_code, catalog.size_code], axis=1)
-        return np.unique(parts, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        look = self.material.look
+        return self.material.catalog.task_code.astype(np.int64) * (int(look.max(initial=0)) + 1) + look
 
     @cached_property
     def least(self) -> Float64[np.ndarray, " n"]:
