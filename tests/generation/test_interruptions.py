@@ -14,6 +14,7 @@ from datasets import load_from_disk
 from generating import files, options
 from power_cuts import killed_at, power_cut_at
 
+from rfm.cli import run_command
 from rfm.errors import ConfigError, DataError
 from rfm.generation import drawing, store
 from rfm.generation import generate as module
@@ -82,6 +83,31 @@ def test_going_on_with_another_number_of_workers(world, tmp_path, three_shards):
     assert kill(4, dataclasses.replace(made, num_workers=2)) == -signal.SIGKILL
     assert kill(4, made) == -signal.SIGKILL
     assert files(generate(dataclasses.replace(made, num_workers=2))) == three_shards
+
+
+def test_a_killed_worker_is_one_error_and_the_same_command_goes_on(world, tmp_path, three_shards, monkeypatch, capfd):
+    made = options(world, tmp_path / "vqa", num_samples=600, save_batch_size=250, num_workers=2)
+    first, parent, draw = tmp_path / ".vqa.partial" / "shard-00000.arrow", os.getpid(), drawing._chunk
+
+    def killed_at_the_last(plan, drawer, number):
+        if number == 4 and os.getpid() != parent:
+            while not first.exists():
+                os.sched_yield()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return draw(plan, drawer, number)
+
+    command = ["--output_path", str(tmp_path / "vqa"), "--num_samples", "600", "--save_batch_size", "250"]
+    command += ["--num_workers", "2", "--config_overrides", *made.config_overrides]
+    with monkeypatch.context() as patch:
+        patch.setattr(drawing, "_chunk", killed_at_the_last)
+        assert run_command(("generate",), command, "rfm generate") == 1
+    seen = capfd.readouterr().err
+    assert seen.count("error: workers must live until their work is done, but one was killed, maybe for lack of m") == 1
+    assert "Traceback" not in seen
+    assert not (tmp_path / "vqa").exists()
+    time = first.stat().st_mtime_ns
+    assert files(generate(made)) == three_shards
+    assert (tmp_path / "vqa" / "data-00000-of-00003.arrow").stat().st_mtime_ns == time
 
 
 def test_finished_shards_are_not_written_again(world, tmp_path, three_shards):

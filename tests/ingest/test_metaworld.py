@@ -2,13 +2,14 @@
 
 import json
 import os
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import made_up_episodes
 import numpy as np
 import pytest
 
+from rfm.cli import run_command
 from rfm.errors import ConfigError, DataError
 from rfm.ingest.metaworld.bundle import Row, claim, read_manifest
 from rfm.ingest.metaworld.labels import distance, progress_labels, quality_label, share_done
@@ -438,28 +439,7 @@ def _stored_episode(simulator, row: Row, states: Arrays, i: int):
 @pytest.fixture
 def generate(simulator, monkeypatch: pytest.MonkeyPatch):
     """`generate` with episodes made up from the slot instead of simulated, and grey frames."""
-    from rfm.ingest.metaworld import generate as module
-
-    monkeypatch.setattr(module, "find_episode", lambda slot: _made_up(simulator, slot))
-    monkeypatch.setattr(module, "render", lambda episode: np.full((32, 16, 16, 3), episode.seed % 256, np.uint8))
-    return module
-
-
-def _made_up(simulator, slot):
-    end = {"successful": 1.0, "suboptimal": 0.5, "failure": 0.1}[slot.quality]
-    positions = np.linspace([0.0, 0, 0], [end, 0, 0], 32, dtype=np.float32)
-    return simulator.Episode(
-        task=replace(slot.task, threshold=0.05, axes=(True, True, True)),
-        seed=slot.seed(0),
-        variant="made_up",
-        finished=True,
-        steps=np.arange(32, dtype=np.int32),
-        qpos=np.zeros((32, 10 + slot.index % 2), np.float32),
-        mocap_pos=np.zeros((32, 3), np.float32),
-        object_pos=positions,
-        goal=np.array([1.0, 0, 0], np.float32),
-        success=positions[:, 0] >= 0.95,
-    )
+    return made_up_episodes.make_up(monkeypatch)
 
 
 def _bytes_of(folder: Path) -> dict[str, bytes]:
@@ -492,6 +472,27 @@ def test_an_interrupted_generation_goes_on_and_ends_with_the_same_bytes(
     assert generate.generate_metaworld(tmp_path / "cut", **settings).made == 17
     assert _bytes_of(tmp_path / "cut") == _bytes_of(tmp_path / "whole")
     assert generate.generate_metaworld(tmp_path / "cut", **settings).made == 0
+
+
+def test_a_killed_worker_is_one_error_and_the_same_command_goes_on(generate, tmp_path: Path, monkeypatch, capfd):
+    settings = {"seed": 3, "episodes_per_task": 12, "tasks": ["door-open"]}
+    generate.generate_metaworld(tmp_path / "whole", **settings)
+    *_, last = plan_slots(select_tasks(["door-open"]), 12, 3)
+    monkeypatch.setattr(generate, "make_episode", made_up_episodes.make_episode)  # which a worker can import
+    command = ["--output", str(tmp_path / "cut"), "--seed", "3", "--episodes_per_task", "12", "--tasks", "door-open"]
+    with monkeypatch.context() as patch:
+        patch.setenv(made_up_episodes.DIES_AT, last.id)
+        assert run_command(("ingest", "metaworld"), [*command, "--num_workers", "2"], "rfm ingest metaworld") == 1
+    seen = capfd.readouterr().err
+    assert seen.count("error: workers must live until their work is done, but one was killed, maybe for lack of m") == 1
+    assert "Traceback" not in seen
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / "videos").glob("*.mp4")}
+    parts = len(list((tmp_path / "cut" / "parts").glob("*.npz")))
+    assert 3 <= parts < 12
+    summary = generate.generate_metaworld(tmp_path / "cut", **settings, num_workers=2)
+    assert summary.made == 12 - parts
+    assert sum(path.stat().st_mtime_ns == time for path, time in kept.items()) >= parts
+    assert _bytes_of(tmp_path / "cut") == _bytes_of(tmp_path / "whole")
 
 
 def test_a_folder_with_other_settings_is_refused(generate, tmp_path: Path):
