@@ -137,10 +137,26 @@ def _conform(table: pa.Table, schema: pa.Schema, saved: Path) -> pa.Table:
             continue
         column = table.column(field.name)
         try:
-            columns.append(column.cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            columns.append(_cast(column, field.type))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise DataError(f"`{field.name}` in {saved} must be {field.type}, but is {column.type}: {error}") from error
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Cast a column; fields of structs by their names, where pyarrow 17 wants them in one order."""
+    if _is_in_another_order(column.type, kind):
+        return pa.chunked_array([pa.array(column.to_pylist(), kind)])
+    return column.cast(kind)
+
+
+def _is_in_another_order(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_list(kind) and pa.types.is_list(wanted):
+        return _is_in_another_order(kind.value_type, wanted.value_type)
+    if not (pa.types.is_struct(kind) and pa.types.is_struct(wanted)):
+        return False
+    names, in_order = ([field.name for field in one] for one in (kind, wanted))
+    return names != in_order and sorted(names) == sorted(in_order)
 
 
 def _save(
