@@ -20,8 +20,10 @@ def build_tiny_qwen2_5(tokenizer: Any, seed: int = 0) -> Any:
     vision = {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 32, "out_hidden_size": 32,
               "patch_size": 8, "tokens_per_second": 2, "fullatt_block_indexes": [1], "window_size": 32,
               "initializer_range": 0.2}  # fmt: skip
+    tokens = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
+    tokens |= {f"vision_{part}": f"<|vision_{part}|>" for part in ("start", "end")}  # by which transformers 5.17 counts
     config = Qwen2_5_VLConfig(
-        text_config=text, vision_config=vision, image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>")
+        text_config=text, vision_config=vision, **{f"{name}_token_id": ids(token) for name, token in tokens.items()}
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

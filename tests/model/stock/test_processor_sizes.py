@@ -44,7 +44,11 @@ def saved(tiny, folder, form):
 )
 def test_the_stock_image_processor_makes_the_size_of_training(tiny, tmp_path, form, stored, shown):
     folder = saved(tiny, tmp_path, form)
-    made = AutoImageProcessor.from_pretrained(folder)(Image.fromarray(np.zeros((*stored, 3), np.uint8)))
+    try:
+        processor = AutoImageProcessor.from_pretrained(folder)
+    except ImportError as error:  # transformers 5.17
+        pytest.skip(f"the stock image processor needs torchvision here: {error}")
+    made = processor(Image.fromarray(np.zeros((*stored, 3), np.uint8)))
     assert np.array(made["image_grid_thw"]).tolist() == [[1, shown[0] // 8, shown[1] // 8]]
 
 
