@@ -26,6 +26,8 @@ TESTS = (
     "tests/export/test_merge.py",
 )  # fmt: skip
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "dashscope", "fastapi", "uvicorn", "openai")
+WHEELS = ("--only-binary", ":all:", "--no-binary", "antlr4-python3-runtime")
+"""The lowest release that a Python can have is the first with a wheel for it: older sources do not build there."""
 SHOWN = ("torch", "transformers", "peft", "accelerate", "datasets", "av", "numpy", "pyarrow", "pillow")
 
 
@@ -47,12 +49,12 @@ def main() -> int:
 
 def tested(python: str, resolution: str, tests: list[str]) -> bool:
     """Whether the tests pass; an interpreter that is not here is said and skipped."""
-    found = subprocess.run([uv(), "python", "find", "--no-python-downloads", python], capture_output=True, text=True)
-    if found.returncode:
+    interpreter = interpreter_of(python)
+    if interpreter is None:
         sys.stdout.write(f"{python}: not here, skipped\n")
         return True
     place = ROOT / ".versions" / f"{python}-{resolution}"
-    if not install(place, found.stdout.strip(), resolution):
+    if not install(place, interpreter, resolution):
         sys.stdout.write(f"{python} {resolution}: can't be installed\n")
         return False
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -62,13 +64,23 @@ def tested(python: str, resolution: str, tests: list[str]) -> bool:
     return run.returncode == 0
 
 
+def interpreter_of(python: str) -> str | None:
+    """The path of such a Python: pyenv's, whose names on the PATH start none unless it is chosen, or what uv finds."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for interpreter in pyenv.glob(f"versions/{python}.*/bin/python"):
+        return str(interpreter)
+    found = subprocess.run([uv(), "python", "find", "--no-python-downloads", python], capture_output=True, text=True)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
 def install(place: Path, python: str, resolution: str) -> bool:
-    """Make the environment, unless it is there."""
+    """Make the environment, unless it is there; this package itself is installed too, for tests ask for its version."""
     if not place.is_dir() and subprocess.run([uv(), "venv", "-q", "-p", python, str(place)], check=False).returncode:
         return False
-    settings = ["--resolution", resolution, "-r", "pyproject.toml", "--extra", "hdf5", "--extra", "rlds"]
+    settings = [*WHEELS, "--resolution", resolution, "-r", "pyproject.toml", "--extra", "hdf5", "--extra", "rlds"]
+    itself = ["--no-deps", "--editable", "."]
     command = [uv(), "pip", "install", "-q", "-p", str(place)]
-    runs = (subprocess.run([*command, *what], cwd=ROOT, check=False) for what in (settings, TOOLS))
+    runs = (subprocess.run([*command, *what], cwd=ROOT, check=False) for what in (settings, TOOLS, itself))
     return all(run.returncode == 0 for run in runs)
 
 
