@@ -158,6 +158,7 @@ def test_progress_towards_the_opposite_is_1_less_the_own(tmp_path: Path, caplog:
     assert said["opposites"] == {"open it": ["shut it"], "shut it": ["open it"]}
     catalog = load_catalog(tmp_path / "out", ["in"])
     assert not catalog.unreadable
+    assert len(catalog.towards) == 5
 
 
 def test_kept_frames_and_their_times_count() -> None:

@@ -16,7 +16,9 @@ from rfm.files.cache import cache_folder
 from rfm.frames.reader import read_frames
 from rfm.ingest import bundled, stored
 from rfm.ingest.listing.manifest import find_manifest, read_manifest
+from rfm.ingest.merge import MergeDatasetsOptions, merge_command
 from rfm.ingest.sources.videos import ingest_videos
+from rfm.ingest.validate import ValidateOptions, validate_command
 from rfm.trajectories.catalog import load_catalog
 from rfm.trajectories.store import read_columns
 
@@ -120,6 +122,18 @@ def test_uneven_recordings_are_kept_evenly_in_time_with_the_progress_of_the_fram
         assert shown == [0, 5, 5, 5, 5, 5, 5, 5, 5, 11]
         assert row["progress"] == pytest.approx([progress[at] for at in shown])
         assert row["frame_times"] == pytest.approx([at / 9 for at in range(10)])
+
+
+def test_the_times_of_a_recording_that_is_a_little_uneven_are_kept_from_ingest_to_merge(tmp_path: Path) -> None:
+    milliseconds = [0, 100, 240, 300, 390, 500]
+    write_marked(tmp_path / "in" / "a.mkv", milliseconds=milliseconds)
+    root = tmp_path / "out"
+    assert ingest_videos(make_folder(tmp_path / "in", [{"path": "a.mkv", "task": "t"}]), root).num_frames == 6
+    assert validate_command(ValidateOptions(datasets=("in",), datasets_root=str(root))) == 0
+    assert merge_command(MergeDatasetsOptions(folders=(str(root / "in"),), output=str(root / "all"))) == 0
+    for key in ("in", "all"):
+        (times,) = read_columns(root / key, ["frame_times"])["frame_times"].to_pylist()
+        assert times == pytest.approx([at / 500 for at in milliseconds])
 
 
 def test_what_was_taken_for_granted_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
