@@ -19,6 +19,7 @@ from jaxtyping import Bool, UInt64
 from rfm.sampling.block import FIRST, Block, Drawer, Slot
 from rfm.sampling.quotas import Strategy
 from rfm.sampling.random import mix
+from rfm.vqa.schema import INSTRUCTION_KINDS
 
 PILOT = 20_000
 """Rows drawn to judge by, at most."""
@@ -59,6 +60,8 @@ class Supplies:
     """The different questions of each strategy and source where all rows were drawn; None: estimated."""
     episodes: int
     """How many episodes the drawn rows are about."""
+    instructions: Mapping[str, float]
+    """The shares of the drawn rows by `INSTRUCTION_KINDS`."""
 
     def of(self, strategy: Strategy | None = None, source: int | None = None) -> Supplies:
         """Return those of one strategy, or of one source, alone."""
@@ -121,7 +124,10 @@ def supplies(drawer: Drawer) -> Supplies:
             found.append(Supply(strategy, code, share, existing, least))
             counted[strategy, code] = different
     episodes = np.unique(np.concatenate([slot.trajectory for slot in block.slots]))
-    return Supplies(rows, tuple(found), counted if rows <= PILOT else None, int((episodes >= 0).sum()))
+    kinds = np.bincount(block.instruction, minlength=len(INSTRUCTION_KINDS)) / len(block.instruction)
+    instructions = dict(zip(INSTRUCTION_KINDS, kinds.tolist(), strict=True))
+    counted_all = counted if rows <= PILOT else None
+    return Supplies(rows, tuple(found), counted_all, int((episodes >= 0).sum()), instructions)
 
 
 def question_hashes(block: Block) -> UInt64[np.ndarray, " m"]:

@@ -13,6 +13,7 @@ from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.sampler import Sampler
 from rfm.splits.deal import is_fold
 from rfm.splits.file import ALL_BUT
+from rfm.vqa.schema import INSTRUCTION_KINDS
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] |
     held = supplies(drawer)
     _report_repeats(held, plan.eval_mode)
     _report_sources(held, plan, drawer)
+    _report_instructions(held)
     if side != "train" and not side.startswith(ALL_BUT) and not is_fold(side) and held.episodes < FEW_EPISODES:
         logger.warning(
             "side %s asks about %d episode%s: results on so few say little about others; to judge on every episode in "
@@ -90,6 +92,29 @@ def _report_sources(held: Supplies, plan: Plan, drawer: Sampler) -> None:
         )  # fmt: skip
     if len(often) > MOST_SOURCES:
         logger.warning("and %d more data sources repeat more than 5%% of their rows", len(often) - MOST_SOURCES)
+
+
+def _report_instructions(held: Supplies) -> None:
+    """Say how many rows ask about another task, and warn where it is assumed that the clips do nothing of it."""
+    own, same, other, unknown = (held.instructions[kind] for kind in INSTRUCTION_KINDS)
+    if own == 1:
+        return
+    logger.info(
+        "%.0f%% of the rows ask about another task for one of their clips: %.0f%% about one of the same scene",
+        100 * (1 - own), 100 * same,
+    )  # fmt: skip
+    if unknown:
+        logger.warning(
+            "%.0f%% of the rows ask about a task whose scene is not known to be another, and are answered as if the "
+            'clip had got nowhere on it: an open drawer would be wrong for "open the drawer"; say which episodes look '
+            "at one scene (`scene_id`, or rfm ingest --scene) and what is known of other tasks (`progress_by_task`)",
+            100 * unknown,
+        )
+    elif not same and other:
+        logger.warning(
+            "no row asks about another task of the same scene, so that who knows the scene need not read the "
+            "instruction: give `progress_by_task`, or name opposite tasks by rfm ingest --opposites"
+        )
 
 
 def _about(held: Supplies) -> str:
