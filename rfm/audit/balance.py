@@ -25,9 +25,11 @@ STRATEGY_ORDER: Mapping[str, tuple[str, ...]] = {
 """What a list of strategy ratios means, by place."""
 DEFAULT_SHARES: Mapping[str, Mapping[str, float]] = {
     "preference": {"same_task_progress": 2.0},
-    "progress": {"forward_progress": 3.0},
+    "progress": {"forward_progress": 1.5, "prefix_progress": 1.2, "whole_progress": 0.3},
 }
 """What no ratio means: these shares, else 1; 1 for all in the original's mixture."""
+BEFORE_PREFIXES: Mapping[str, float] = {"forward_progress": 3.0}
+"""The same of progress in datasets without `whole_progress`, which needs no more than `forward_progress` does."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def _asked_strategies(kind: str, given: Any, config: Mapping[str, Any]) -> dict[
     if given is None:
         recorded = _recorded(config, kind)
         original = config.get("config", {}).get("data", {}).get("mixture") == "original"
-        shares = {} if original else DEFAULT_SHARES.get(kind, {})
+        before = kind == "progress" and "whole_progress" not in recorded
+        shares = {} if original else BEFORE_PREFIXES if before else DEFAULT_SHARES.get(kind, {})
         return _normalised({name: shares.get(name, 1.0) for name in recorded}) if recorded else None
     if isinstance(given, Mapping):
         shares = {str(name): float(share) for name, share in given.items()}

@@ -43,7 +43,8 @@ class DataConfig:
     """[rewind, suboptimal, different_task, reverse_progress], or a mapping by name, also same_task_progress and
     stopped_early; null: all, same_task_progress twice."""
     progress_strategy_ratio: Any = None
-    """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping; null: [1,3,1,1]."""
+    """[different_task_instruction, forward_progress, reverse_progress, rewind], or a mapping, which also takes
+    prefix_progress and whole_progress; null: 1, 1.5, 1, 1 and 1.2, 0.3."""
     similarity_strategy_ratio: Any = None
     """[rewind, suboptimal, paired_human_robot], or a mapping; null: equal shares."""
     dataset_type: str = "strategy_first"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int8, Int32, Int64
 
+from rfm.sampling.clips.extremes import Extremes
 from rfm.sampling.clips.table import Clips
 from rfm.sampling.instructions import OWN, OWN_TASK, Instructions
 from rfm.sampling.pools import Layout, Lot, Order
@@ -123,6 +124,10 @@ class Material:
     """How often sources are drawn from (`rfm.configs.source_weights`); not with `trajectory_first`."""
     original_mixture: bool = False
     """Pairs of one episode as the original recipe has them: forward against rewound, and forward against reversed."""
+    progress_shares: Mapping[str, float] = field(default_factory=dict)
+    """The shares of the progress strategies that are asked for, by name."""
+    extremes: Extremes | None = None
+    """How often the clips of progress questions end at 0 and at 100; None: as often as at any other progress."""
     source_boost: int = 1
     """How many times as often trajectories of sources that suit a similarity strategy serve it."""
     boost: Int64[np.ndarray, " s"] | None = None
@@ -192,6 +197,13 @@ class Material:
     def lot(self, members: Bool[np.ndarray, " n"]) -> Lot:
         """Return what draws the `members` that questions are about; all of a source alike."""
         return Lot(np.flatnonzero(members), self._shared(members, None))
+
+    def odds(self, members: Bool[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+        """Return how often progress questions are about each of `members`, as parts of 1; all 0 where there is none."""
+        members = members & self.several
+        weights = self._shared(members, self.weights)
+        held = np.where(members, 1 if weights is None else weights, 0).astype(np.float64)
+        return held / max(held.sum(), 1)
 
     def _shared(
         self, members: Bool[np.ndarray, " n"], weights: Int64[np.ndarray, " n"] | None

@@ -80,6 +80,13 @@ class Progress:
         return self.known | ~np.isnan(self.catalog.partial_success)
 
     @cached_property
+    def at_last_frame(self) -> Float32[np.ndarray, " n"]:
+        """The progress at the last frame of each trajectory; NaN unknown."""
+        rows = np.arange(len(self.catalog))
+        by_frame = self._total(rows, self.catalog.num_frames.astype(np.int64)[:, None] - 1)[:, 0]
+        return np.where(self.known, by_frame, self.catalog.partial_success).astype(np.float32)
+
+    @cached_property
     def _cutoff(self) -> Float64[np.ndarray, " n"]:
         cutoffs = self.cutoffs or {}
         by_source = np.array([cutoffs.get(str(name), 1.0) for name in self.catalog.sources.to_pylist()] or [1.0])

@@ -11,6 +11,7 @@ strategy and over all of a sample type.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from rfm.sampling.progress import Progress
 from rfm.sampling.quotas import Quotas, Strategy, largest_remainder
 from rfm.sampling.random import RowRandom
 from rfm.sampling.strategies import COMBINED, DEFAULTS, EVALUATION, NOT_LISTED, SHARES
+from rfm.sampling.strategies.balance import balanced_extremes
 from rfm.sampling.usable import Usable
 from rfm.trajectories.catalog import Catalog
 
@@ -48,10 +50,21 @@ class Sampler:
     ):
         usable = Usable(catalog, max(settings.min_frames_per_trajectory, 1))
         self.catalog, self.left_out = usable.catalog, usable.left_out
+        if not len(self.catalog):
+            raise ConfigError(
+                f"`data.train_datasets`/`data.eval_datasets` must hold trajectories of at least "
+                f"data.min_frames_per_trajectory={settings.min_frames_per_trajectory} frames, but none is left"
+            )
         self._settings = settings
         self._seed = seed
         self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
-        self._material = Material(
+        available = EVALUATION if eval_mode else COMBINED if settings.strategies_per_sample == 2 else DEFAULTS
+        ratios = {
+            kind: self._ratio(kind, available[kind])
+            for kind, weight in zip(available, settings.sample_type_ratio, strict=True)
+            if weight > 0
+        }
+        material = Material(
             usable,
             self.progress,
             max_frames=settings.max_frames,
@@ -63,14 +76,14 @@ class Sampler:
             trajectory_first=settings.dataset_type == "trajectory_first" or eval_mode,
             source_weights="uniform" if settings.source_weights is None else settings.source_weights,
             original_mixture=settings.mixture == "original",
+            progress_shares=ratios.get("progress", {}),
             source_boost=settings.source_boost,
         )
+        self._material = replace(material, extremes=balanced_extremes(material))
         self.unsupported: dict[Strategy, str] = {}
         """Strategies of the default shares that the data cannot support, with the reason."""
         self._draws: dict[Strategy, Any] = {}
-        shares = self._shares(
-            EVALUATION if eval_mode else COMBINED if settings.strategies_per_sample == 2 else DEFAULTS
-        )
+        shares = self._shares(available, ratios)
         self.notes = list(dict.fromkeys(self._material.notes))
         """What of the data is not asked about, and why."""
         self.quotas = _quotas(shares, total, seed)
@@ -99,33 +112,37 @@ class Sampler:
     def _random(self, positions: UInt64[np.ndarray, " k"], rank: Int64[np.ndarray, " k"]) -> RowRandom:
         return RowRandom(self._seed, positions, rank if self._material.trajectory_first else None)
 
-    def _shares(self, available: Mapping[str, Mapping[str, Any]]) -> dict[Strategy, float]:
-        """Return the share of each strategy that the data supports, over all sample types."""
-        if not len(self.catalog):
-            raise ConfigError(
-                f"`data.train_datasets`/`data.eval_datasets` must hold trajectories of at least "
-                f"data.min_frames_per_trajectory={self._settings.min_frames_per_trajectory} frames, but none is left"
-            )
-        shares: dict[Strategy, float] = {}
-        for kind, weight in zip(available, self._settings.sample_type_ratio, strict=True):
-            if weight > 0:
-                given = getattr(self._settings, f"{kind}_strategy_ratio")
-                shares |= self._shares_of(kind, weight, available[kind], given)
-        return shares
-
-    def _shares_of(self, kind: str, weight: float, available: Mapping[str, Any], given: Any) -> dict[Strategy, float]:
+    def _ratio(self, kind: str, available: Mapping[str, Any]) -> dict[str, float]:
+        """Return the shares of a sample type's strategies that are asked for."""
         listed = [name for name in available if name not in NOT_LISTED[kind]]
         default = {name: SHARES[kind].get(name, 1.0) for name in available}
         if self._settings.mixture == "original":
             default = dict.fromkeys(listed, 1.0)
-        ratio = strategy_ratio(kind, given, tuple(available), listed, default)
+        return strategy_ratio(kind, self._given(kind), tuple(available), listed, default)
+
+    def _given(self, kind: str) -> Any:
+        return getattr(self._settings, f"{kind}_strategy_ratio")
+
+    def _shares(
+        self, available: Mapping[str, Mapping[str, Any]], ratios: Mapping[str, Mapping[str, float]]
+    ) -> dict[Strategy, float]:
+        """Return the share of each strategy that the data supports, over all sample types."""
+        shares: dict[Strategy, float] = {}
+        for kind, weight in zip(available, self._settings.sample_type_ratio, strict=True):
+            if weight > 0:
+                shares |= self._shares_of(kind, weight, available[kind], ratios[kind])
+        return shares
+
+    def _shares_of(
+        self, kind: str, weight: float, available: Mapping[str, Any], ratio: Mapping[str, float]
+    ) -> dict[Strategy, float]:
         supported = {}
         for name, share in ratio.items():
             try:
                 self._draws[kind, name] = available[name](self._material)
                 supported[kind, name] = share
             except Unsupported as reason:
-                if given is not None:
+                if self._given(kind) is not None:
                     raise ConfigError(f"`data.{kind}_strategy_ratio` asks for {name!r}, which {reason}") from None
                 self.unsupported[kind, name] = str(reason)
         if not supported:

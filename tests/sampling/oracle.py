@@ -62,7 +62,11 @@ def check_progress(catalog: Catalog, index: dict[str, int], row: dict[str, Any],
         known = progress_at(catalog, at, frame)
         assert (target is None) == (known is None)
         assert known is None or abs(target - known) < 1e-6
-    directions = {"forward_progress": {1}, "reverse_progress": {-1}, "rewind": {1, -1}, BOTH: {1, -1}}[strategy]
+    if strategy in ("prefix_progress", "whole_progress"):
+        assert shown[0] == 0, "it begins where the episode does"
+        assert strategy == "prefix_progress" or shown[-1] == catalog.num_frames[at] - 1
+    forward: dict[str, set[int]] = {f"{way}_progress": {1} for way in ("forward", "prefix", "whole")}
+    directions = {**forward, "reverse_progress": {-1}, "rewind": {1, -1}, BOTH: {1, -1}}[strategy]
     assert steps(shown) - {0} == directions
     if strategy in ("rewind", BOTH):
         assert np.sign(shown[1] - shown[0]) == (1 if strategy == "rewind" else -1), "it leaves in its direction"

@@ -57,8 +57,8 @@ def test_shares_come_out_exactly_and_answers_are_balanced() -> None:
         counts.setdefault(key, []).append(row["answer"])
     assert sum(len(answers) for (kind, _), answers in counts.items() if kind == "preference") == 1400
     for (kind, strategy), answers in counts.items():
-        thrice, twice = strategy == "forward_progress", strategy == "same_task_progress"
-        assert len(answers) == ((400 if twice else 200) if kind == "preference" else 300 if thrice else 100)
+        shares = {"forward_progress": 150, "prefix_progress": 120, "whole_progress": 30, "same_task_progress": 400}
+        assert len(answers) == shares.get(strategy, 200 if kind == "preference" else 100)
         assert kind == "progress" or answers.count("1") == len(answers) / 2
 
 
@@ -132,12 +132,68 @@ def test_wrong_texts_are_drawn_as_often_as_right_ones() -> None:
         assert abs(wrong.count(task) / len(wrong) - right.count(task) / len(right)) < 0.02
 
 
-def test_progress_answers_fill_every_decile() -> None:
-    _, rows = rows_of(make_catalog(frames=[32] * 60, tasks=[i % 3 for i in range(60)]), 6000, 0, max_frames=4,
-                      sample_type_ratio=[0, 1, 0])  # fmt: skip
-    answers = np.array([int(row["answer"]) for row in rows if row["data_gen_strategy"] != "different_task_instruction"])
-    shares = np.histogram(answers, bins=10, range=(0, 100))[0] / len(answers)
-    assert shares.min() >= 0.05
+RIGHT = ("forward_progress", "prefix_progress", "whole_progress", "reverse_progress", "rewind")
+
+
+def right_answers(rows: list) -> np.ndarray:
+    """How often right instructions are answered 0, 1 to 9, 10 to 19, …, 90 to 99, 100."""
+    answers = np.array([int(row["answer"]) for row in rows if row["data_gen_strategy"] in RIGHT])
+    return np.histogram(answers, [0, 1, *range(10, 101, 10), 101])[0] / len(answers)
+
+
+@pytest.mark.parametrize("max_frames", [4, 16])
+@pytest.mark.parametrize("dataset_type", ["strategy_first", "trajectory_first"])
+def test_by_time_100_is_as_frequent_as_any_tenth_and_0_is_not_there(max_frames: int, dataset_type: str) -> None:
+    catalog = make_catalog(frames=list(range(40, 100)), tasks=[i % 3 for i in range(60)])
+    _, rows = rows_of(catalog, 20000, 0, max_frames=max_frames, sample_type_ratio=[0, 1, 0], dataset_type=dataset_type)
+    zero, *tenths, hundred = right_answers(rows)
+    assert zero == 0
+    assert hundred == pytest.approx(1 / 11, abs=0.006)
+    assert tenths[1:] == pytest.approx([1 / 11] * 9, abs=0.015)
+    assert tenths[0] >= 0.05, "no clip of two frames ends at the first"
+
+
+def test_0_and_100_are_as_frequent_as_any_tenth_where_records_have_them() -> None:
+    rise = np.linspace(0, 1, 41).round(4).tolist()
+    catalog = make_catalog(frames=[41, 36] * 30, tasks=[0, 1] * 30, quality=[2, 0] * 30,
+                           progress=[rise, rise[:36]] * 30)  # fmt: skip
+    _, rows = rows_of(catalog, 20000, 0, max_frames=8, sample_type_ratio=[0, 1, 0])
+    zero, *_, hundred = right_answers(rows)
+    assert [zero, hundred] == pytest.approx([1 / 12] * 2, abs=0.006)
+
+
+def test_half_of_the_forward_clips_begin_where_the_episode_does_and_they_reach_its_end() -> None:
+    catalog = make_catalog(frames=[90] * 60, tasks=[i % 3 for i in range(60)])
+    _, rows = rows_of(catalog, 12000, 0, max_frames=8, sample_type_ratio=[0, 1, 0])
+    forward = [row["frame_indices"] for row in rows if row["data_gen_strategy"] in RIGHT[:3]]
+    wrong = [row["frame_indices"] for row in rows if row["data_gen_strategy"] == "different_task_instruction"]
+    for clips in (forward, wrong):
+        first, last = np.array([(clip[0], clip[-1]) for clip in clips]).T
+        assert np.mean(first == 0) == pytest.approx(0.53, abs=0.03)
+        assert np.mean(last == 89) == pytest.approx(0.15, abs=0.02)
+        assert np.mean((first == 0) & (last == 89)) == pytest.approx(0.12, abs=0.02)
+
+
+def test_clips_of_wrong_instructions_are_laid_as_the_mixture_has_right_ones() -> None:
+    catalog = make_catalog(frames=[90] * 60, tasks=[i % 3 for i in range(60)])
+    ratio = {"different_task_instruction": 1, "whole_progress": 1}
+    _, rows = rows_of(catalog, 100, 0, sample_type_ratio=[0, 1, 0], progress_strategy_ratio=ratio)
+    assert {(row["frame_indices"][0], row["frame_indices"][-1]) for row in rows} == {(0, 89)}
+
+
+def test_a_list_of_progress_shares_names_the_four_original_strategies() -> None:
+    _, rows = rows_of(random_catalog(1, 200), 600, 0, sample_type_ratio=[0, 1, 0], progress_strategy_ratio=[1, 3, 1, 1])
+    counts = {name: [row["data_gen_strategy"] for row in rows].count(name) for name in RIGHT}
+    assert counts == {
+        "forward_progress": 300, "prefix_progress": 0, "whole_progress": 0, "reverse_progress": 100, "rewind": 100,
+    }  # fmt: skip
+
+
+def test_partial_success_serves_whole_episodes_but_no_prefix() -> None:
+    catalog = make_catalog(frames=[16] * 6, quality=[0] * 6, partial=[0.1, 0.3, 0.5, 0.7, 0.9, 0.2])
+    sampler, rows = rows_of(catalog, 100, 0, max_frames=4, sample_type_ratio=[0, 1, 0])
+    assert {row["data_gen_strategy"] for row in rows} == {"forward_progress", "whole_progress"}
+    assert "known progress" in sampler.unsupported["progress", "prefix_progress"]
 
 
 def test_a_discrete_answer_is_one_to_five() -> None:

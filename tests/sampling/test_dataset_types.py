@@ -218,6 +218,6 @@ def test_two_strategies_have_a_share_of_their_own() -> None:
     _, rows = rows_of(catalog, 1600, strategies_per_sample=2, sample_type_ratio=[0.5, 0.5, 0])
     counts = Counter((row["sample_type"], row["data_gen_strategy"]) for row in rows)
     assert {counts["preference", name] for name in ("rewind", "suboptimal", "different_task", BOTH)} == {100}
-    assert (counts["progress", BOTH], counts["progress", "forward_progress"]) == (114, 343)
+    assert (counts["progress", BOTH], counts["progress", "forward_progress"]) == (114, 172)
     with pytest.raises(ConfigError, match=r"must be 5 shares \(rewind, suboptimal, .*, reverse_progress\+rewind\)"):
         rows_of(catalog, 10, strategies_per_sample=2, preference_strategy_ratio=[1, 1, 1, 1])
