@@ -7,13 +7,14 @@ from dictionaries; frame indices become list arrays by offsets. About 3 microsec
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rfm.sampling.block import FIRST, REFERENCE, SECOND, Block, Drawer, Slot
-from rfm.vqa.prompts import prompt
+from rfm.vqa.prompts import ACTORS, BOTH, PERSON, ROBOT, prompt
 from rfm.vqa.schema import INSTRUCTION_KINDS, SCHEMA, clip_fields
 
 _HOLE = "\0"
@@ -52,13 +53,24 @@ def record_batch(drawer: Drawer, block: Block, *, discrete: bool) -> pa.RecordBa
 
 def _prompts(drawer: Drawer, block: Block, discrete: bool) -> pa.Array:
     """Return the questions; each one that a block has is put together once."""
-    kinds = list(dict.fromkeys(kind for kind, _ in drawer.quotas.strategies))
-    kind_of = np.array([kinds.index(kind) for kind, _ in drawer.quotas.strategies])
-    asked, row = np.unique(kind_of[block.strategy] * (2**32) + block.text, return_inverse=True)
-    frames = [prompt(kind, _HOLE, discrete=discrete).split(_HOLE) for kind in kinds]
+    forms = list(product(dict.fromkeys(kind for kind, _ in drawer.quotas.strategies), ACTORS))
+    form_of = np.array([forms.index((kind, ROBOT)) for kind, _ in drawer.quotas.strategies])
+    form = form_of[block.strategy] + _actors(drawer, block)
+    asked, row = np.unique(form * (2**32) + block.text, return_inverse=True)
+    frames = [prompt(kind, _HOLE, discrete=discrete, actor=actor).split(_HOLE) for kind, actor in forms]
     before, after = (_take([frame[side] for frame in frames], asked >> 32) for side in (0, 1))
     texts = drawer.catalog.texts.take(pa.array(asked & (2**32 - 1)))
     return pc.binary_join_element_wise(before, texts, after, "").take(pa.array(row))
+
+
+def _actors(drawer: Drawer, block: Block) -> np.ndarray | int:
+    """Return whom each row's clip or pair shows, as an index into ACTORS."""
+    person = ~drawer.catalog.is_robot
+    if not person.any():
+        return 0
+    first, second = block.slots[FIRST].trajectory, block.slots[SECOND].trajectory
+    second = np.where(second < 0, first, second)
+    return np.where(person[first] != person[second], ACTORS.index(BOTH), person[first] * ACTORS.index(PERSON))
 
 
 def _clip_columns(drawer: Drawer, slot: Slot, prefix: str, used: np.ndarray) -> dict[str, pa.Array]:

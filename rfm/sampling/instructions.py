@@ -83,18 +83,18 @@ class Instructions:
         own_family = family == self._catalog.family_code[trajectory]
         unknown = own_family | self.barred.hold(family, trajectory) | self._occurs(family, self.place[trajectory])
         out = np.where(unknown, UNKNOWN, ELSEWHERE)
-        entry = self._entry(task, trajectory)
+        entry = self._entry(family, trajectory)
         out = np.where(entry >= 0, entry, out)
         return np.where(task == self._catalog.task_code[trajectory], OWN, out)
 
     def kind(
         self, relation: Int64[np.ndarray, " m"], task: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]
     ) -> Int8[np.ndarray, " m"]:
-        """Return the code of `INSTRUCTION_KINDS` for each known relation."""
+        """Return the code of `INSTRUCTION_KINDS` for each relation."""
         seen = self._seen_everywhere[self.family_of_task[task]] & (self._catalog.scene_code[trajectory] >= 0)
         out = np.where(seen, OTHER_SCENE, UNKNOWN_SCENE)
         same = self._occurs(self.family_of_task[task], self.place[trajectory])
-        out = np.where(relation >= 0, np.where(same | ~seen, SAME_SCENE, OTHER_SCENE), out)
+        out = np.where(same | ((relation >= 0) & ~seen), SAME_SCENE, out)
         return np.where(relation == OWN, OWN_TASK, out).astype(np.int8)
 
     def _occurs(self, family: Int[np.ndarray, " m"], place: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
@@ -102,19 +102,20 @@ class Instructions:
         at = np.minimum(np.searchsorted(self._held, key), max(len(self._held) - 1, 0))
         return self._held[at] == key if len(self._held) else np.zeros(len(key), bool)
 
-    def _entry(self, task: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+    def _entry(self, family: Int[np.ndarray, " m"], trajectory: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """Return an entry towards a task of the family: those that a trajectory has of one agree."""
         keys, entries = self._entry_keys
         if not len(keys):
-            return np.full(len(task), UNKNOWN, np.int64)
-        key = trajectory * len(self._catalog.tasks) + task
+            return np.full(len(family), UNKNOWN, np.int64)
+        key = trajectory * len(self._seen_everywhere) + family
         at = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
         return np.where(keys[at] == key, entries[at], UNKNOWN)
 
     @cached_property
     def _entry_keys(self) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
         towards, entries = self._catalog.towards, self.entries
-        keys = towards.trajectory[entries] * len(self._catalog.tasks) + towards.task[entries]
-        order = np.argsort(keys)
+        keys = towards.trajectory[entries] * len(self._seen_everywhere) + self.family_of_task[towards.task[entries]]
+        order = np.argsort(keys, kind="stable")
         return keys[order], entries[order]
 
     def _contradicted(

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.csv_lines import csv_records
 from rfm.sampling.clips.table import Clips
-from rfm.sampling.instructions import ELSEWHERE, OWN
+from rfm.sampling.instructions import ELSEWHERE, OWN, UNKNOWN
 from rfm.trajectories.catalog import Catalog
 
 GRID = 64
@@ -213,7 +213,7 @@ class Progress:
 
     def _asked(self, own: np.ndarray, relation: Int64[np.ndarray, " m"], frames: np.ndarray) -> np.ndarray:
         """Return `own` with the progress towards other tasks in the rows that ask for them."""
-        out = np.where((relation == ELSEWHERE)[:, None], 0.0, own)
+        out = np.where((relation == ELSEWHERE)[:, None], 0.0, np.where((relation == UNKNOWN)[:, None], np.nan, own))
         rows = np.flatnonzero(relation > OWN)
         if len(rows):
             out[rows] = self._towards(relation[rows], frames[rows])

@@ -13,7 +13,7 @@ from rfm.sampling.clips.table import evenly
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import QUALITY_LABELS, UNKNOWN_QUALITY
 from rfm.vqa.answers import parse_answer
-from rfm.vqa.prompts import prompt
+from rfm.vqa.prompts import PERSON, ROBOT, prompt
 
 
 class Answers(Protocol):
@@ -43,9 +43,10 @@ def prefix_rows(catalog: Catalog, trajectory: int, max_frames: int, *, discrete:
         np.full(len(ends), trajectory), np.zeros_like(ends), ends, np.minimum(ends + 1, max_frames), max_frames
     )
     task = catalog.texts[int(catalog.text_code[trajectory])].as_py()
+    actor = ROBOT if catalog.is_robot[trajectory] else PERSON
     row = {
         "sample_type": "progress",
-        "prompt": prompt("progress", task, discrete=discrete),
+        "prompt": prompt("progress", task, discrete=discrete, actor=actor),
         "npz_path": catalog.frames_path[trajectory].as_py(),
     }
     return [

@@ -6,7 +6,7 @@ from catalogs import make_catalog, random_catalog
 from rfm.configs.experiment_configs import DataConfig
 from rfm.generation.columns import record_batch
 from rfm.sampling.sampler import Sampler
-from rfm.vqa.prompts import prompt
+from rfm.vqa.prompts import ACTORS, BOTH, PERSON, ROBOT, prompt
 from rfm.vqa.schema import CLIP_PREFIXES, SCHEMA
 
 SPECIFIED = {
@@ -73,7 +73,7 @@ def test_what_every_row_has(everything):
     for name in ("sample_type", "prompt", "answer", "task", "data_source", "data_gen_strategy", "resample_attempts"):
         assert batch.column(name).null_count == 0
     for row in batch.to_pylist():
-        assert row["prompt"] == prompt(row["sample_type"], row["task"])
+        assert row["prompt"] == prompt(row["sample_type"], row["task"], actor=actor_of(row, sampler.catalog))
         assert row["data_source"] in sampler.catalog.sources.to_pylist()
     assert {row["sample_type"] for row in batch.to_pylist()} == {"preference", "progress", "similarity"}
 
@@ -112,9 +112,11 @@ def test_the_first_video_is_chosen_where_the_answer_is_1(everything):
 
 
 def test_discrete_rows_ask_for_levels():
-    _, batch = drawn(random_catalog(3, 200), 100, discrete=True, sample_type_ratio=[0, 1, 0])
+    sampler, batch = drawn(random_catalog(3, 200), 100, discrete=True, sample_type_ratio=[0, 1, 0])
     assert {row["answer"] for row in batch.to_pylist()} == set("12345")
-    assert all(row["prompt"] == prompt("progress", row["task"], discrete=True) for row in batch.to_pylist())
+    for row in batch.to_pylist():
+        actor = actor_of(row, sampler.catalog)
+        assert row["prompt"] == prompt("progress", row["task"], discrete=True, actor=actor)
 
 
 @pytest.mark.parametrize("step", [1, 5, 50])
@@ -123,3 +125,21 @@ def test_scores_are_the_nearest_multiples_of_a_step(step):
     for row in batch.to_pylist():
         assert int(row["answer"]) % step == 0
         assert abs(int(row["answer"]) - 100 * row["end_progress"]) <= step / 2 + 1e-4
+
+
+def actor_of(row, catalog):
+    """Whom the clips of a row show; a similarity question has one wording for all."""
+    is_robot = dict(zip(catalog.ids.to_pylist(), catalog.is_robot.tolist(), strict=True))
+    clips = [row[f"{prefix}trajectory_id"] for prefix in ("", "first_", "second_")]
+    robots = {is_robot[clip] for clip in clips if clip is not None}
+    return BOTH if len(robots) == 2 else ROBOT if robots == {True} else PERSON
+
+
+def test_a_question_says_whether_it_shows_people_or_robots():
+    sampler, batch = drawn(random_catalog(3, 200), 2000, sample_type_ratio=[0.5, 0.5, 0])
+    found = set()
+    for row in batch.to_pylist():
+        actor = actor_of(row, sampler.catalog)
+        assert row["prompt"] == prompt(row["sample_type"], row["task"], actor=actor)
+        found.add((row["sample_type"], actor))
+    assert found == {("progress", ROBOT), ("progress", PERSON), *(("preference", actor) for actor in ACTORS)}

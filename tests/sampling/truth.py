@@ -83,6 +83,9 @@ class Contract:
             return found
         if not row["prompt"].endswith(f"Task: {row['task']}"):
             found.append("the prompt doesn't ask for the task")
+        people = [not self.records[row[f"{prefix}trajectory_id"]].get("is_robot", True) for prefix in clips]
+        if row["sample_type"] != "similarity" and any(people) and "robot" in row["prompt"].split("Task:")[0]:
+            found.append("the prompt calls a person a robot")
         if meaning(row["task"]) not in self.ids_of_text:
             return [*found, "nobody's task has that text"]
         return found + (self.score_faults(row) if row["sample_type"] == "progress" else self.pair_faults(row))
@@ -165,10 +168,10 @@ class Contract:
         if why:
             return [Value("refused", None, why) for _ in shown]
         scenes = set().union(*(self.scenes_of_task[task] for task in tasks))
+        if record.get("scene_id") is not None and record["scene_id"] in scenes:
+            return [Value("refused", None, "the scene is the same and no progress is recorded") for _ in shown]
         if record.get("scene_id") is None or None in scenes:
             return [Value("unknown_scene", 0.0) for _ in shown]
-        if record["scene_id"] in scenes:
-            return [Value("refused", None, "the scene is the same and no progress is recorded") for _ in shown]
         return [Value("other_scene", 0.0) for _ in shown]
 
     def named(self, task: str, keys: set[str]) -> bool:

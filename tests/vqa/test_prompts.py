@@ -1,6 +1,6 @@
 import pytest
 
-from rfm.vqa.prompts import prompt
+from rfm.vqa.prompts import ACTORS, BOTH, PERSON, prompt
 
 
 def test_preference_in_the_words_of_the_specification():
@@ -15,6 +15,13 @@ def test_progress_asks_for_0_to_100_or_for_1_to_5():
     assert prompt("progress", "t").startswith(opening.format("0 to 100"))
     assert prompt("progress", "t", discrete=True).startswith(opening.format("1 to 5"))
     assert all("Format your answer as: ANS: score" in prompt("progress", "t", discrete=d) for d in (False, True))
+
+
+def test_people_are_not_called_robots():
+    assert " for the person in the video. Judge" in prompt("progress", "t", actor=PERSON)
+    assert prompt("preference", "t", actor=PERSON).startswith("Given these two videos of people, which one makes")
+    assert prompt("preference", "t", actor=BOTH).startswith("Given these two videos, which one makes the most")
+    assert len({prompt("similarity", "t", actor=actor) for actor in ACTORS}) == 1, "it names both"
 
 
 @pytest.mark.parametrize("task", ["put {task} in {0}", "a\nb", "100% \\n <|im_end|>", "поставь чашку", "{"])

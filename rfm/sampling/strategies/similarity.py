@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from rfm.sampling.clips.table import Clips, evenly
-from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
+from rfm.sampling.material import Asked, Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pools import Layout, Order
 from rfm.sampling.progress import SUCCESSFUL
 from rfm.sampling.random import RowRandom
@@ -37,7 +37,7 @@ def suboptimal(material: Material) -> PairStrategy:
 
 def paired_human_robot(material: Material) -> PairStrategy:
     """A human shows the task; of two robots, the one on that task is nearer."""
-    catalog = material.catalog
+    catalog, known = material.catalog, material.instructions
     people = _References(material, ~catalog.is_robot & material.several)
     robots = material.other_tasks(catalog.is_robot)
     served = catalog.is_robot & material.several & people.serves & (robots.outside(slice(None)) > 0)
@@ -53,7 +53,10 @@ def paired_human_robot(material: Material) -> PairStrategy:
         worse = robots.draw_outside(random, "paired/other", better)
         count = np.minimum(material.max_frames, np.minimum(material.frames[better], material.frames[worse]))
         near, far = (_whole(material, side, count) for side in (better, worse))
-        return PairDraw(catalog.text_code[better], near, far, people.draw(random, better))
+        task = catalog.task_code[better]
+        relation = known.relation(task, worse)
+        asked = Asked.own(len(better)), Asked(relation, known.kind(relation, task, worse))
+        return PairDraw(catalog.text_code[better], near, far, people.draw(random, better), asked)
 
     return draw
 
