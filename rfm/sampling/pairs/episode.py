@@ -25,8 +25,10 @@ from rfm.sampling.pairs.spread import Spread
 from rfm.sampling.progress import Curves, Progress
 from rfm.sampling.random import RowRandom
 
-STARTS = (0.0, 0.125, 0.25, 0.375)
-"""Where the common start may lie, as a share of the episode from the side the clips leave."""
+STARTS = tuple(sixteenth / 16 for sixteenth in range(8))
+"""Where the common start may lie, as a share of the episode from the side the clips leave.
+
+With MOST_PAIRS pairs of shapes, the combinations fill the 64 bits that are kept of them."""
 _BLOCK = 2048
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from rfm.sampling.clips.counts import FEWEST, fitting
+from rfm.sampling.clips.counts import FEWEST, fitting, most_shown
 from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.clips.table import INTERLEAVED, Clips, evenly, interleaved
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
@@ -54,7 +54,7 @@ def same_task_progress(material: Material) -> PairStrategy:
         late = stages.draw_end(random, "same task/late", better, at_least=stages.least[worse] + stages.gap)
         reached = stages.progress_at(better, late)
         early = stages.draw_end(random, "same task/early", worse, at_most=reached - stages.gap)
-        count = fitting(np.full(len(late), material.max_frames), np.minimum(late, early) + 1, material.max_frames)
+        count = stages.draw_count(random, better, worse, np.minimum(late, early) + 1)
         from_first = random.coin("same task/from the first frame")
         starts = (
             np.where(from_first, 0, random.below(f"same task/start {side}", end - count + 2))
@@ -91,7 +91,7 @@ def stopped_early(material: Material) -> PairStrategy:
         end = stages.draw_end(random, "stopped/end", stopped, at_most=limit, apart=own)
         last = material.frames[success] - 1
         room = np.where(own, end // INTERLEAVED, np.minimum(end, last)) + 1
-        count = fitting(np.full(len(end), material.max_frames), room, material.max_frames)
+        count = stages.draw_count(random, success, stopped, room)
         whole_clip, beginning = (
             _from_first(material, of, to, count, own) for of, to in ((success, last), (stopped, end))
         )
@@ -172,6 +172,14 @@ class _Stages:
         """Return an end of each trajectory, evenly spread over progress within the bounds."""
         curves, allowed = self._ends(trajectory, at_least, at_most, apart)
         return draw_end(random, stream, curves, allowed).astype(np.int64)
+
+    def draw_count(
+        self, random: RowRandom, one: np.ndarray, other: np.ndarray, room: Int64[np.ndarray, " m"]
+    ) -> Int64[np.ndarray, " m"]:
+        """Return how many frames both clips of a pair show, drawn as for progress clips."""
+        frames = np.minimum(self.material.frames[one], self.material.frames[other])
+        most = most_shown(random, frames, self.material.max_frames)
+        return fitting(most, room, self.material.max_frames)
 
     def _ends(
         self,
