@@ -30,7 +30,7 @@ from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 
 logger = logging.getLogger(__name__)
 
-_PLAIN = ("sample_type", "answer", "task", "data_source", "data_gen_strategy")
+_PLAIN = ("sample_type", "answer", "task", "data_source", "data_gen_strategy", "instruction_kind")
 _OF_CLIP = ("npz_path", "trajectory_id", "quality_label", "end_progress")
 
 

@@ -21,14 +21,17 @@ from rfm.evaluation.metrics.accuracy import (
     progress_metrics,
 )
 from rfm.vqa.answers import parse_answer, read_answer
+from rfm.vqa.schema import INSTRUCTION_KINDS
 
 METRICS: Mapping[str, Callable[..., Numbers]] = {
     "preference": preference_metrics,
     "progress": progress_metrics,
     "similarity": preference_metrics,
 }
-BREAKDOWNS = ("strategy", "source", "task", "clip_length")
+BREAKDOWNS = ("strategy", "source", "task", "instruction", "clip_length")
 """What metrics are broken down by, under `by_strategy`, …"""
+UNKNOWN = "unknown"
+"""Strategy, source or kind of instruction of rows that do not say it."""
 
 _PLACE = re.compile(r"[^\s`'(]*/[^\s`'),;]*|(?<![\w-])-?\d+(\.\d+)?(e-?\d+)?\b")
 """What makes the reasons of two rows different: paths and numbers."""
@@ -51,7 +54,7 @@ class Sheet:
     other_group: Int64[np.ndarray, " n"]
     """The second clip's, by the same codes; of progress rows the same."""
     names: Mapping[str, np.ndarray]
-    """Each row's strategy, source, task and clip length."""
+    """Each row's strategy, source, task, kind of instruction (`INSTRUCTION_KINDS`) and clip length."""
     quality: np.ndarray
     """Quality label of the clip, "" where unknown; of pairs "successful > failure", the better one first."""
     discrete: bool = False
@@ -121,9 +124,10 @@ def _sheet(exam: Exam, kind: str, rows: Int64[np.ndarray, " n"]) -> Sheet:
     group, other_group = _trajectories(exam, rows, first, second)
     truth = _truth(exam, kind, rows, discrete)
     names = {
-        "strategy": _texts(exam, "data_gen_strategy", rows, "unknown"),
-        "source": _texts(exam, "data_source", rows, "unknown"),
+        "strategy": _texts(exam, "data_gen_strategy", rows, UNKNOWN),
+        "source": _texts(exam, "data_source", rows, UNKNOWN),
         "task": np.array([exam.task_name(exam.columns["task"][row]) for row in rows]),
+        "instruction": _instructions(exam, rows),
         "clip_length": _lengths([exam.columns[f"{first}frames"][row] or 0 for row in rows]),
     }
     label, other = (_texts(exam, f"{prefix}quality_label", rows, "") for prefix in (first, second))
@@ -158,6 +162,11 @@ def _trajectories(exam: Exam, rows: np.ndarray, *prefixes: str) -> list[Int64[np
 def _texts(exam: Exam, column: str, rows: np.ndarray, unknown: str) -> np.ndarray:
     values: list[Any] = exam.columns[column]
     return np.array([str(values[row] or unknown) for row in rows])
+
+
+def _instructions(exam: Exam, rows: np.ndarray) -> np.ndarray:
+    kinds = _texts(exam, "instruction_kind", rows, UNKNOWN)
+    return np.where(np.isin(kinds, INSTRUCTION_KINDS), kinds, UNKNOWN)
 
 
 def _lengths(frames: Sequence[int]) -> np.ndarray:

@@ -47,6 +47,7 @@ def _judged(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> list[tuple[in
         sheet.group.tolist(),
         sheet.names["task"].tolist(),
         sheet.names["strategy"].tolist(),
+        sheet.names["instruction"].tolist(),
         strict=True,
     )
     return [
@@ -58,7 +59,8 @@ def _judged(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> list[tuple[in
                 "trajectory": group,
                 "task": task,
                 "strategy": strategy,
+                "instruction": instruction,
             },
         )
-        for row, truth, value, group, task, strategy in columns
+        for row, truth, value, group, task, strategy, instruction in columns
     ]

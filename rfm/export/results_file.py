@@ -13,13 +13,14 @@ from typing import Any
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import LARGE, read_json
 from rfm.files.documents.shapes import COUNT, NUMBER, OBJECT, TEXT, Shape, fields, fitted, leaf, listed, named, nullable
+from rfm.vqa.schema import INSTRUCTION_KINDS
 
 KINDS = ("preference", "progress", "similarity")
 """The sample types that metrics stand under."""
 
 _METRICS = (
     "accuracy", "mae", "rmse", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "gap", "micro_mae",
-    "macro_mae", "ece", "answer",
+    "macro_mae", "ece", "answer", "score", "known", "same_scene_gap", "same_scene_gap_known",
 )  # fmt: skip
 _COUNTS = ("count", "unparsed", "correct", "episodes")
 _SETS = ("reward_alignment", "policy_ranking", "instruction_confusion", "quality_preference", "five_levels")
@@ -39,9 +40,17 @@ def _numbers(value: Any, name: str) -> None:
 def _shape_of(key: str) -> Shape | None:
     if key.startswith("by_"):
         return named(_numbers)
+    if key in (*INSTRUCTION_KINDS, "other"):
+        return _asked
     if key.endswith("_interval"):
         return _INTERVAL
     return COUNT if key in _COUNTS else nullable(NUMBER) if key in _METRICS else None
+
+
+def _asked(value: Any, name: str) -> None:
+    """Scores under one kind of instruction."""
+    fields({"count": COUNT, **dict.fromkeys(("score", "known", "mae"), nullable(NUMBER))})(value, name)
+    _numbers(value, name)
 
 
 _CONTESTANTS = named(fields({}, dict.fromkeys((*KINDS, *_SETS), _numbers)))
@@ -60,7 +69,8 @@ def _calibration(value: Any, name: str) -> None:
 _ANSWER = leaf("a text or a number", lambda value: isinstance(value, (str, int, float)))
 _VALUE = nullable(leaf("a value", lambda value: isinstance(value, (str, int, float))))
 _JUDGED = fields(
-    {"trajectory": _ANSWER, "task": TEXT, "strategy": TEXT, "truth": NUMBER, "predicted": nullable(NUMBER)}
+    {"trajectory": _ANSWER, "task": TEXT, "strategy": TEXT, "truth": NUMBER, "predicted": nullable(NUMBER)},
+    {"instruction": TEXT},
 )
 
 

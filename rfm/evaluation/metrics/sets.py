@@ -12,15 +12,26 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from rfm.evaluation.judge import BREAKDOWNS, Sheet
+from rfm.evaluation.judge import BREAKDOWNS, UNKNOWN, Sheet
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.alignment import alignment_metrics
-from rfm.evaluation.metrics.confusion import confusion_metrics
+from rfm.evaluation.metrics.confusion import OTHER, OWN, confusion_metrics
 from rfm.evaluation.metrics.levels import level_metrics
 from rfm.evaluation.metrics.quality import quality_metrics
 from rfm.evaluation.metrics.ranking import ranking_metrics
 from rfm.trajectories.record import QUALITY_LABELS
 
+SAME_SCENE_GAP = "same_scene_gap"
+"""The key under which `not_computed` says why there is no gap own - same scene."""
+
+_NOT_SAID = (
+    "{} rows have no `instruction_kind`, so whether they ask a task of the video's own scene is not said: generate the "
+    "set again"
+)
+_NOT_ASKED = (
+    "no row asks another task of a video's own scene: that needs trajectories with `progress_by_task` "
+    "(`rfm ingest --opposites` writes it)"
+)
 _Columns = dict[str, np.ndarray]
 
 
@@ -47,7 +58,13 @@ def _ranking(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
 
 
 def _confusion(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
-    return {"predicted": predicted, "own_instruction": sheet.truth > 0, "group": sheet.group}
+    return {"predicted": predicted, "known": sheet.truth, "instruction": _asked(sheet), "group": sheet.group}
+
+
+def _asked(sheet: Sheet) -> np.ndarray:
+    """Return whose instruction each row asks; rows that do not say it have the answer 0 for all but their own."""
+    kind = sheet.names["instruction"]
+    return np.where(kind == UNKNOWN, np.where(sheet.truth > 0, OWN, OTHER), kind)
 
 
 def _quality(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
@@ -114,7 +131,15 @@ def set_metrics(
         part = sheet.select(chosen)
         columns = metric.columns(part, predicted[metric.kind][chosen])
         computed[name] = part.broken_down(metric.metrics, columns, breakdowns)
-    return computed, not_computed
+    return computed, not_computed | _without_gap(computed)
+
+
+def _without_gap(computed: Numbers) -> dict[str, str]:
+    """Return why there is no gap own - same scene, where confusion was computed and it could not be."""
+    confusion = computed.get("instruction_confusion", {})
+    if confusion.get(SAME_SCENE_GAP, 0.0) is not None:
+        return {}
+    return {SAME_SCENE_GAP: _NOT_SAID.format(confusion[OTHER]["count"]) if OTHER in confusion else _NOT_ASKED}
 
 
 def _rows(sheet: Sheet, metric: SetMetric) -> np.ndarray:

@@ -13,6 +13,7 @@ from rich.text import Text
 from rfm.console import PlainConsole, plain
 from rfm.console import results as output
 from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.reports.instructions import gap_lines, instruction_tables
 from rfm.export.markdown import prose
 
 _WIDE = 300
@@ -34,7 +35,6 @@ _CONTROLS = {
 SET_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "reward_alignment": (("pearson", "alignment: Pearson"), ("spearman", "alignment: Spearman")),
     "policy_ranking": (("tau_a", "ranking: tau-a"), ("tau_b", "ranking: tau-b"), ("pair_accuracy", "ranking: pairs")),
-    "instruction_confusion": (("gap", "own - other instruction"),),
     "quality_preference": (("accuracy", "quality: accuracy"),),
     "five_levels": (("micro_mae", "five levels: MAE"), ("macro_mae", "five levels: macro MAE")),
 }
@@ -49,7 +49,7 @@ def print_results(results: Numbers) -> None:
     """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
     for table in _tables(results):
         output().print(table)
-    for line in (*mismatch_lines(results), *unparsed_lines(results), *thin_lines(results)):
+    for line in (*mismatch_lines(results), *unparsed_lines(results), *gap_lines(results), *thin_lines(results)):
         output().print(line, style="yellow")
 
 
@@ -172,6 +172,7 @@ def _tables(results: Numbers) -> Iterator[Table]:
     yield summary_table(results)
     if any(name in results for name in SET_COLUMNS):
         yield set_table(results)
+    yield from instruction_tables(results)
     yield strategy_table(results)
 
 
