@@ -1,9 +1,9 @@
 """Instruction confusion: does the score follow the instruction, or the video alone? No torch.
 
-Each successful video is shown with the instructions whose answer is known, and scores are told apart by whose instruction
-was asked: its own, another task's of its scene, another scene's, or one of which it is not known whether the scene is
-another. The headline is own - same scene: a model that knows the scene and does not read the words tells scenes apart
-and gives both instructions of one scene the same score, so the gap to all other instructions hides it.
+Each successful video is shown with the instructions whose answer is known, and scores are told apart by whose
+instruction was asked: its own, another task's of its scene, another scene's, or one that may be of another scene or not
+(rows without `scene_id`). The headline is own - same scene: a model that knows the scene and does not read the words
+tells scenes apart and gives both instructions of one scene the same score: the gap to all others hides it.
 
 An answer that could not be parsed is the worst one: 0 for the own instruction, 100 for another. Errors are measured
 against the known answer, which need not be 0 within a scene.

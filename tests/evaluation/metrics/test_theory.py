@@ -99,7 +99,10 @@ def test_a_perfect_predictor(evaluate, truth):
     assert (ranking["tau_a"], ranking["pair_accuracy"], ranking["tasks"]) == (1, 1, 15)
     assert ranking["tau_a_interval"] == [1, 1]
     confusion = results["instruction_confusion"]
-    assert (confusion["diagonal"], confusion["off_diagonal"], confusion["gap"]) == (100, 0, 100)
+    assert (confusion["diagonal"], confusion["other_scene"]["score"]) == (100, 0)
+    assert confusion["same_scene"]["score"] == pytest.approx(confusion["same_scene"]["known"], abs=0.5)
+    assert confusion["same_scene_gap"] == pytest.approx(confusion["same_scene_gap_known"], abs=0.5)
+    assert confusion["same_scene_gap"] > 90
     assert results["quality_preference"]["accuracy"] == 1
     labels = {part["accuracy"] for part in results["quality_preference"]["by_label_pair"].values()}
     assert labels == {1}

@@ -87,8 +87,8 @@ def test_rows_that_do_not_say_it_are_told(tmp_path):
     assert (confusion["own"]["count"], confusion["other"]["count"], confusion["same_scene_gap"]) == (4, 4, None)
     [line] = gap_lines(results)
     assert line == (
-        "own - same scene is not known: 4 rows have no `instruction_kind`, so whether they ask a task of the video's own "
-        "scene is not said: generate the set again"
+        "own - same scene is not known: 4 rows have no `instruction_kind`, so whether they ask a task of the video's "
+        "own scene is not said: generate the set again"
     )
 
 
