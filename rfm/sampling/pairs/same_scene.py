@@ -29,6 +29,8 @@ class SameScenePair(NamedTuple):
     end: Int64[np.ndarray, " m"]
     end_of_other: Int64[np.ndarray, " m"]
     own_is_better: Bool[np.ndarray, " m"]
+    whole: Bool[np.ndarray, " m"]
+    """Whether both episodes are shown from the first frame to the last."""
 
 
 class SameScenePairs:
@@ -69,7 +71,24 @@ class SameScenePairs:
         reached = _at(own[0], end)
         less = other[0].progress <= np.where(better, reached - self._gap, np.inf)[:, None]
         more = other[0].progress >= np.where(better, -np.inf, reached + self._gap)[:, None]
-        return SameScenePair(entry, end, draw_end(random, "same scene/other", other[0], other[1] & less & more), better)
+        end_of_other = draw_end(random, "same scene/other", other[0], other[1] & less & more)
+        return self._whole(random, trajectory, SameScenePair(entry, end, end_of_other, better, better & False))
+
+    def _whole(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"], pair: SameScenePair) -> SameScenePair:
+        """Return every other pair of those whose last frames differ by the gap as whole episodes."""
+        progress, frames = self._material.progress, self._material.frames
+        shown = self._material.catalog.towards.trajectory[pair.entry]
+        last, last_of_other = frames[trajectory] - 1, frames[shown] - 1
+        own = _at(progress.curves(trajectory), last)
+        other = _at(progress.curves_towards(pair.entry), last_of_other)
+        whole = random.coin("same scene/whole episodes") & (np.abs(own - other) >= self._gap)
+        return SameScenePair(
+            pair.entry,
+            np.where(whole, last, pair.end),
+            np.where(whole, last_of_other, pair.end_of_other),
+            np.where(whole, own > other, pair.own_is_better),
+            whole,
+        )
 
 
 @dataclass(frozen=True)

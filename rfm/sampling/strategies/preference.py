@@ -111,13 +111,15 @@ def different_task(material: Material) -> PairStrategy:
             f"{material.share(eligible)} have that progress"
         )
 
+    arrives = _arrives(material)
+
     def draw(random: RowRandom) -> PairDraw:
         own = anchors.draw(random, "different_task/one")
         same = near[own] & (~far[own] | (random.uniform("different_task/same scene") < material.same_scene_share))
         rows = np.flatnonzero(same), np.flatnonzero(~same)
         parts = (
             _within_scene(material, here, random.take(rows[0]), own[rows[0]]),
-            _across_scenes(material, elsewhere, random.take(rows[1]), own[rows[1]]),
+            _across_scenes(material, elsewhere, arrives, random.take(rows[1]), own[rows[1]]),
         )
         return PairDraw.merged(rows, parts)
 
@@ -128,16 +130,22 @@ def _within_scene(material: Material, pairs: SameScenePairs, random: RowRandom, 
     catalog, known = material.catalog, material.instructions
     drawn = pairs.draw(random, own)
     other, task = catalog.towards.trajectory[drawn.entry], catalog.task_code[own]
-    clips = _laid(material, random, (own, other), (drawn.end, drawn.end_of_other))
+    clips = _laid(material, random, (own, other), (drawn.end, drawn.end_of_other), drawn.whole)
     asked = Asked.own(len(own)), Asked(drawn.entry, known.kind(drawn.entry, task, other))
     return PairDraw.ordered(catalog.text_code[own], clips, drawn.own_is_better, asked)
 
 
-def _across_scenes(material: Material, elsewhere: Order, random: RowRandom, own: np.ndarray) -> PairDraw:
+def _across_scenes(
+    material: Material, elsewhere: Order, arrives: np.ndarray, random: RowRandom, own: np.ndarray
+) -> PairDraw:
     catalog, known = material.catalog, material.instructions
     other = elsewhere.draw_outside(random, "different_task/other", own)
-    ends = tuple(_far_end(material, random, side, of) for side, of in (("one", own), ("other", other)))
-    clips = _laid(material, random, (own, other), ends)
+    whole = random.coin("different_task/whole episodes") & arrives[own] & arrives[other]
+    ends = tuple(
+        np.where(whole, material.frames[of] - 1, _far_end(material, random, side, of))
+        for side, of in (("one", own), ("other", other))
+    )
+    clips = _laid(material, random, (own, other), ends, whole)
     back = known.relation(catalog.task_code[other], own) == ELSEWHERE  # `own` may do what `other` is asked
     asks_own = random.coin("different_task/instruction") | ~back
     text = catalog.text_code[np.where(asks_own, own, other)]
@@ -231,6 +239,17 @@ def _gets_somewhere(material: Material) -> np.ndarray:
     return material.progress.measured(far_enough) & material.several
 
 
+def _arrives(material: Material) -> np.ndarray:
+    """Return which trajectories have the gap's progress at their last frame."""
+
+    def at_the_end(trajectory: np.ndarray) -> np.ndarray:
+        curves = material.progress.curves(trajectory)
+        last = curves.frames == material.frames[trajectory][:, None] - 1
+        return (last & (np.nan_to_num(curves.progress, nan=-1.0) >= material.gap)).any(axis=1)
+
+    return material.progress.measured(at_the_end)
+
+
 def _far_end(material: Material, random: RowRandom, side: str, trajectory: np.ndarray) -> np.ndarray:
     """Return ends at the gap's progress or more that leave room for a clip of full length."""
     curves = material.progress.curves(trajectory)
@@ -240,15 +259,19 @@ def _far_end(material: Material, random: RowRandom, side: str, trajectory: np.nd
 
 
 def _laid(
-    material: Material, random: RowRandom, pair: tuple[np.ndarray, np.ndarray], ends: tuple[np.ndarray, ...]
+    material: Material,
+    random: RowRandom,
+    pair: tuple[np.ndarray, np.ndarray],
+    ends: tuple[np.ndarray, ...],
+    whole: np.ndarray,
 ) -> tuple[Clips, Clips]:
-    """Return forward clips of equally many distinct frames to these ends, every other pair from frame 0."""
+    """Return forward clips of equally many distinct frames to these ends; whole ones and every other from frame 0."""
     count = np.minimum(material.max_frames, np.minimum(*(material.frames[trajectory] for trajectory in pair)))
-    whole = random.coin("different_task/from the first frame")
+    from_first = whole | random.coin("different_task/from the first frame")
     first, second = (
         evenly(
             trajectory,
-            np.where(whole, 0, random.below(f"different_task/start {side}", end - count + 2)),
+            np.where(from_first, 0, random.below(f"different_task/start {side}", end - count + 2)),
             end,
             count,
             material.max_frames,
