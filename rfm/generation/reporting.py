@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.sampler import Sampler
 from rfm.splits.deal import is_fold
 from rfm.splits.file import ALL_BUT
+from rfm.trajectories.alike_tasks import alike_texts
 from rfm.vqa.schema import INSTRUCTION_KINDS
 
 logger = logging.getLogger(__name__)
@@ -21,13 +23,13 @@ FEW_EPISODES = 10
 """Below that a side is too small to be judged on by itself."""
 OFTEN = 1.5
 """How many times as often as by its size a source is drawn from where its repeats come from `data.source_weights`."""
-MOST_SOURCES = 3
+MOST_SOURCES, MOST_TEXTS = 3, 5
 """That are named."""
 
 
 def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] | None:
     """Log what is drawn from, and return the different questions of each strategy; None for an evaluation set."""
-    for note in drawer.notes:
+    for note in (*_left_out(drawer, plan), *drawer.notes):
         logger.warning("not asked: %s", note)
     if isinstance(drawer, EvalSet):
         logger.info(
@@ -38,6 +40,7 @@ def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] |
     _report_repeats(held, plan.eval_mode)
     _report_sources(held, plan, drawer)
     _report_instructions(held)
+    _report_alike_texts(drawer)
     if side != "train" and not side.startswith(ALL_BUT) and not is_fold(side) and held.episodes < FEW_EPISODES:
         logger.warning(
             "side %s asks about %d episode%s: results on so few say little about others; to judge on every episode in "
@@ -47,6 +50,33 @@ def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] |
     for (kind, name), reason in drawer.unsupported.items():
         logger.warning("%s strategy %s is left out, its share goes to the others: it %s", kind, name, reason)
     return {f"{kind}/{name}": _in_json(held.of((kind, name))) for kind, name in held.strategies}
+
+
+def _left_out(drawer: Sampler | EvalSet, plan: Plan) -> Iterator[str]:
+    """Episodes about which nothing can be asked, and why."""
+    least, everyone = plan.config.data.min_frames_per_trajectory, len(plan.catalog)
+    if drawer.left_out:
+        bound = f"data.min_frames_per_trajectory={least}" if least > 2 else "2"
+        yield f"{drawer.left_out:,} of {everyone:,} episodes have fewer than {bound} frames"
+    catalog = drawer.catalog
+    silent = (catalog.quality < 0) & np.isnan(catalog.partial_success) & ~catalog.has_progress
+    if silent.any():
+        yield (
+            f"{int(silent.sum()):,} of {everyone:,} episodes have no quality_label, partial_success or progress, so no "
+            "answer about them is known"
+        )
+
+
+def _report_alike_texts(drawer: Sampler) -> None:
+    """Warn of tasks that may be one and the same, as each is asked of the other's videos as a wrong instruction."""
+    pairs = alike_texts(drawer.catalog)
+    if pairs and any(name.startswith("different_task") for _, name in drawer.quotas.strategies):
+        shown = "; ".join(f'"{one}" and "{other}"' for one, other in pairs[:MOST_TEXTS])
+        logger.warning(
+            "%d pair%s of task texts are nearly the same and count as different tasks, so each is asked about the "
+            "other's videos as a wrong instruction: %s%s; give rows of one task one `task_id`, and of two tasks two",
+            len(pairs), "" if len(pairs) == 1 else "s", shown, "; …" if len(pairs) > MOST_TEXTS else "",
+        )  # fmt: skip
 
 
 def _report_repeats(held: Supplies, eval_mode: bool) -> None:

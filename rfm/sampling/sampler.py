@@ -130,8 +130,30 @@ class Sampler:
         shares: dict[Strategy, float] = {}
         for kind, weight in zip(available, self._settings.sample_type_ratio, strict=True):
             if weight > 0:
-                shares |= self._shares_of(kind, weight, available[kind], ratios[kind])
+                try:
+                    shares |= self._shares_of(kind, weight, available[kind], ratios[kind])
+                except NothingToAsk as error:
+                    raise NothingToAsk(f"{error}{self._way_out(kind, available, ratios)}") from None
         return shares
+
+    def _way_out(
+        self, lacking: str, available: Mapping[str, Mapping[str, Any]], ratios: Mapping[str, Mapping[str, float]]
+    ) -> str:
+        """Return how to ask what these trajectories do support, in the place of a sample type that they do not."""
+        for kind in available:
+            if kind != lacking and any(
+                self._supports(available[kind][name]) for name in ratios.get(kind, available[kind])
+            ):
+                ratio = ",".join(str(int(kind == one)) for one in available)
+                return f"\nfor {kind} questions alone take data.sample_type_ratio=[{ratio}]"
+        return ""
+
+    def _supports(self, strategy: Any) -> bool:
+        try:
+            strategy(self._material)
+        except Unsupported:
+            return False
+        return True
 
     def _shares_of(
         self, kind: str, weight: float, available: Mapping[str, Any], ratio: Mapping[str, float]

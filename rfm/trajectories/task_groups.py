@@ -62,7 +62,7 @@ def task_families(
     texts: pa.StringArray, text_code: Int32[np.ndarray, "n"], task_code: Int32[np.ndarray, "n"]
 ) -> Int32[np.ndarray, "n"]:
     """Each row's family: tasks are joined by texts that mean the same, articles and plurals aside."""
-    meanings, meaning_of_text = encode(pa.array([_meaning(text) for text in texts.to_pylist()], pa.string()))
+    meanings, meaning_of_text = encode(pa.array([meaning(text) for text in texts.to_pylist()], pa.string()))
     tasks = int(task_code.max(initial=-1)) + 1
     nodes = tasks + len(meanings)
     edges = (task_code, tasks + meaning_of_text[text_code])
@@ -70,7 +70,8 @@ def task_families(
     return connected_components(graph, directed=False)[1][task_code].astype(np.int32)
 
 
-def _meaning(text: str) -> str:
+def meaning(text: str) -> str:
+    """The text normalised, articles and plurals aside."""
     words = normalise_task(text).split()
     return " ".join(_singular(word) for word in words if word not in _ARTICLES) or " ".join(words)
 

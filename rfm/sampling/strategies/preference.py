@@ -108,7 +108,7 @@ def different_task(material: Material) -> PairStrategy:
         raise Unsupported(
             "needs episodes of two tasks with known progress of at least data.min_progress_gap="
             f"{material.gap:g}, of different scenes or with `progress_by_task`, of one source and frame size; "
-            f"{material.share(eligible)} have that progress"
+            f"{material.share(eligible)} have that progress, no two of them so"
         )
 
     arrives = _arrives(material)
@@ -190,7 +190,7 @@ def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> Pai
         raise Unsupported(
             "needs an episode of known progress (`quality_label` successful, or `progress` recorded) with two clips "
             f"whose ends differ by data.min_progress_gap={material.gap:g} at data.max_frames={material.max_frames}; "
-            f"{material.share(material.progress.known)} have known progress"
+            f"{material.share(material.progress.known)} have known progress, none of them such clips"
         )
 
     def draw(random: RowRandom) -> PairDraw:

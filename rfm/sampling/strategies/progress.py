@@ -114,7 +114,7 @@ DEFAULTS: Mapping[str, Callable[[Material], ScoreStrategy]] = MappingProxyType(
 
 def _with_own_instruction(material: Material, pool: Order, lay: laying.Laying) -> ScoreStrategy:
     if not len(pool):
-        raise Unsupported(_without_progress(material))
+        raise Unsupported(_without_progress(material, every_frame=lay not in (laying.forward, laying.whole)))
 
     def draw(random: RowRandom) -> ScoreDraw:
         trajectory = pool.draw(random, "trajectory")
@@ -135,11 +135,16 @@ def _nothing_wrong(material: Material, told: Order) -> str:
     return f"{needs}, but the {len(told)} there are have {'one task' if tasks == 1 else several}"
 
 
-def _without_progress(material: Material) -> str:
-    known = material.share(material.progress.known_at_end & material.several)
+def _without_progress(material: Material, *, every_frame: bool = False) -> str:
+    ends = material.share(material.progress.known_at_end & material.several)
+    if every_frame:
+        return (
+            "needs episodes of at least 2 frames whose every frame has a progress (`quality_label` successful, or "
+            f"`progress` recorded), but there are none; {ends} have one at their ends alone"
+        )
     return (
         "needs episodes of at least 2 frames with known progress (`quality_label` successful, `progress` recorded, "
-        f"or `partial_success` at their ends); {known} have one"
+        f"or `partial_success` at their ends); {ends} have one"
     )
 
 

@@ -40,7 +40,7 @@ def same_task_progress(material: Material) -> PairStrategy:
         raise Unsupported(
             "needs two episodes of one task, source and frame size, of known progress (`quality_label` successful, or "
             f"`progress` recorded), that can end data.min_progress_gap={material.gap:g} apart; "
-            f"{material.share(members)} have known progress and {stages.shown} frames"
+            f"{material.share(members)} have known progress and {stages.shown} frames, no two of them so"
         )
 
     def draw(random: RowRandom) -> PairDraw:
@@ -78,7 +78,7 @@ def stopped_early(material: Material) -> PairStrategy:
         raise Unsupported(
             "needs successful episodes whose end lies data.min_progress_gap="
             f"{material.gap:g} above an earlier frame, of it or of another success of its task, source and frame "
-            f"size; {material.share(whole)} are successful and have {stages.shown} frames"
+            f"size; {material.share(whole)} are successful and have {stages.shown} frames, none of them so"
         )
 
     def draw(random: RowRandom) -> PairDraw:

@@ -87,7 +87,7 @@ def _with_reference(material: Material, strategy: Callable[[Material], PairStrat
     if not references.serves.any():
         raise Unsupported(
             "needs a task with a successful episode beside the compared ones; "
-            f"{material.share(material.catalog.quality == SUCCESSFUL)} are successful"
+            f"{material.share(material.catalog.quality == SUCCESSFUL)} are successful, each the only one of its task"
         )
     pairs = strategy(material.restricted(references.serves))
 
