@@ -71,7 +71,15 @@ def broken(contract: Contract, rows: list[dict[str, Any]]) -> Counter:
     return found
 
 
-@pytest.fixture(scope="module", params=sorted(WORLDS))
+DISPUTED = pytest.mark.xfail(strict=False, reason="a label may choose an episode that has the lower partial success")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[DISPUTED] if name in ("conflicts", "everything") else []) for name in sorted(WORLDS)
+    ],
+)
 def world(request, tmp_path_factory) -> tuple[Path, list[Record]]:
     records = WORLDS[request.param](np.random.default_rng(0))
     root = tmp_path_factory.mktemp(request.param)
@@ -79,10 +87,6 @@ def world(request, tmp_path_factory) -> tuple[Path, list[Record]]:
     return root, records
 
 
-UNDER_WAY = pytest.mark.xfail(strict=False, reason="wrong instructions and pairs do not hold the amended contract yet")
-
-
-@UNDER_WAY
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_every_row_is_true(world: tuple[Path, list[Record]], settings: dict[str, Any]) -> None:
     root, records = world
@@ -91,7 +95,6 @@ def test_every_row_is_true(world: tuple[Path, list[Record]], settings: dict[str,
     assert not broken(contract_of(records, **settings), rows)
 
 
-@UNDER_WAY
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 @pytest.mark.parametrize("key", ["metaworld_train", "metaworld_eval"])
 def test_every_row_of_the_bundled_videos_is_true(key: str, settings: dict[str, Any]) -> None:
