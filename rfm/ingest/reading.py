@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.files.lfs import check_fetched
-from rfm.files.limits import check_inflated, check_rows
+from rfm.files.limits import MOST_INFLATED, check_inflated, check_rows
 from rfm.frames.kept import gathered
 from rfm.frames.video.decoding import Video, decode_video
 from rfm.ingest.episode import Episode, IngestOptions, Unusable
-from rfm.trajectories.arrow_files import BROKEN_TABLE
+from rfm.trajectories.arrow_files import BROKEN_TABLE, check_repeats
 from rfm.trajectories.record import is_unicode
 
 
@@ -68,7 +69,29 @@ def opened_parquet(path: Path) -> pq.ParquetFile:
             column = file.metadata.row_group(group).column(number)
             place = f"`{column.path_in_schema}` in {path}"
             check_inflated(column.total_uncompressed_size, column.total_compressed_size, place)
+    _check_repeats(path, file_identity(path))
     return file
+
+
+@lru_cache(maxsize=64)
+def _check_repeats(path: Path, _: str) -> None:
+    """DataError where texts that lie in a file once, and in many of its rows, would take far more written out.
+
+    Only where that may be, by what the file says of a column, its distinct texts are read.
+    """
+    file = pq.ParquetFile(path)
+    for group in range(file.metadata.num_row_groups):
+        held = file.metadata.row_group(group)
+        columns = [held.column(number) for number in range(held.num_columns)]
+        names = [column.path_in_schema for column in columns if _may_repeat(column)]
+        if names:
+            distinct = pq.ParquetFile(path, read_dictionary=names)
+            check_repeats(path, distinct.read_row_group(group, columns=names))
+
+
+def _may_repeat(column: pq.ColumnChunkMetaData) -> bool:
+    texts = column.physical_type == "BYTE_ARRAY" and column.has_dictionary_page
+    return texts and column.num_values * column.total_uncompressed_size > MOST_INFLATED
 
 
 def file_identity(path: Path) -> str:

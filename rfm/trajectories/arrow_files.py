@@ -13,6 +13,7 @@ import struct
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import read_json_object
@@ -22,6 +23,11 @@ from rfm.trajectories.arrow_messages import Declared, declarations
 
 BROKEN_TABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for files and texts that are damaged."""
+_SHARING = (
+    pa.types.is_string_view, pa.types.is_binary_view, pa.types.is_list_view, pa.types.is_large_list_view,
+    pa.types.is_run_end_encoded,
+)  # fmt: skip
+"""Kinds of columns whose rows may lie in one another, which no release of `datasets` writes."""
 _WAY_OUT = "copy the file again, or make the dataset again"
 
 
@@ -89,6 +95,37 @@ def check_sound(file: Path, table: pa.Table) -> None:
             raise DataError(
                 f"`{name}` in {file} must be a sound arrow column, but is damaged ({error}); {_WAY_OUT}"
             ) from error
+    check_repeats(file, table)
+
+
+def check_repeats(file: Path, table: pa.Table | pa.RecordBatch) -> None:
+    """DataError where values that a column names many times and holds once would take far more than it, written out."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        size = sum(_written_out(chunk, f"`{name}` in {file}") for chunk in chunks)
+        check_inflated(size, file.stat().st_size, f"`{name}` in {file}")
+
+
+def _written_out(array: pa.Array, place: str) -> int:
+    """The bytes of texts and binaries that several rows may share, once for each row; 0 where each row has its own."""
+    kind = array.type
+    if any(is_kind(kind) for is_kind in _SHARING):
+        raise DataError(f"{place} must hold the values of its rows one after another, but is {kind}; {_WAY_OUT}")
+    if pa.types.is_dictionary(kind):
+        lengths = pc.fill_null(pc.binary_length(array.dictionary), 0) if _is_text(kind.value_type) else None
+        return 0 if lengths is None else pc.sum(lengths.cast(pa.int64()).take(array.indices)).as_py() or 0
+    if pa.types.is_struct(kind):
+        return sum(_written_out(array.field(place_of), place) for place_of in range(kind.num_fields))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _written_out(array.flatten(), place)
+    return 0
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(
+        is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    )
 
 
 def _plain_name(name: object, state: Path) -> str:

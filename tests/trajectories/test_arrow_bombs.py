@@ -1,13 +1,15 @@
 """Arrow files of strangers that are small on disk and large in memory: one message, before memory is taken."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from bombs import run_within, swell
 from vqa_fakes import fake_dataset
 from worlds import make_world
 
 from rfm.errors import DataError
-from rfm.trajectories.arrow_files import open_table
+from rfm.ingest.reading import opened_parquet
+from rfm.trajectories.arrow_files import check_sound, open_table
 from rfm.trajectories.arrow_messages import declarations
 
 ROOM = 600
@@ -83,6 +85,45 @@ def test_rows_that_take_no_space(tmp_path):
         writer.write_batch(columns)
     with pytest.raises(DataError, match=r"must have at most \d+ rows for its size, but declares 1000000000"):
         open_table(file)
+
+
+def repeated(rows, size, **columns):
+    """A table of rows that all have one text of that size, which it holds once."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["a" * size]))
+    return pa.table({"id": [str(at) for at in range(rows)], "task": text, "frames": ["a.mp4"] * rows, **columns})
+
+
+def test_a_text_of_many_rows_that_a_parquet_file_holds_once(tmp_path):
+    file = tmp_path / "a.parquet"
+    pq.write_table(repeated(3000, 2**22), file, compression="zstd", store_schema=False)
+    size = file.stat().st_size
+    with pytest.raises(DataError, match=rf"`task` in .* \({size} packed\), but takes {3000 * 2**22}"):
+        opened_parquet(file)
+    for table in (repeated(3000, 2**8), pa.table({"task": ["a" * 2**20] * 3})):
+        pq.write_table(table, file, store_schema=False)
+        assert opened_parquet(file).metadata.num_rows == len(table)
+
+
+@pytest.mark.parametrize("within", ["texts", "lists"])
+def test_a_text_of_many_rows_that_an_arrow_file_holds_once(tmp_path, within):
+    table, file = repeated(3000, 2**24), tmp_path / "a.arrow"
+    if within == "lists":
+        offsets = pa.array(range(3001), pa.int32())
+        table = table.set_column(1, "task", pa.ListArray.from_arrays(offsets, table["task"].combine_chunks()))
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DataError, match=rf"`task` in .* unpacked \(\d+ packed\), but takes {3000 * 2**24}"):
+        check_sound(file, open_table(file))
+
+
+@pytest.mark.skipif(not hasattr(pa, "string_view"), reason="this pyarrow has no views")
+def test_rows_that_lie_in_one_another(tmp_path):
+    texts, file = pa.array(["a" * 100], pa.string_view()), tmp_path / "a.arrow"
+    table = pa.table({"task": texts})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DataError, match=r"`task` in .* must hold the values of its rows one after another, but is str"):
+        check_sound(file, open_table(file))
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4", None])

@@ -24,7 +24,7 @@ from rfm.frames.reader import VIDEO_SUFFIXES
 from rfm.frames.video.decoding import Video, evenly_spaced
 from rfm.ingest.episode import FrameSource, IngestOptions
 from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, video_of
-from rfm.trajectories.arrow_files import BROKEN_TABLE, opened_stream
+from rfm.trajectories.arrow_files import BROKEN_TABLE, check_repeats, opened_stream
 
 MEDIA = ("frames", "frames_video")
 """The columns that hold a video, its path, or pictures."""
@@ -174,5 +174,6 @@ def _arrow_batches(file: Path, column: str) -> Iterator[tuple[int, pa.RecordBatc
     for batch in opened_stream(file):
         part = batch.select([column])
         part.validate(full=True)
+        check_repeats(file, part)
         yield start, part
         start += len(part)

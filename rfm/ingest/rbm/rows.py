@@ -14,7 +14,7 @@ from rfm.files.documents.json_documents import json_lines, parse_json
 from rfm.ingest.listing.finding import Found, find_files
 from rfm.ingest.rbm.media import MEDIA, may_hold_bytes
 from rfm.ingest.reading import confined, opened_parquet
-from rfm.trajectories.arrow_files import BROKEN_TABLE, opened_stream, saved_files
+from rfm.trajectories.arrow_files import BROKEN_TABLE, check_repeats, opened_stream, saved_files
 
 COLUMNS = (
     "id", "task", "data_source", "quality_label", "optimal", "is_robot", "partial_success", "frames", "frames_video",
@@ -88,6 +88,7 @@ def _table_rows(file: Path) -> Iterator[dict[str, Any]]:
         for batch in opened_stream(file):
             part = batch.select(_light(batch.schema))
             part.validate(full=True)  # offsets of a mapped file are used as they are
+            check_repeats(file, part)
             for start in range(0, len(part), _ROWS_AT_ONCE):
                 yield from part.slice(start, _ROWS_AT_ONCE).to_pylist()
     except BROKEN_TABLE as error:
