@@ -238,7 +238,8 @@ def _record(options: GenerateOptions, plan: Plan, drawer: Sampler | EvalSet, sou
         "notes": drawer.notes,
         "trajectories": {
             "used": len(drawer.catalog),
-            "too_short": drawer.left_out,
+            "too_short": drawer.usable.too_short,
+            "contested": drawer.usable.contested,
             "unreadable": list(plan.catalog.unreadable),
         },
         "success_cutoffs": dict(plan.cutoffs or {}),

@@ -48,7 +48,7 @@ class GenerateOptions:
         default=None,
         metadata={
             "help": "Draw from data.train_datasets (train), data.eval_datasets (eval), or this side of data.split_file "
-            "(default: train; of an evaluation set, eval)",
+            "(default: train; with --eval_mode and --eval_set, eval)",
         },
     )
     split: str | None = field(
@@ -169,7 +169,7 @@ class GenerateOptions:
     @property
     def drawn_partition(self) -> str:
         """`train`, `eval`, or a side of `data.split_file`."""
-        return self.partition or ("train" if self.eval_set is None else "eval")
+        return self.partition or ("eval" if self.eval_mode or self.eval_set is not None else "train")
 
 
 def _default(name: str) -> object:

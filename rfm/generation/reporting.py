@@ -55,9 +55,9 @@ def report(plan: Plan, drawer: Sampler | EvalSet, side: str) -> dict[str, Any] |
 def _left_out(drawer: Sampler | EvalSet, plan: Plan) -> Iterator[str]:
     """Episodes about which nothing can be asked, and why."""
     least, everyone = plan.config.data.min_frames_per_trajectory, len(plan.catalog)
-    if drawer.left_out:
+    if drawer.usable.too_short:
         bound = f"data.min_frames_per_trajectory={least}" if least > 2 else "2"
-        yield f"{drawer.left_out:,} of {everyone:,} episodes have fewer than {bound} frames"
+        yield f"{drawer.usable.too_short:,} of {everyone:,} episodes have fewer than {bound} frames"
     catalog = drawer.catalog
     silent = (catalog.quality < 0) & np.isnan(catalog.partial_success) & ~catalog.has_progress
     if silent.any():

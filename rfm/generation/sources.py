@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rfm.configs.experiment_configs import ExperimentConfig
@@ -9,7 +11,7 @@ from rfm.configs.source_weights import check_sources_exist
 from rfm.errors import ConfigError
 from rfm.ingest.bundled import bundled_root
 from rfm.splits.file import read_split, select_side
-from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
+from rfm.trajectories.catalog import Catalog, available_keys, load_catalog, resolve_root
 from rfm.trajectories.hashes import source_hashes
 
 
@@ -39,6 +41,8 @@ def open_sources(config: ExperimentConfig, partition: str) -> Sources:
         )
     root = resolve_root(config.data.datasets_root) or bundled_root()
     config.data.datasets_root = str(root)
+    if split is None and partition == "eval":
+        _check_held_out(root, config.data.eval_datasets)
     keys = config.data.train_datasets if split is not None or partition == "train" else config.data.eval_datasets
     catalog = load_catalog(root, keys)
     hashes = source_hashes(root, keys)
@@ -47,3 +51,15 @@ def open_sources(config: ExperimentConfig, partition: str) -> Sources:
     if split is None:
         return Sources(catalog, hashes, None)
     return Sources(select_side(catalog, split, partition, hashes), hashes, split.record(partition))
+
+
+def _check_held_out(root: Path, keys: Sequence[str]) -> None:
+    there = available_keys(root)
+    if keys and set(keys) <= set(there):
+        return
+    named = ", ".join(f"`{key}`" for key in there) or "none"
+    raise ConfigError(
+        f"`partition` eval must have its trajectories in data.eval_datasets={list(keys)}, but the datasets under "
+        f"{root} are {named}; name others by data.eval_datasets=…, hold some of data.train_datasets out by `rfm split` "
+        "and name a side of its file by --partition, or ask about what is trained on by --partition train"
+    )

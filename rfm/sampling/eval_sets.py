@@ -55,12 +55,12 @@ class EvalSet:
         seed: int,
         cutoffs: Mapping[str, float] | None = None,
     ):
-        usable = Usable(catalog, max(settings.min_frames_per_trajectory, 2))
-        self.catalog, self.left_out = usable.catalog, usable.left_out
+        usable = Usable(catalog, max(settings.min_frames_per_trajectory, 2), settings.partial_success_threshold)
+        self.usable, self.catalog = usable, usable.catalog
         self.progress = Progress(self.catalog, settings.progress_pred_type, cutoffs)
         self._settings, self._seed = settings, seed
         self._questions = SETS[name](usable, self.progress, settings, limit, seed)
-        self.notes = self._questions.notes if isinstance(self._questions, _Quality) else []
+        self.notes = [*usable.notes, *(self._questions.notes if isinstance(self._questions, _Quality) else [])]
         """What of the data is not asked about, and why."""
         self.existing = self._questions.existing
         """How many questions there are; `quotas.total` of them are taken."""

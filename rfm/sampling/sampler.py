@@ -48,12 +48,14 @@ class Sampler:
         eval_mode: bool = False,
         cutoffs: Mapping[str, float] | None = None,
     ):
-        usable = Usable(catalog, max(settings.min_frames_per_trajectory, 1))
-        self.catalog, self.left_out = usable.catalog, usable.left_out
+        usable = Usable(catalog, max(settings.min_frames_per_trajectory, 1), settings.partial_success_threshold)
+        self.usable, self.catalog = usable, usable.catalog
         if not len(self.catalog):
             raise ConfigError(
                 f"`data.train_datasets`/`data.eval_datasets` must hold trajectories of at least "
-                f"data.min_frames_per_trajectory={settings.min_frames_per_trajectory} frames, but none is left"
+                f"data.min_frames_per_trajectory={settings.min_frames_per_trajectory} frames"
+                + "".join(f", but has {note}" for note in usable.notes)
+                + ("; mend those" if usable.notes else ", but none is left")
             )
         self._settings = settings
         self._seed = seed
@@ -84,7 +86,7 @@ class Sampler:
         """Strategies of the default shares that the data cannot support, with the reason."""
         self._draws: dict[Strategy, Any] = {}
         shares = self._shares(available, ratios)
-        self.notes = list(dict.fromkeys(self._material.notes))
+        self.notes = [*usable.notes, *dict.fromkeys(self._material.notes)]
         """What of the data is not asked about, and why."""
         self.quotas = _quotas(shares, total, seed)
 

@@ -1,26 +1,34 @@
-"""The trajectories of a catalog that are long enough to ask about, and what the others still say of them.
+"""The trajectories of a catalog that can be asked about, and what the others still say of them.
 
-An episode too short to show keeps what it says: its preference group has a score for its instruction, its task occurs
-in its scene, its file has its description. So what is known of instructions is found in the whole catalog.
+An episode too short to show, or with evidence that contradicts itself, keeps what it says: its preference group has a
+score for its instruction, its task occurs in its scene, its file has its description. So what is known of instructions
+is found in the whole catalog.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
 
+from rfm.sampling.evidence import Contested
 from rfm.sampling.instructions import Instructions
 from rfm.trajectories.catalog import Catalog
 
 
 class Usable:
-    """The trajectories of at least `least_frames` frames."""
+    """The trajectories of at least `least_frames` frames that are not contested (`evidence`)."""
 
-    def __init__(self, whole: Catalog, least_frames: int):
+    def __init__(self, whole: Catalog, least_frames: int, threshold: float):
         self._whole = whole
-        self._keep = whole.num_frames >= least_frames
+        long_enough = whole.num_frames >= least_frames
+        contested = Contested(whole, threshold)
+        self._keep = long_enough & ~contested.rows
         self.catalog = whole if self._keep.all() else whole.select(self._keep)
-        self.left_out = int((~self._keep).sum())
+        self.too_short = int((~long_enough).sum())
         """How many trajectories are shorter."""
+        self.contested = int((long_enough & contested.rows).sum())
+        """How many of the others have evidence that contradicts itself."""
+        self.notes = contested.notes
+        """Which those are, and why."""
 
     @cached_property
     def instructions(self) -> Instructions:

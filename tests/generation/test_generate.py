@@ -14,6 +14,8 @@ from rfm.errors import ConfigError
 from rfm.generation import generate as module
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.trajectories.catalog import load_catalog
+from rfm.trajectories.record import Trajectory
+from rfm.trajectories.store import read_columns, write_processed_dataset
 from rfm.vqa.provenance import trajectory_hashes
 from rfm.vqa.schema import SCHEMA
 
@@ -36,7 +38,7 @@ def test_the_record_has_what_is_needed_to_make_it_again(reference, world):
     assert {name: record[name] for name in expected} == expected
     assert record["prompt_version"] == 1
     assert set(record["versions"]) == {"rfm-vqa", "numpy", "pyarrow", "datasets"}
-    assert record["trajectories"] == {"used": 12, "too_short": 0, "unreadable": []}
+    assert record["trajectories"] == {"used": 12, "too_short": 0, "contested": 0, "unreadable": []}
     assert record["unsupported"] == {}
     (arrow,) = (world / "toy_train" / "processed_dataset").glob("*.arrow")
     assert record["source_hashes"] == {"toy_train": hashlib.sha256(arrow.read_bytes()).hexdigest()}
@@ -143,7 +145,7 @@ def test_eval_mode_compares_whole_episodes_by_their_quality(world, tmp_path):
         ("preference", "quality_preference"),
         ("progress", "forward_progress"),
     }
-    catalog = load_catalog(world, ["toy_train"])
+    catalog = load_catalog(world, ["toy_eval"])
     end = dict(zip(catalog.ids.to_pylist(), catalog.partial_success.tolist(), strict=True))
     for row in rows:
         prefixes = ("first_", "second_") if row["sample_type"] == "preference" else ("",)
@@ -154,6 +156,37 @@ def test_eval_mode_compares_whole_episodes_by_their_quality(world, tmp_path):
             assert row["answer"] == ("1" if first > second else "2")
         else:
             assert row["frame_indices"][0] == 0
+
+
+def test_eval_mode_asks_about_held_out_trajectories_unless_a_partition_is_named(world, tmp_path):
+    for partition, drawn in ((None, "eval"), ("eval", "eval"), ("train", "train")):
+        path = generate(options(world, tmp_path / f"{partition}", eval_mode=True, partition=partition, num_samples=20))
+        assert {row["data_source"] for row in rows_of(path)} == {f"toy_{drawn}"}
+        assert config_of(path)["partition"] == drawn
+
+
+def test_without_an_evaluation_partition_the_ways_out_are_named(world, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        generate(options(world, tmp_path / "vqa", "data.eval_datasets=[held_out]", eval_mode=True))
+    text = str(caught.value)
+    assert text.startswith("`partition` eval must have its trajectories in data.eval_datasets=['held_out'], but the ")
+    for way_out in ("`toy_train`", "data.eval_datasets=…", "`rfm split`", "--partition train"):
+        assert way_out in text
+    generate(options(world, tmp_path / "vqa", "data.eval_datasets=[held_out]", eval_mode=True, partition="train"))
+
+
+def test_contested_episodes_are_said_and_counted(world, tmp_path, caplog):
+    names = ("id", "task", "task_id", "data_source", "frames", "num_frames", "frames_shape", "quality_label")
+    rows = read_columns(world / "toy_train", names).to_pylist()
+    failed = next(row for row in rows if row["quality_label"] == "failure")
+    made = [Trajectory(**{**row, "frames_shape": tuple(row["frames_shape"])}) for row in rows if row is not failed]
+    made.append(Trajectory(**{**failed, "frames_shape": tuple(failed["frames_shape"])}, partial_success=1.0))
+    write_processed_dataset(tmp_path / "toy_train", made)
+    record = config_of(generate(options(tmp_path, tmp_path / "vqa", num_samples=100)))
+    assert record["trajectories"] == {"used": 11, "too_short": 0, "contested": 1, "unreadable": []}
+    told = f"contradict each other: {failed['id']} (failure, partial success 1)"
+    assert f"not asked: 1 trajectories whose label and `partial_success` {told}" in caplog.text
+    assert any(told in note for note in record["notes"])
 
 
 def test_more_questions_than_whole_episodes_are_reported(world, tmp_path, caplog):

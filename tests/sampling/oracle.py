@@ -228,7 +228,15 @@ def expected_eval_rows(catalog: Catalog, name: str, max_frames: int, prefixes: i
 
 
 def _usable(catalog: Catalog) -> list[int]:
-    return [row for row in range(len(catalog)) if catalog.num_frames[row] >= 2]
+    return [row for row in range(len(catalog)) if catalog.num_frames[row] >= 2 and not contested(catalog, row)]
+
+
+def contested(catalog: Catalog, row: int) -> bool:
+    """Whether what is known of an episode's outcome contradicts itself."""
+    partial, quality = round(float(catalog.partial_success[row]), 5), catalog.quality[row]
+    record = catalog.progress_values[slice(*catalog.progress_offsets[row : row + 2])]
+    apart = len(record) > 0 and abs(float(record[-1]) - partial) >= THRESHOLD - 1e-6
+    return apart or (quality == 0 and partial > 1 - THRESHOLD) or (quality == 2 and partial <= 1 - THRESHOLD)
 
 
 def _text(catalog: Catalog, row: int) -> str:

@@ -193,7 +193,7 @@ def test_partial_success_serves_whole_episodes_but_no_prefix() -> None:
     catalog = make_catalog(frames=[16] * 6, quality=[0] * 6, partial=[0.1, 0.3, 0.5, 0.7, 0.9, 0.2])
     sampler, rows = rows_of(catalog, 100, 0, max_frames=4, sample_type_ratio=[0, 1, 0])
     assert {row["data_gen_strategy"] for row in rows} == {"forward_progress", "whole_progress"}
-    assert "known progress" in sampler.unsupported["progress", "prefix_progress"]
+    assert "whose every frame has a progress" in sampler.unsupported["progress", "prefix_progress"]
 
 
 def test_a_discrete_answer_is_one_to_five() -> None:

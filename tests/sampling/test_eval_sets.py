@@ -104,11 +104,12 @@ def test_rows_do_not_depend_on_blocks(name: str, block: int) -> None:
 
 def test_a_part_takes_tasks_and_qualities_in_turn() -> None:
     rng = np.random.default_rng(0)
+    quality = rng.integers(0, 3, 300)
     catalog = make_catalog(
         frames=[20] * 300,
         tasks=[0] * 200 + rng.integers(1, 5, 100).tolist(),
-        quality=rng.integers(0, 3, 300).tolist(),
-        partial=rng.random(300).round(3).tolist(),
+        quality=quality.tolist(),
+        partial=np.where(quality == 2, 1, rng.random(300) * 0.8).round(3).tolist(),
     )
     _, rows = drawn(catalog, "ranking", 30)
     assert set(Counter((row["task"], row["quality_label"]) for row in rows).values()) == {2}

@@ -25,11 +25,11 @@ UP, DOWN = [i / 19 for i in range(20)], [1 - i / 19 for i in range(20)]
 
 
 def relation(catalog: Catalog, task: int, trajectory: int) -> int:
-    return int(Usable(catalog, 1).instructions.relation(np.array([task]), np.array([trajectory]))[0])
+    return int(Usable(catalog, 1, 0.2).instructions.relation(np.array([task]), np.array([trajectory]))[0])
 
 
 def kind(catalog: Catalog, task: int, trajectory: int) -> int:
-    known = Usable(catalog, 1).instructions
+    known = Usable(catalog, 1, 0.2).instructions
     one = np.array([task]), np.array([trajectory])
     return int(known.kind(known.relation(*one), *one)[0])
 

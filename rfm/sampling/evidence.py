@@ -1,0 +1,66 @@
+"""Evidence that contradicts itself: what rests on it is not asked.
+
+With T = `data.partial_success_threshold`, an episode is contested if
+
+    its label is `failure` and its partial success > 1 - T, and above a half: it looks like a success
+    its label is `successful` and its partial success <= 1 - T (0 says nothing on a success: many sources put it there)
+    its recorded progress at the last frame and its partial success are T or more apart
+
+Nothing is asked about it. Two episodes contradict each other if the one with the better label has less partial success
+(a successful one has 1): they make no pair, see `pairs.quality`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from rfm.sampling.progress import SUCCESSFUL
+from rfm.trajectories.catalog import Catalog
+
+FAILURE = 0
+MOST_NAMED = 3
+_ROUNDING = 1e-6
+_LABELS = ("failure", "suboptimal", "successful")
+
+
+class Contested:
+    """The trajectories of a catalog whose evidence contradicts itself."""
+
+    def __init__(self, catalog: Catalog, threshold: float):
+        partial, least = catalog.partial_success.astype(np.float64), 1 - threshold
+        failed = (catalog.quality == FAILURE) & (partial > max(least, 0.5) + _ROUNDING)
+        succeeded = (catalog.quality == SUCCESSFUL) & (partial <= least + _ROUNDING)
+        self._catalog = catalog
+        self._by_label = failed | succeeded
+        self._by_record = np.abs(last_recorded(catalog) - partial) >= threshold - _ROUNDING
+        self.rows: Bool[np.ndarray, " n"] = self._by_label | self._by_record
+        """Which they are."""
+
+    @property
+    def notes(self) -> list[str]:
+        """How many there are of each kind, the first of them, and why."""
+        found = (
+            (self._by_label, "label and `partial_success`"),
+            (self._by_record & ~self._by_label, "last recorded `progress` and `partial_success`"),
+        )
+        return [self._note(np.flatnonzero(rows), what) for rows, what in found if rows.any()]
+
+    def _note(self, rows: np.ndarray, what: str) -> str:
+        first = ", ".join(self._named(int(row)) for row in rows[:MOST_NAMED])
+        more = ", …" if len(rows) > MOST_NAMED else ""
+        return f"{len(rows)} trajectories whose {what} contradict each other: {first}{more}"
+
+    def _named(self, row: int) -> str:
+        catalog = self._catalog
+        recorded = last_recorded(catalog)[row]
+        says = [] if catalog.quality[row] < 0 else [_LABELS[catalog.quality[row]]]
+        says += [] if np.isnan(recorded) else [f"last progress {recorded:.3g}"]
+        return f"{catalog.ids[row]} ({', '.join([*says, f'partial success {catalog.partial_success[row]:.3g}'])})"
+
+
+def last_recorded(catalog: Catalog) -> Float32[np.ndarray, " n"]:
+    """Return the recorded progress at the last frame of each trajectory; NaN where there is no record."""
+    out = np.full(len(catalog), np.nan, np.float32)
+    out[catalog.has_progress] = catalog.progress_values[catalog.progress_offsets[1:][catalog.has_progress] - 1]
+    return out
