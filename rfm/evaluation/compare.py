@@ -3,7 +3,8 @@
 Both results need their predictions of the same rows of the same dataset. Rows that
 one of the two could not read are left out and counted. A row is won by the result whose answer is nearer to the truth
 (of pairs: right where the other one is wrong). Differences are those of the main metric, positive where B is better,
-with 95% intervals over trajectories of the paired differences.
+with 95% intervals over trajectories of the paired differences. Where rows ask instructions of one scene, the gaps own -
+same scene are compared too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rfm.errors import ConfigError, DataError
+from rfm.evaluation.gap_comparison import compared_gaps
 from rfm.evaluation.metrics.accuracy import Numbers, errors, hits
 from rfm.evaluation.metrics.bootstrap import interval
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
@@ -89,6 +91,7 @@ def compare_results(first: Numbers, second: Numbers, options: CompareOptions) ->
         "total_samples": first["total_samples"],
         "left_out": first["total_samples"] - len(pairs),
         **{kind: _kind([pair for pair in pairs if pair[0]["sample_type"] == kind], kind, options) for kind in kinds},
+        "same_scene_gap": compared_gaps(pairs),
     }
 
 

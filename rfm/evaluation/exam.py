@@ -31,6 +31,7 @@ from rfm.vqa.schema import CLIP_PREFIXES, PREFIXES
 logger = logging.getLogger(__name__)
 
 _PLAIN = ("sample_type", "answer", "task", "data_source", "data_gen_strategy", "instruction_kind")
+_MOST_FRAMES = 2**31
 _OF_CLIP = ("npz_path", "trajectory_id", "quality_label", "end_progress")
 
 
@@ -42,7 +43,10 @@ class Exam:
     config: dict[str, Any]
     root: Path
     columns: dict[str, list[Any]]
-    """Python values by column; nulls where the dataset has no such column. `<prefix>frames`: frames shown."""
+    """Python values by column; nulls where the dataset has no such column.
+
+    `<prefix>frames`: frames shown, `<prefix>last_frame`: the last of them, -1 where there is none.
+    """
     faults: dict[int, str]
     """Why rows can't be judged."""
     task_of_text: dict[str, str]
@@ -107,7 +111,16 @@ def _columns(dataset: Any) -> dict[str, list[Any]]:
         indices = f"{prefix}frame_indices"
         is_list = indices in held and pa.types.is_list(table[indices].type)
         columns[f"{prefix}frames"] = pc.list_value_length(table[indices]).to_pylist() if is_list else list(nulls)
+        columns[f"{prefix}last_frame"] = _last_values(table[indices]) if is_list else [-1] * len(dataset)
     return columns
+
+
+def _last_values(lists: pa.ChunkedArray) -> list[int]:
+    """Return the last value of each list; -1 of one that is empty, null or ends in null."""
+    length = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    at = pa.array(np.cumsum(length, dtype=np.int64) - 1, mask=length == 0)
+    found = pc.list_flatten(lists).take(at).to_pylist()
+    return [value if isinstance(value, int) and 0 <= value < _MOST_FRAMES else -1 for value in found]
 
 
 def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | None:

@@ -99,7 +99,8 @@ def _judged(kind: str, folds: Mapping[str, Numbers]) -> tuple[Sheet, Float64[np.
     names = {key: np.array([str(one[key]) for _, one in rows]) for key in _BROKEN_DOWN}
     truth, predicted = (np.array([one[key] for _, one in rows], np.float64) for key in ("truth", "predicted"))
     codes = group.astype(np.int64)
-    return Sheet(kind, np.arange(len(rows)), truth, codes, codes, names, np.full(len(rows), "")), predicted
+    nothing, no_frame = np.full(len(rows), ""), np.full(len(rows), -1)
+    return Sheet(kind, np.arange(len(rows)), truth, codes, codes, names, nothing, no_frame), predicted
 
 
 def _constant(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> Numbers:

@@ -57,6 +57,8 @@ class Sheet:
     """Each row's strategy, source, task, kind of instruction (`INSTRUCTION_KINDS`) and clip length."""
     quality: np.ndarray
     """Quality label of the clip, "" where unknown; of pairs "successful > failure", the better one first."""
+    last_frame: Int64[np.ndarray, " n"]
+    """The last frame shown of the clip (of pairs, the first one); -1 where no frames are named."""
     discrete: bool = False
 
     def judge(self, predicted: Float64[np.ndarray, " n"], breakdowns: Sequence[str] = BREAKDOWNS) -> Numbers:
@@ -91,7 +93,8 @@ class Sheet:
 
     def select(self, chosen: Bool[np.ndarray, " n"]) -> Sheet:
         """Return the sheet of some of the rows."""
-        arrays = {name: getattr(self, name)[chosen] for name in ("rows", "truth", "group", "other_group", "quality")}
+        columns = ("rows", "truth", "group", "other_group", "quality", "last_frame")
+        arrays = {name: getattr(self, name)[chosen] for name in columns}
         return replace(self, names={name: column[chosen] for name, column in self.names.items()}, **arrays)
 
     def flipped(self) -> Sheet:
@@ -136,7 +139,8 @@ def _sheet(exam: Exam, kind: str, rows: Int64[np.ndarray, " n"]) -> Sheet:
         for pair, answer in zip(zip(label.tolist(), other.tolist(), strict=True), truth.tolist(), strict=True)
     ]
     quality = label if kind == "progress" else np.array(pairs)
-    return Sheet(kind, rows, truth, group, other_group, names, quality, discrete)
+    last_frame = np.array([exam.columns[f"{first}last_frame"][row] for row in rows], np.int64)
+    return Sheet(kind, rows, truth, group, other_group, names, quality, last_frame, discrete)
 
 
 def _truth(exam: Exam, kind: str, rows: np.ndarray, discrete: bool) -> Float64[np.ndarray, " n"]:

@@ -9,6 +9,7 @@ from rfm.inference.answering.decoding import METHODS, Decoding
 
 CONTROLS = (
     "blank",
+    "first_frame",
     "last_frame",
     "shuffled",
     "reversed",

@@ -48,6 +48,7 @@ def _judged(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> list[tuple[in
         sheet.names["task"].tolist(),
         sheet.names["strategy"].tolist(),
         sheet.names["instruction"].tolist(),
+        sheet.last_frame.tolist(),
         strict=True,
     )
     return [
@@ -60,7 +61,8 @@ def _judged(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> list[tuple[in
                 "task": task,
                 "strategy": strategy,
                 "instruction": instruction,
+                "last_frame": last,
             },
         )
-        for row, truth, value, group, task, strategy, instruction in columns
+        for row, truth, value, group, task, strategy, instruction, last in columns
     ]

@@ -20,10 +20,17 @@ KINDS = ("preference", "progress", "similarity")
 
 _METRICS = (
     "accuracy", "mae", "rmse", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "gap", "micro_mae",
-    "macro_mae", "ece", "answer", "score", "known", "same_scene_gap", "same_scene_gap_known",
+    "macro_mae", "ece", "answer", "score", "known", "same_scene_gap", "same_scene_gap_known", "followed",
 )  # fmt: skip
 _COUNTS = ("count", "unparsed", "correct", "episodes")
-_SETS = ("reward_alignment", "policy_ranking", "instruction_confusion", "quality_preference", "five_levels")
+_SETS = (
+    "reward_alignment",
+    "policy_ranking",
+    "instruction_confusion",
+    "instruction_following",
+    "quality_preference",
+    "five_levels",
+)
 _MAIN = leaf("accuracy or mae", lambda value: value in ("accuracy", "mae"))
 _INTERVAL = nullable(listed(NUMBER, 2))
 
@@ -70,7 +77,7 @@ _ANSWER = leaf("a text or a number", lambda value: isinstance(value, (str, int, 
 _VALUE = nullable(leaf("a value", lambda value: isinstance(value, (str, int, float))))
 _JUDGED = fields(
     {"trajectory": _ANSWER, "task": TEXT, "strategy": TEXT, "truth": NUMBER, "predicted": nullable(NUMBER)},
-    {"instruction": TEXT},
+    {"instruction": TEXT, "last_frame": NUMBER},
 )
 
 

@@ -4,6 +4,8 @@
     ranking    each episode of known quality, whole: do better episodes of a task score higher?
     confusion  each successful episode, whole, with each task's instruction: does the score follow the instruction?
                whose answer is known: 0 for those of another scene, the recorded progress for those of the same
+    instruction  each episode with its own instruction and with those of its own scene whose answer is known, whole and
+               where the known answers differ most: does the model read the words?
     quality    each pair of whole episodes of one task that differ in quality
 
     EvalSet(catalog, settings, name, limit, seed).draw(start, stop) -> Block of rows start..stop-1
@@ -26,17 +28,18 @@ from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
 from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips.table import Clips, evenly
-from rfm.sampling.instructions import OWN, UNKNOWN
+from rfm.sampling.instructions import OWN, UNKNOWN, spans
 from rfm.sampling.material import Asked, PairDraw, ScoreDraw
 from rfm.sampling.pairs.quality import EveryQualityPair, unequal_sizes
 from rfm.sampling.pools import Steps
 from rfm.sampling.progress import SUCCESSFUL, Progress
 from rfm.sampling.quotas import Quotas
 from rfm.sampling.random import RowRandom, permute
+from rfm.sampling.units import even_parts, in_turn, whole_units
 from rfm.sampling.usable import Usable
+from rfm.sampling.within_scene import WithinScene
 from rfm.trajectories.catalog import Catalog
 
-_PAIRS = 1_000_000
 VIDEOS_PER_TASK = 10
 CONFUSION_ROWS = 100_000
 """Without a limit, `confusion` takes this many videos of a task and about this many rows, at least a video a task."""
@@ -118,7 +121,7 @@ class _Prefixes:
         self._first = np.concatenate([[0], np.cumsum(self._count)])
         self.existing = int(self._first[-1])
         self.smallest = int(self._count[0]) if len(members) else 1
-        self.taken = _whole_units(self._first, limit)
+        self.taken = whole_units(self._first, limit)
 
     def at(self, number: Int64[np.ndarray, " m"]) -> ScoreDraw:
         unit = np.searchsorted(self._first, number, side="right") - 1
@@ -179,7 +182,7 @@ class _Confusion:
                 int(self._first[min(capped, videos)]) if capped * tasks <= CONFUSION_ROWS else CONFUSION_ROWS,
                 int(self._first[min(tasks, videos)]),
             )
-        self.taken = _whole_units(self._first, limit)
+        self.taken = whole_units(self._first, limit)
 
     def at(self, number: Int64[np.ndarray, " m"]) -> ScoreDraw:
         video = np.searchsorted(self._first, number, side="right") - 1
@@ -193,16 +196,53 @@ class _Confusion:
 
 
 def _instructions_left_out(usable: Usable, videos: Int64[np.ndarray, " v"], tasks: Int64[np.ndarray, " t"]) -> Steps:
-    """Return the places among `tasks` of those whose answer is not known of each video."""
-    block = max(_PAIRS // max(len(tasks), 1), 1)
-    found = [np.zeros((0, 2), np.int64)]
-    for low in range(0, len(videos), block):
-        part = videos[low : low + block]
-        relation = usable.instructions.relation(np.tile(tasks, len(part)), np.repeat(part, len(tasks)))
-        video, task = np.nonzero(relation.reshape(len(part), len(tasks)) == UNKNOWN)
-        found.append(np.stack([video + low, task], axis=1))
-    video, task = np.concatenate(found).T
-    return Steps(len(videos), video, task, np.ones_like(task))
+    """Return the places among `tasks` of those whose answer is not known of each video.
+
+    Only tasks of families that occur in a video's place or are barred for it are looked at.
+    """
+    known = usable.instructions
+    video, family = known.may_fit(videos)
+    of_task = known.family_of_task[tasks]
+    by_family = np.argsort(of_task, kind="stable")
+    low, high = (np.searchsorted(of_task[by_family], family, side) for side in ("left", "right"))
+    pair, place = spans(low, high)
+    video, task = video[pair], by_family[place]
+    unknown = known.relation(tasks[task], videos[video]) == UNKNOWN
+    return Steps(len(videos), video[unknown], task[unknown], np.ones(int(unknown.sum()), np.int64))
+
+
+class _Instruction:
+    kind = "progress"
+    needs = (
+        "episodes whose progress is known both for their own and for another task of their scene: `progress_by_task` "
+        "records it, `rfm ingest --opposites` derives it for tasks that undo each other, `scene_id` tells scenes apart"
+    )
+    unit = "the questions about one video"
+
+    def __init__(self, usable: Usable, progress: Progress, settings: DataConfig, limit: int | None, seed: int):
+        catalog = usable.catalog
+        self._catalog, self._width, self._known = catalog, settings.max_frames, usable.instructions
+        asked = WithinScene.of(usable, progress, settings.min_progress_gap)
+        members, begin, count = np.unique(asked.trajectory, return_index=True, return_counts=True)
+        order = in_turn(seed, "instruction", catalog.task_code[members].astype(np.int64), catalog.quality[members])
+        first = np.concatenate([[0], np.cumsum(count[order])]).astype(np.int64)
+        at = np.arange(first[-1]) + np.repeat(begin[order] - first[:-1], count[order])
+        self._asked = WithinScene(asked.trajectory[at], asked.end[at], asked.relation[at])
+        self._told = np.zeros(len(catalog.tasks), np.int32)
+        self._told[catalog.task_code[::-1]] = catalog.text_code[::-1]
+        self.existing = int(first[-1])
+        self.smallest = int(first[1]) if len(members) else 1
+        self.taken = whole_units(first, limit)
+
+    def at(self, number: Int64[np.ndarray, " m"]) -> ScoreDraw:
+        trajectory, end = self._asked.trajectory[number], self._asked.end[number]
+        relation = self._asked.relation[number]
+        task = self._catalog.task_code[trajectory]
+        other = relation != OWN
+        task[other] = self._catalog.towards.task[relation[other]]
+        text = np.where(other, self._told[task], self._catalog.text_code[trajectory])
+        clip = evenly(trajectory, end * 0, end, np.minimum(self._width, end + 1), self._width)
+        return ScoreDraw(text, clip, Asked(relation, self._known.kind(relation, task, trajectory)))
 
 
 class _Quality:
@@ -239,46 +279,15 @@ class _Quality:
 
 
 SETS: Mapping[str, Callable[[Usable, Progress, DataConfig, int | None, int], _Questions]] = MappingProxyType(
-    {"prefixes": _Prefixes, "ranking": _Ranking, "confusion": _Confusion, "quality": _Quality}
+    {
+        "prefixes": _Prefixes,
+        "ranking": _Ranking,
+        "confusion": _Confusion,
+        "instruction": _Instruction,
+        "quality": _Quality,
+    }
 )
 """By the names that `--eval_set` takes and `data_gen_strategy` carries."""
-
-
-def in_turn(
-    seed: int, stream: str, group: Int64[np.ndarray, " n"], within: Int64[np.ndarray, " n"]
-) -> Int64[np.ndarray, " n"]:
-    """Return an order in which one member of each (group, within) comes, then a second of each, and so on.
-
-    Members and groups are shuffled; the parts of one group follow each other.
-    """
-    words = RowRandom(seed, np.arange(len(group), dtype=np.uint64)).words(stream)
-    groups = np.argsort(np.argsort(RowRandom(seed, np.unique(group).astype(np.uint64)).words(f"{stream}/groups")))
-    shuffled = groups[np.unique(group, return_inverse=True)[1]]
-    order = np.lexsort((words, within, shuffled))
-    changed = np.flatnonzero((np.diff(shuffled[order], prepend=-1) != 0) | (np.diff(within[order], prepend=-2) != 0))
-    turn = np.arange(len(order)) - np.repeat(changed, np.diff(np.append(changed, len(order))))
-    return order[np.argsort(turn, kind="stable")]
-
-
-def even_parts(held: Int64[np.ndarray, " t"], limit: int | None, order: Int64[np.ndarray, " t"]) -> np.ndarray:
-    """Return how many of each group's `held` to take so that `limit` in all are spread as evenly as can be.
-
-    What does not divide goes one each to the first groups of `order` that have more.
-    """
-    if limit is None or limit >= held.sum():
-        return held
-    low, high = 0, int(held.max())
-    while low < high:  # the largest level that fits
-        level = (low + high + 1) // 2
-        low, high = (level, high) if np.minimum(held, level).sum() <= limit else (low, level - 1)
-    parts = np.minimum(held, low)
-    more = order[held[order] > low][: limit - int(parts.sum())]
-    parts[more] += 1
-    return parts
-
-
-def _whole_units(first: Int64[np.ndarray, " u+1"], limit: int | None) -> int:
-    return int(first[-1] if limit is None else first[np.searchsorted(first, limit, side="right") - 1])
 
 
 def _whole(catalog: Catalog, trajectory: Int64[np.ndarray, " m"], width: int) -> Clips:

@@ -68,6 +68,21 @@ class Instructions:
         pairs = self.barred
         return pairs.only(~self._occurs(pairs.family, self.place[pairs.trajectory]))
 
+    def may_fit(self, trajectories: Int64[np.ndarray, " v"]) -> tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]:
+        """Return each trajectory (by its place in the list) with each family that occurs in its place or is barred."""
+        family, place = self.places_held
+        by_place, barred = np.argsort(place, kind="stable"), self.barred_elsewhere
+        by_trajectory = np.argsort(barred.trajectory, kind="stable")
+        found = []
+        for wanted, keys, families in (
+            (self.place[trajectories], place[by_place], family[by_place]),
+            (trajectories, barred.trajectory[by_trajectory], barred.family[by_trajectory]),
+        ):
+            at, entry = spans(*(np.searchsorted(keys, wanted, side) for side in ("left", "right")))
+            found.append(np.stack([at, families[entry]]))
+        at, fitting = np.concatenate(found, axis=1)
+        return at, fitting
+
     @cached_property
     def entries(self) -> Int64[np.ndarray, " k"]:
         """Entries of `towards` that may be asked: of another family, not barred, and not contradicting each other."""
@@ -133,6 +148,15 @@ class Instructions:
             one, other = int(entries[at]), int(entries[first[of[at]]])
             differs[of[at]] |= not np.array_equal(towards.curve(one), towards.curve(other))
         return differs[of]
+
+
+def spans(
+    low: Int64[np.ndarray, " k"], high: Int64[np.ndarray, " k"]
+) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+    """Return for each number of each span [low, high) the span's place and the number."""
+    held = high - low
+    owner = np.repeat(np.arange(len(low)), held)
+    return owner, np.arange(len(owner)) + np.repeat(low - (np.cumsum(held) - held), held)
 
 
 def _places(catalog: Catalog) -> Int64[np.ndarray, " n"]:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -91,6 +92,31 @@ def test_rows_that_one_could_not_read_are_left_out_and_counted(tmp_path, compare
     _, found, shown = compare(first, results(tmp_path / "b.json", np.full(ROWS, 50), unread=[1, 5]))
     assert (found["left_out"], found["progress"]["count"]) == (3, ROWS - 3)
     assert "3 rows were not judged in one of the two and are left out" in shown
+
+
+def asking(path, same_scene):
+    """Results of four videos under two instructions, own ones at 80; the last rows are of a prefix."""
+    scored = [80, same_scene, 80, same_scene + 4, 80, same_scene + 8, 80, same_scene + 12, 0, 100]
+    file = results(path, scored, truth=[100, 0] * 4 + [0, 100])
+    content = json.loads(file.read_text())
+    for row, one in enumerate(content["predictions"]):
+        one |= {"trajectory": row // 2 % 4, "strategy": "instruction", "last_frame": 9 if row < 8 else 2}
+        one["instruction"] = ("own", "same_scene")[row % 2]
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_gaps_between_instructions_of_one_scene_are_compared(tmp_path, compare):
+    files = asking(tmp_path / "a.json", 60), asking(tmp_path / "b.json", 20)
+    _, found, shown = compare(*files)
+    gap = found["same_scene_gap"]["instruction_following"]
+    assert (gap["count"], gap["first"], gap["second"], gap["difference"]) == (8, 14, 54, 40), "of whole episodes"
+    assert gap["difference_interval"] == pytest.approx([40, 40]), "the rows are the same"
+    assert "own - same scene" in shown
+    assert re.search(r"instruction following +8 +\+14\.0 +\+54\.0 +\+40\.0 \[40\.0, 40\.0\]", shown)
+    plain = compare(*(results(tmp_path / f"{name}.json", np.full(ROWS, 40)) for name in "cd"))
+    assert plain[1]["same_scene_gap"] == {}
+    assert "own - same scene" not in plain[2]
 
 
 @pytest.mark.parametrize(

@@ -245,8 +245,8 @@ def test_a_model_without_a_record_of_its_training_is_pointed_out(evaluate, tmp_p
         ({"max_unreadable": -1}, "`max_unreadable` must be at least 0, but is -1"),
         (
             {"controls": ("blank", "dark")},
-            "`controls` must be among blank, last_frame, shuffled, reversed, frozen_tail, other_instruction, swapped, "
-            "floor, all, but one is 'dark'",
+            "`controls` must be among blank, first_frame, last_frame, shuffled, reversed, frozen_tail, "
+            "other_instruction, swapped, floor, all, but one is 'dark'",
         ),
         (
             {"baselines": ("oracle",)},

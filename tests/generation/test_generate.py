@@ -225,6 +225,18 @@ def test_an_evaluation_set_has_every_question_of_the_held_out_trajectories(world
     assert f"evaluation set {name}: {len(rows)} questions exist, {len(rows)} are taken" in caplog.text
 
 
+def test_an_evaluation_set_within_scenes_needs_records_towards_other_tasks(world, tmp_path):
+    scenic = make_world(tmp_path / "scenic", "toy_eval", scene="table")
+    made = GenerateOptions("x", eval_set="instruction")
+    made = dataclasses.replace(options(scenic, tmp_path / "vqa"), num_samples=made.num_samples, eval_set="instruction")
+    kinds = Counter(row["instruction_kind"] for row in rows_of(generate(made)))
+    assert set(kinds) == {"own", "same_scene"}
+    assert kinds["own"] == kinds["same_scene"] >= 12
+    lacking = dataclasses.replace(options(world, tmp_path / "none"), num_samples=None, eval_set="instruction")
+    with pytest.raises(ConfigError, match=r"`--eval_set instruction` needs .*`progress_by_task`.*--opposites"):
+        generate(lacking)
+
+
 def test_a_part_of_an_evaluation_set_of_the_training_trajectories(world, tmp_path):
     path = generate(options(world, tmp_path / "vqa", eval_set="prefixes", num_samples=20, partition="train"))
     assert (config_of(path)["num_samples"], config_of(path)["num_existing"]) == (16, 96)

@@ -84,7 +84,10 @@ def test_discrete_scores_by_flag(world, tmp_path):
         ({"num_epochs": 0}, "`num_epochs` must be at least 1, but is 0"),
         ({"num_epochs": 1, "eval_set": "quality"}, "`num_epochs` and `eval_set` must not be given together; an eval"),
         ({"eval_mode": True, "eval_set": "quality"}, "`eval_mode` and `eval_set` must not be given together; an eval"),
-        ({"eval_set": "prefix"}, "`eval_set` must be one of prefixes, ranking, confusion, quality, but is prefix"),
+        (
+            {"eval_set": "prefix"},
+            "`eval_set` must be one of prefixes, ranking, confusion, instruction, quality, but is",
+        ),
     ],
 )
 def test_options_that_exclude_each_other(change, text):

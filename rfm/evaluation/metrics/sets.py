@@ -16,6 +16,7 @@ from rfm.evaluation.judge import BREAKDOWNS, UNKNOWN, Sheet
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.alignment import alignment_metrics
 from rfm.evaluation.metrics.confusion import OTHER, OWN, confusion_metrics
+from rfm.evaluation.metrics.following import following_metrics
 from rfm.evaluation.metrics.levels import level_metrics
 from rfm.evaluation.metrics.quality import quality_metrics
 from rfm.evaluation.metrics.ranking import ranking_metrics
@@ -46,6 +47,8 @@ class SetMetric(NamedTuple):
     metrics: Callable[..., Numbers]
     columns: Callable[[Sheet, Float64[np.ndarray, " n"]], _Columns]
     needs: str
+    breakdowns: tuple[str, ...] = BREAKDOWNS
+    """What it can be broken down by without parting rows that belong together."""
 
 
 def _alignment(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
@@ -65,6 +68,10 @@ def _asked(sheet: Sheet) -> np.ndarray:
     """Return whose instruction each row asks; rows that do not say it have the answer 0 for all but their own."""
     kind = sheet.names["instruction"]
     return np.where(kind == UNKNOWN, np.where(sheet.truth > 0, OWN, OTHER), kind)
+
+
+def _following(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
+    return {**_confusion(sheet, predicted), "last_frame": sheet.last_frame}
 
 
 def _quality(sheet: Sheet, predicted: Float64[np.ndarray, " n"]) -> _Columns:
@@ -96,6 +103,15 @@ SET_METRICS: Mapping[str, SetMetric] = {
     ),
     "instruction_confusion": SetMetric(
         "progress", ("confusion",), None, confusion_metrics, _confusion, "rows of `--eval_set confusion`"
+    ),
+    "instruction_following": SetMetric(
+        "progress",
+        ("instruction",),
+        None,
+        following_metrics,
+        _following,
+        "rows of `--eval_set instruction`",
+        ("source",),
     ),
     "quality_preference": SetMetric(
         "preference",
@@ -130,7 +146,8 @@ def set_metrics(
             continue
         part = sheet.select(chosen)
         columns = metric.columns(part, predicted[metric.kind][chosen])
-        computed[name] = part.broken_down(metric.metrics, columns, breakdowns)
+        parted_by = [one for one in breakdowns if one in metric.breakdowns]
+        computed[name] = part.broken_down(metric.metrics, columns, parted_by)
     return computed, not_computed | _without_gap(computed)
 
 

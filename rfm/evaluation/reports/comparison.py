@@ -22,6 +22,8 @@ def print_comparison(found: Numbers) -> None:
     if found["left_out"]:
         results().print(f"{found['left_out']} rows were not judged in one of the two and are left out")
     results().print(_table("B beside A", [(f"{kind}", found[kind]) for kind in kinds]))
+    if found["same_scene_gap"]:
+        results().print(_gaps(found["same_scene_gap"]))
     for kind in kinds:
         results().print(_table(f"{kind} by task", list(found[kind]["by_task"].items())))
     for kind in kinds:
@@ -39,6 +41,16 @@ def _table(title: str, rows: list[tuple[str, Numbers]]) -> Table:
         values = (_form(metric, numbers[side]) for side in ("first", "second"))
         counts = "/".join(str(numbers[outcome]) for outcome in ("wins", "losses", "ties"))
         table.add_row(plain(name), str(numbers["count"]), *values, _difference(metric, numbers), counts)
+    return table
+
+
+def _gaps(gaps: dict[str, Numbers]) -> Table:
+    table = Table(title="own - same scene", box=SIMPLE, title_justify="left", pad_edge=False)
+    for name in ("", "rows", "A", "B", "B is larger by"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name, numbers in gaps.items():
+        values = (f"{numbers[side]:+.1f}" for side in ("first", "second"))
+        table.add_row(plain(name.replace("_", " ")), str(numbers["count"]), *values, _difference("mae", numbers))
     return table
 
 

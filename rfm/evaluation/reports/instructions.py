@@ -23,13 +23,19 @@ KIND_NAMES = {
     "other": "other",
 }
 """How the kinds of instructions are called in tables and pictures."""
-_SETS = {"instruction_confusion": "score by whose instruction is asked"}
+SETS = {
+    "instruction_confusion": "score by whose instruction is asked",
+    "instruction_following": "score by whose instruction is asked, within scenes",
+}
+"""Titles by the keys of the results file."""
+BESIDE = {"first_frame": "first frame only", "blank": "blank frames"}
+"""Controls that are shown beside the model."""
 _GAPS = {"same_scene_gap": "own - same scene", "gap": "own - all others"}
 
 
 def instruction_tables(results: Numbers) -> Iterator[Table]:
     """Yield a table for each set of questions about one video under several instructions."""
-    for name, title in _SETS.items():
+    for name, title in SETS.items():
         if name in results:
             yield _table(results, name, title)
 
@@ -49,7 +55,7 @@ def _table(results: Numbers, name: str, title: str) -> Table:
     numbers, beside = results[name], _beside(results, name)
     table = Table(title=plain(title), box=SIMPLE, title_justify="left", pad_edge=False)
     table.add_column("", no_wrap=True)
-    for column in ("rows", "known", "model", "MAE", *(name.replace("_", " ") for name in beside)):
+    for column in ("rows", "known", "model", "MAE", *(BESIDE[name] for name in beside)):
         table.add_column(column, justify="right", no_wrap=column == "model")
     for kind in kinds_of(numbers):
         one = numbers[kind]
@@ -66,8 +72,7 @@ def _table(results: Numbers, name: str, title: str) -> Table:
 
 def _beside(results: Numbers, name: str) -> dict[str, Numbers]:
     """Return the controls that are shown beside the model, with their numbers of this set."""
-    shown = ("first_frame", "blank")
-    found = {control: results["controls"].get(control, {}).get(name) for control in shown}
+    found = {control: results["controls"].get(control, {}).get(name) for control in BESIDE}
     return {control: numbers for control, numbers in found.items() if numbers}
 
 

@@ -1,4 +1,6 @@
-"""Results as a picture: the model beside its controls, tasks, and reliability where there are probabilities."""
+"""Results as a picture: the model beside its controls, tasks, and reliability where there are probabilities; scores by
+whose instruction was asked where rows ask several of one video.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from matplotlib.axes import Axes
 from rfm.errors import DataError
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
+from rfm.evaluation.reports.instructions import KIND_NAMES, SETS, kinds_of
 from rfm.evaluation.reports.tables import contestants
 from rfm.files.figure import label, plt, save
 
@@ -25,16 +28,19 @@ def plot_results(results: Numbers, path: Path) -> None:
     if not kinds:
         raise DataError("results must have rows that were judged to be drawn, but have none: `unreadable` says why")
     calibration: Mapping[str, Numbers] = results.get("calibration", {})
-    columns = 3 if calibration else 2
-    figure, axes = plt.subplots(
-        len(kinds), columns, figsize=(6 * columns, 5.2 * len(kinds)), squeeze=False, layout="constrained"
-    )
-    for row, kind in zip(axes, kinds, strict=True):
+    asked = [name for name in SETS if kinds_of(results.get(name, {}))]
+    columns, rows = 3 if calibration else 2, len(kinds) + bool(asked)
+    figure, axes = plt.subplots(rows, columns, figsize=(6 * columns, 5.2 * rows), squeeze=False, layout="constrained")
+    for row, kind in zip(axes, kinds, strict=False):
         metric = MAIN_METRIC[kind]
         _contestants(row[0], results, kind, metric)
         _tasks(row[1], results, kind, metric)
         if kind in calibration:
             _reliability(row[2], kind, calibration[kind])
+    for axis, name in zip(axes[-1], asked, strict=False):
+        _instructions(axis, results, name)
+    for axis in axes.flat:
+        axis.set_visible(axis.has_data())
     figure.suptitle(f"{label(results['model_path'])} on {label(results['dataset_path'])}", fontsize=11)
     save(figure, path)
 
@@ -68,6 +74,34 @@ def _bars(axis: Axes, names: Sequence[str], numbers: Sequence[Numbers], metric: 
     axis.grid(axis="x", alpha=0.3)
     if metric == "accuracy":
         axis.set_xlim(0, 1)
+
+
+def _instructions(axis: Axes, results: Numbers, name: str) -> None:
+    """Draw the score by whose instruction was asked, beside the known answers and what the first frame alone gives."""
+    numbers = results[name]
+    kinds = kinds_of(numbers)
+    _bars(
+        axis,
+        [KIND_NAMES[kind] for kind in kinds],
+        [numbers[kind] for kind in kinds],
+        "score",
+        ["tab:blue"] * len(kinds),
+    )
+    for beside, marker, words in (
+        (numbers, "D", "known answer"),
+        (results["controls"].get("first_frame", {}).get(name, {}), "o", "first frame only"),
+    ):
+        metric = "known" if beside is numbers else "score"
+        values = [beside.get(kind, {}).get(metric) for kind in kinds]
+        known = [place for place, value in enumerate(values) if value is not None]
+        if known:
+            axis.plot([values[at] for at in known], known, marker, color="black", label=words, fillstyle="none")
+    gap, bounds = numbers.get("same_scene_gap"), numbers.get("same_scene_gap_interval")
+    said = "" if gap is None else f": own - same scene {gap:+.1f}"
+    said += "" if gap is None or bounds is None else f" [{bounds[0]:.1f}, {bounds[1]:.1f}]"
+    axis.set_title(f"{name.replace('_', ' ')}{said}", fontsize=11)
+    axis.set_xlim(-2, 102)
+    axis.legend(loc="lower right", fontsize=9)
 
 
 def _bar_name(name: str, numbers: Numbers) -> str:

@@ -23,6 +23,7 @@ _COLUMNS = (("preference", "accuracy"), ("progress", "mae"), ("progress", "rmse"
 _MAIN = (("preference", "accuracy"), ("progress", "mae"), ("similarity", "accuracy"))
 _CONTROLS = {
     "blank": "blank frames",
+    "first_frame": "first frame only",
     "last_frame": "last frame only",
     "shuffled": "frames shuffled",
     "reversed": "frames reversed",
@@ -35,14 +36,26 @@ _CONTROLS = {
 SET_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "reward_alignment": (("pearson", "alignment: Pearson"), ("spearman", "alignment: Spearman")),
     "policy_ranking": (("tau_a", "ranking: tau-a"), ("tau_b", "ranking: tau-b"), ("pair_accuracy", "ranking: pairs")),
+    "instruction_following": (("followed", "instructions: followed"), ("pair_accuracy", "instructions: pairs")),
     "quality_preference": (("accuracy", "quality: accuracy"),),
     "five_levels": (("micro_mae", "five levels: MAE"), ("macro_mae", "five levels: macro MAE")),
 }
 """What is shown of the metrics beyond the specification's."""
 FEW_EPISODES = 10
 """Below that a side is too small to be judged on by itself."""
-_BESIDE_SETS = ("blank", "shuffled")
-_SHARES = ("accuracy", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "micro_mae", "macro_mae", "ece")
+_BESIDE_SETS = ("blank", "first_frame", "shuffled")
+_SHARES = (
+    "accuracy",
+    "pearson",
+    "spearman",
+    "tau_a",
+    "tau_b",
+    "pair_accuracy",
+    "micro_mae",
+    "macro_mae",
+    "ece",
+    "followed",
+)
 
 
 def print_results(results: Numbers) -> None:
@@ -137,7 +150,7 @@ def summary_table(results: Numbers) -> Table:
 
 
 def set_table(results: Numbers) -> Table:
-    """Return the metrics beyond the specification's, of the model and of two of its controls."""
+    """Return the metrics beyond the specification's, of the model and of some of its controls."""
     shown = [name for name in SET_COLUMNS if name in results]
     table = _table("other metrics")
     table.add_column("")

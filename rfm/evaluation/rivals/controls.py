@@ -1,6 +1,7 @@
 """Controls: the same questions with a part of their content taken away. Rows in, rows out; no torch.
 
     blank              every frame mid-grey (done where frames are read)      is anything looked at?
+    first_frame        the first frame, repeated                              is it told by the scene?
     last_frame         the last frame, repeated                               does what came before matter?
     shuffled           the frames in a random order                           does order matter?
     reversed           the frames backwards                                   does direction matter?
@@ -39,6 +40,10 @@ Transform = Callable[[Exam, Row, np.random.Generator], dict[str, Any]]
 
 def _blank(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
     return dict(row)
+
+
+def _first_frame(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
+    return _reordered(row, lambda count: np.zeros(count, np.int64))
 
 
 def _last_frame(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
@@ -84,6 +89,7 @@ def _swapped(exam: Exam, row: Row, rng: np.random.Generator) -> dict[str, Any]:
 CONTROLS: Mapping[str, Transform] = MappingProxyType(
     {
         BLANK: _blank,
+        "first_frame": _first_frame,
         "last_frame": _last_frame,
         "shuffled": _shuffled,
         "reversed": _reversed,

@@ -10,7 +10,16 @@ ROWS = 40
 def sheet(kind, truth):
     truth = np.array(truth, np.float64)
     nothing = np.array([""] * len(truth))
-    return Sheet(kind, np.arange(len(truth)), truth, np.arange(len(truth)), np.arange(len(truth)), {}, nothing)
+    return Sheet(
+        kind,
+        np.arange(len(truth)),
+        truth,
+        np.arange(len(truth)),
+        np.arange(len(truth)),
+        {},
+        nothing,
+        np.full(len(truth), -1),
+    )
 
 
 def test_a_gap_is_positive_where_the_model_is_better():

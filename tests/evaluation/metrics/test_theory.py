@@ -102,7 +102,7 @@ def test_a_perfect_predictor(evaluate, truth):
     assert (confusion["diagonal"], confusion["other_scene"]["score"]) == (100, 0)
     assert confusion["same_scene"]["score"] == pytest.approx(confusion["same_scene"]["known"], abs=0.5)
     assert confusion["same_scene_gap"] == pytest.approx(confusion["same_scene_gap_known"], abs=0.5)
-    assert confusion["same_scene_gap"] > 90
+    assert confusion["same_scene_gap"] > 80
     assert results["quality_preference"]["accuracy"] == 1
     labels = {part["accuracy"] for part in results["quality_preference"]["by_label_pair"].values()}
     assert labels == {1}
@@ -191,7 +191,7 @@ def test_controls_of_an_oracle_that_needs_no_video(evaluate):
     """It reads the answer from the row: only `swapped`, which rewrites the answer, changes what it says."""
     results = evaluate("oracle", "--controls", *CONTROLS, "--baselines", "constant", engine=Oracle())
     controls = results["controls"]
-    for name in ("blank", "last_frame", "shuffled", "reversed", "frozen_tail", "other_instruction"):
+    for name in ("blank", "first_frame", "last_frame", "shuffled", "reversed", "frozen_tail", "other_instruction"):
         assert controls[name]["preference"]["gap"] == 0
         assert controls[name]["progress"]["gap"] == 0
     swapped = controls["swapped"]

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 from evaluation.reports.test_tables import lines
+from PIL import Image
 from worlds import make_world
 
 from rfm.evaluation.evaluate import evaluate_checkpoint
 from rfm.evaluation.options import EvaluateOptions
-from rfm.evaluation.reports.instructions import gap_lines, instruction_tables
+from rfm.evaluation.reports.instructions import SETS, gap_lines, instruction_tables
+from rfm.evaluation.reports.plot import plot_results
 from rfm.evaluation.reports.tables import markdown
 from rfm.export.results_file import read_results
 from rfm.generation.generate import GenerateOptions, generate
@@ -38,7 +40,7 @@ def test_own_same_scene_and_other_scene_stand_apart():
     seen = {"own": {"score": 70.0}, "same_scene": {"score": 69.0}, "same_scene_gap": 1.0, "gap": 60.0}
     results = {"instruction_confusion": CONFUSION, "controls": {"first_frame": {"instruction_confusion": seen}}}
     [table] = instruction_tables(results)
-    assert [column.header for column in table.columns] == ["", "rows", "known", "model", "MAE", "first frame"]
+    assert [column.header for column in table.columns] == ["", "rows", "known", "model", "MAE", "first frame only"]
     assert lines(table) == [
         ["own", "20", "100.0", "74.5 [73.5, 75.5]", "25.5", "70.0"],
         ["same scene", "20", "2.0", "63.0 [62.0, 64.0]", "61.0", "69.0"],
@@ -48,13 +50,13 @@ def test_own_same_scene_and_other_scene_stand_apart():
     ]
 
 
-def scored(tmp_path: Path, scene: str | None, drop: str | None = None):
-    """The constant's results on a confusion set of a small world, read back from disk."""
+def scored(tmp_path: Path, scene: str | None, drop: str | None = None, eval_set: str = "confusion", **options):
+    """The constant's results on a set of a small world, read back from disk."""
     root = make_world(tmp_path, scene=scene)
     path = generate(
         GenerateOptions(
             output_path=str(tmp_path / "vqa"),
-            eval_set="confusion",
+            eval_set=eval_set,
             num_workers=1,
             config_overrides=(f"data.datasets_root={root}", "data.eval_datasets=[toy_train]", "data.max_frames=4"),
         )
@@ -62,11 +64,31 @@ def scored(tmp_path: Path, scene: str | None, drop: str | None = None):
     if drop is not None:
         load_from_disk(str(path)).remove_columns([drop]).save_to_disk(str(tmp_path / "old"))
         path = tmp_path / "old"
-    options = EvaluateOptions(
-        "constant", str(path), output_path=str(tmp_path / "r.json"), datasets_root=str(root), device="cpu"
+    output = str(tmp_path / "r.json")
+    evaluate_checkpoint(
+        EvaluateOptions(**{"model_path": "constant", **options}, dataset_path=str(path), output_path=output)
     )
-    evaluate_checkpoint(options)
-    return read_results(options.output_path)
+    return read_results(output)
+
+
+def test_questions_within_scenes_show_whether_the_words_are_read(tmp_path):
+    results = scored(tmp_path, "table", eval_set="instruction", controls=("first_frame",))
+    following = results["instruction_following"]
+    assert (following["followed"], following["pair_accuracy"], following["same_scene_gap"]) == (0, 0.5, 0)
+    assert following["videos"] == 12
+    assert following["own"]["count"] == following["same_scene"]["count"] == 12, "whole episodes"
+    assert following["count"] > 24, "and prefixes"
+    assert results["controls"]["first_frame"]["instruction_following"]["followed"] == 0
+    assert {one["strategy"] for one in results["predictions"]} == {"instruction"}
+    assert "within scenes" in markdown(results)
+
+
+def test_scores_by_instruction_are_drawn_below_the_other_charts(tmp_path):
+    results = scored(tmp_path, "table", controls=("first_frame",))
+    plot_results(results, tmp_path / "with.png")
+    plot_results({name: one for name, one in results.items() if name not in SETS}, tmp_path / "without.png")
+    tall, low = (Image.open(tmp_path / f"{name}.png").height for name in ("with", "without"))
+    assert tall == 2 * low
 
 
 def test_a_dataset_says_which_instructions_are_of_the_scene(tmp_path):

@@ -55,7 +55,7 @@ def test_another_seed_another_order(exam):
     assert under(exam, "shuffled") != under(exam, "shuffled", seed=1)
 
 
-@pytest.mark.parametrize("name", ["last_frame", "shuffled", "reversed", "frozen_tail"])
+@pytest.mark.parametrize("name", ["first_frame", "last_frame", "shuffled", "reversed", "frozen_tail"])
 def test_these_change_frames_alone_and_keep_their_number(exam, name):
     for before, after in zip(exam.dataset, under(exam, name), strict=True):
         changed = {column for column in before if before[column] != after[column]}
@@ -64,12 +64,14 @@ def test_these_change_frames_alone_and_keep_their_number(exam, name):
 
 
 def test_what_becomes_of_the_frames(exam):
-    for before, last, shuffled, back, frozen in zip(
+    for before, first, last, shuffled, back, frozen in zip(
         exam.dataset,
-        *(under(exam, name) for name in ("last_frame", "shuffled", "reversed", "frozen_tail")),
+        *(under(exam, name) for name in ("first_frame", "last_frame", "shuffled", "reversed", "frozen_tail")),
         strict=True,
     ):
-        for clip, one, mixed, turned, held in zip(*map(indices, (before, last, shuffled, back, frozen)), strict=True):
+        shown = map(indices, (before, first, last, shuffled, back, frozen))
+        for clip, begun, one, mixed, turned, held in zip(*shown, strict=True):
+            assert begun == [clip[0]] * len(clip)
             assert one == [clip[-1]] * len(clip)
             assert sorted(mixed) == sorted(clip)
             assert turned == clip[::-1]
