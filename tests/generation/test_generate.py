@@ -232,9 +232,9 @@ def test_an_evaluation_set_within_scenes_needs_records_towards_other_tasks(world
     kinds = Counter(row["instruction_kind"] for row in rows_of(generate(made)))
     assert set(kinds) == {"own", "same_scene"}
     assert kinds["own"] == kinds["same_scene"] >= 12
-    lacking = dataclasses.replace(options(world, tmp_path / "none"), num_samples=None, eval_set="instruction")
+    lacking = dataclasses.replace(made, config_overrides=options(world, tmp_path / "none").config_overrides)
     with pytest.raises(ConfigError, match=r"`--eval_set instruction` needs .*`progress_by_task`.*--opposites"):
-        generate(lacking)
+        generate(dataclasses.replace(lacking, output_path=str(tmp_path / "none")))
 
 
 def test_a_part_of_an_evaluation_set_of_the_training_trajectories(world, tmp_path):

@@ -66,7 +66,7 @@ def scored(tmp_path: Path, scene: str | None, drop: str | None = None, eval_set:
         path = tmp_path / "old"
     output = str(tmp_path / "r.json")
     evaluate_checkpoint(
-        EvaluateOptions(**{"model_path": "constant", **options}, dataset_path=str(path), output_path=output)
+        EvaluateOptions("constant", str(path), output_path=output, datasets_root=str(root), device="cpu", **options)
     )
     return read_results(output)
 
