@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from rich.box import SIMPLE
+from rich.table import Table
 
 from rfm.console import console
 from rfm.console import results as output
@@ -39,6 +41,21 @@ logger = logging.getLogger(__name__)
 FRAMES = 4
 BATCH = 16
 HELD_OUT_ROWS = 1200
+AS_REWARD = (
+    ("prefixes", "reward_alignment", (("pearson", "does the score rise with progress? (Pearson)", 2),)),
+    ("ranking", "policy_ranking", (("tau_a", "do better episodes score higher? (tau-a)", 2),)),
+    (
+        "confusion",
+        "instruction_confusion",
+        (
+            ("own/score", "score of successes on their own instruction", 1),
+            ("same_scene/score", "on another one of the same scene", 1),
+            ("other_scene/score", "on one of another scene", 1),
+            ("same_scene_gap", "own - same scene", 1),
+        ),
+    ),
+)
+"""Evaluation sets, the metric of each, and what is shown of it: figure, words, digits."""
 
 
 class Lesson(NamedTuple):
@@ -54,33 +71,48 @@ class Lesson(NamedTuple):
 LESSONS = (
     Lesson(
         "did it succeed?",
-        0.055,
+        0.053,
         ("data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1}"),
     ),
     Lesson(
         "and which task is it?",
-        0.155,
-        ("data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}"),
-    ),
-    Lesson(
-        "how far did it get?",
-        0.065,
+        0.106,
         (
-            "data.sample_type_ratio=[0.6,0.4,0]",
+            "data.sample_type_ratio=[1,0,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}",
-            "data.progress_strategy_ratio={forward_progress: 1}",
+            "data.same_scene_share=0",
         ),
     ),
     Lesson(
-        "forth and back",
-        0.165,
+        "which of a scene's two?",
+        0.089,
         (
-            "data.sample_type_ratio=[0.6,0.4,0]",
-            "data.preference_strategy_ratio={rewind: 1, suboptimal: 1, different_task: 2, reverse_progress: 1}",
-            "data.progress_strategy_ratio={forward_progress: 1, reverse_progress: 1, rewind: 1}",
+            "data.sample_type_ratio=[1,0,0]",
+            "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
+            "data.same_scene_share=0.8",
         ),
     ),
-    Lesson("everything", 0.56, ("data.sample_type_ratio=[0.5,0.5,0]",)),
+    Lesson(
+        "how far did it get on that?",
+        0.062,
+        (
+            "data.sample_type_ratio=[0.5,0.5,0]",
+            "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
+            "data.progress_strategy_ratio={forward_progress: 1, prefix_progress: 1, whole_progress: 1, "
+            "different_task_instruction: 3}",
+            "data.same_scene_share=0.6",
+        ),
+    ),
+    Lesson(
+        "everything",
+        0.69,
+        (
+            "data.sample_type_ratio=[0.55,0.45,0]",
+            "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.2, whole_progress: 0.6, "
+            "different_task_instruction: 1.6, reverse_progress: 1, rewind: 1}",
+            "data.same_scene_share=0.6",
+        ),
+    ),
 )
 
 
@@ -89,7 +121,7 @@ class DemoOptions:
     """Ingest, generate, train, evaluate and draw with a tiny model, on the bundled robot videos, in minutes."""
 
     output_dir: str = field(default="./outputs/demo", metadata={"help": "Folder for datasets, model, results and plot"})
-    steps: int = field(default=5500, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
+    steps: int = field(default=5650, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
 
     def __post_init__(self) -> None:
         if self.steps < len(LESSONS):
@@ -118,24 +150,54 @@ def run(options: DemoOptions) -> int:
             overwrite=True,
         )
     )
-    results = evaluate_checkpoint(
-        EvaluateOptions(
-            model_path=model,
-            dataset_path=str(test_set),
-            output_path=str(folder / "results.json"),
-            batch_size=BATCH,
-            device="cpu",
-            controls=("all",),
-            baselines=("constant", "random", "frame_difference"),
-            overwrite=True,
-        )
+    judging = EvaluateOptions(
+        model_path=model,
+        dataset_path=str(test_set),
+        output_path=str(folder / "results.json"),
+        batch_size=BATCH,
+        device="cpu",
+        controls=("all",),
+        baselines=("constant", "random", "frame_difference"),
+        overwrite=True,
     )
+    results = evaluate_checkpoint(judging)
+    _say("as a reward: whole episodes, their beginnings, and other instructions", started)
+    as_reward = _judged_as_reward(judging, folder)
     plot = folder / "progress.png"
     _draw(Path(model), load_catalog(root, ["metaworld_eval"]), plot)
     print_results(results)
+    output().print(as_reward)
     _say("done", started)
     output().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}")
     return 0
+
+
+def _judged_as_reward(judging: EvaluateOptions, folder: Path) -> Table:
+    """Return what the model is worth as a reward on held-out episodes; writes results_<set>.json."""
+    table = Table(title="as a reward, on held-out episodes", box=SIMPLE, title_justify="left")
+    for header in ("", "", "95% interval"):
+        table.add_column(header, justify="left" if not table.columns else "right")
+    for name, metric, rows in AS_REWARD:
+        found = _asked(judging, folder, name)[metric]
+        for key, what, digits in rows:
+            of, _, figure = key.rpartition("/")
+            figures = found.get(of) if of else found
+            if figures is None:  # no questions of this kind
+                continue
+            low, high = figures[f"{figure}_interval"]
+            table.add_row(what, f"{figures[figure]:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}")
+    return table
+
+
+def _asked(judging: EvaluateOptions, folder: Path, name: str) -> dict[str, Any]:
+    """Return the results of one evaluation set, without controls."""
+    questions = folder / f"held_out_{name}"
+    overrides = (f"data.max_frames={FRAMES}",)
+    generate(GenerateOptions(output_path=str(questions), eval_set=name, config_overrides=overrides, overwrite=True))
+    output_path = str(folder / f"results_{name}.json")
+    return evaluate_checkpoint(
+        replace(judging, dataset_path=str(questions), output_path=output_path, controls=(), baselines=())
+    )
 
 
 def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:

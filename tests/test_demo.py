@@ -11,9 +11,9 @@ from rfm.vqa.dataset import load_dataset
 from rfm.vqa.provenance import load_hashes, trajectory_hashes
 
 
-def test_the_demo_goes_from_videos_to_results_and_a_picture(tmp_path, monkeypatch):
-    root = make_world(tmp_path / "root", "metaworld_train", episodes=18, tasks=3)
-    make_world(root, "metaworld_eval", episodes=18, tasks=3, seed=1)
+def test_the_demo_goes_from_videos_to_results_and_a_picture(tmp_path, monkeypatch, capsys):
+    root = make_world(tmp_path / "root", "metaworld_train", episodes=18, tasks=3, scene="table")
+    make_world(root, "metaworld_eval", episodes=18, tasks=3, seed=1, scene="table")
     monkeypatch.setattr(demo, "bundled_root", lambda: root)
     monkeypatch.setattr(demo, "HELD_OUT_ROWS", 24)
     monkeypatch.setenv("RFM_PROCESSED_DATASETS_PATH", str(root))
@@ -24,6 +24,10 @@ def test_the_demo_goes_from_videos_to_results_and_a_picture(tmp_path, monkeypatc
     assert results["trained_on_share"] == 0
     assert set(results["controls"]["blank"]) == {"preference", "progress", "five_levels", "unchanged"}
     assert set(results["baselines"]) == {"constant", "random", "frame_difference"}
+    shown = capsys.readouterr().out
+    for name, metric, rows in demo.AS_REWARD:
+        assert json.loads((out / f"results_{name}.json").read_text())[metric]
+        assert all(words in shown for _, words, _ in rows if words != "on one of another scene")
     assert Image.open(out / "progress.png").width > 1000
     seen = set(load_hashes(out / "model" / "final").tolist())
     for number in range(1, len(LESSONS) + 1):
