@@ -17,7 +17,7 @@ from rfm.inference.prediction import Prediction
 from rfm.ingest.bundled import bundled_root
 from rfm.vqa.answers import valid_answers, write_answer
 
-SETS = {"prefixes": 240, "ranking": 150, "confusion": 225, "quality": 150}
+SETS = {"prefixes": 240, "ranking": 150, "confusion": 225, "instruction": 120, "quality": 150}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,8 @@ def test_a_perfect_predictor(evaluate, truth):
     assert confusion["same_scene"]["score"] == pytest.approx(confusion["same_scene"]["known"], abs=0.5)
     assert confusion["same_scene_gap"] == pytest.approx(confusion["same_scene_gap_known"], abs=0.5)
     assert confusion["same_scene_gap"] > 80
+    following = results["instruction_following"]
+    assert (following["pair_accuracy"], following["followed"]) == (1, pytest.approx(1, abs=0.01))
     assert results["quality_preference"]["accuracy"] == 1
     labels = {part["accuracy"] for part in results["quality_preference"]["by_label_pair"].values()}
     assert labels == {1}
@@ -143,6 +145,8 @@ def test_a_constant_predictor(evaluate, truth):
     ranking = results["policy_ranking"]
     assert (ranking["tau_a"], ranking["tau_b"], ranking["pair_accuracy"]) == (0, 0, 0.5)
     assert results["instruction_confusion"]["gap"] == 0
+    following = results["instruction_following"]
+    assert (following["pair_accuracy"], following["followed"], following["same_scene_gap"]) == (0.5, 0, 0)
     assert results["quality_preference"]["accuracy"] == 0.5
     levels = level_of(progress.target.to_numpy())
     assert results["five_levels"]["micro_mae"] == pytest.approx(np.abs(3 - levels).mean())
