@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from audit.audits import BETTER, EXTRA, MORE_PROGRESS, OF_THE_CHOSEN, ONE_ANSWER, draw, look, root_of
+from audit.audits import BETTER, EXTRA, MORE_PROGRESS, ONE_ANSWER, draw, look, root_of
 from audit.faulty import coin_flips, edit_config, rewrite
 from datasets import load_from_disk
 from worlds import make_idle_world
@@ -25,7 +25,7 @@ def test_a_generated_dataset_passes(clean):
         "the chosen episode is of better quality",
         "the instruction is the chosen clip's",
         "the answer is the progress at the end",
-        "a wrong instruction is answered 0",
+        "a wrong instruction of another scene is answered 0",
     }
 
 
@@ -135,7 +135,7 @@ def test_a_dataset_without_our_columns_is_judged_by_what_it_has(clean, tmp_path)
     assert found.checks["rows off the ratios"]["verdict"] == "not checked"
     assert look(path, datasets_root=root, strict=True).failed == ["rows off the ratios"]
     flips = look(rewrite(clean, tmp_path / "flips", coin_flips, config=False, drop=plain), datasets_root=root)
-    assert set(flips.broken) - {ONE_ANSWER} == {MORE_PROGRESS, BETTER, OF_THE_CHOSEN}
+    assert set(flips.broken) - {ONE_ANSWER} == {MORE_PROGRESS, BETTER}
 
 
 def test_a_dataset_of_nothing_but_questions_passes_for_nothing(clean, tmp_path):

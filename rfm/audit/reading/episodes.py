@@ -9,7 +9,8 @@ Shape legend: n rows, t trajectories.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,16 +19,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from rfm.audit.reading.asking import ELSEWHERE, OWN, RECORDED, UNKNOWN, Asked, Asking
 from rfm.audit.reading.questions import Clip, Questions, Words
 from rfm.errors import ConfigError, DataError
 from rfm.trajectories.catalog import Catalog, available_keys, load_catalog
-from rfm.trajectories.record import QUALITY_LABELS, is_number, normalise_task
+from rfm.trajectories.record import QUALITY_LABELS, is_number
 
 logger = logging.getLogger(__name__)
 
 SUCCESSFUL = QUALITY_LABELS.index("successful")
-UNKNOWN = -1
 _ROUNDING = 1e-9  # in frames
+_SCORE = 1e-5  # partial success is a 32-bit float
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class Episodes:
 
     @cached_property
     def outcome(self) -> Float64[np.ndarray, " t"]:
-        """Partial success at the end, 1 for successful trajectories, NaN where unknown."""
+        """Partial success at the end, 1 for successful trajectories that have none, NaN where unknown."""
         partial = self.catalog.partial_success.astype(np.float64)
-        return np.where(self.catalog.quality == SUCCESSFUL, 1.0, partial)
+        return np.where((self.catalog.quality == SUCCESSFUL) & np.isnan(partial), 1.0, partial)
 
     def match(self, questions: Questions, clip: Clip) -> Int64[np.ndarray, " n"]:
         """Return the trajectory of each row's clip; UNKNOWN where none or several could be meant."""
@@ -108,53 +110,43 @@ class Episodes:
         return (trajectory >= 0) & self.by_time[trajectory] & (self.cutoffs is None)
 
     @cached_property
-    def wordings(self) -> tuple[dict[str, int], set[tuple[int, int]]]:
-        """The normalised instructions by code, and the pairs (wording, task) that occur."""
-        normal = [normalise_task(text) for text in self.catalog.texts.to_pylist()]
-        code = {text: at for at, text in enumerate(dict.fromkeys(normal))}
-        of_text = np.array([code[text] for text in normal], np.int64)
-        pairs = np.unique(np.stack([of_text[self.catalog.text_code], self.catalog.task_code]), axis=1)
-        return code, set(zip(*pairs.tolist(), strict=True))
+    def asking(self) -> Asking:
+        """What instructions are to the clips of the trajectories."""
+        return Asking(self.catalog)
 
-    def instruction(self, task: Words) -> Int64[np.ndarray, " n"]:
-        """Return the wording of each row's instruction; UNKNOWN where no trajectory has it."""
-        code, _ = self.wordings
-        found = np.array([code.get(normalise_task(text), UNKNOWN) for text in task.distinct], np.int64)
-        return task.map(found, UNKNOWN)
+    def progress_asked(
+        self,
+        asked: Asked,
+        trajectory: Int64[np.ndarray, " n"],
+        frame: Int64[np.ndarray, " n"],
+        lowest: Int64[np.ndarray, " n"] | None = None,
+    ) -> Float64[np.ndarray, " n"]:
+        """Return the progress of a frame of each trajectory on the instruction; NaN where nothing tells it.
 
-    def is_instruction_of(
-        self, wording: Int64[np.ndarray, " n"], trajectory: Int64[np.ndarray, " n"]
-    ) -> Bool[np.ndarray, " n"]:
-        """Return whether each wording is one of the trajectory's task; False where either is UNKNOWN."""
-        _, pairs = self.wordings
-        tasks = len(self.catalog.tasks)
-        valid = np.array([wording * tasks + task for wording, task in pairs], np.int64)
-        key = wording * tasks + self.catalog.task_code[trajectory]
-        return (wording >= 0) & (trajectory >= 0) & np.isin(key, valid)
+        `lowest` is as in `progress`, which counts for the trajectory's own task.
+        """
+        own = self.progress(trajectory, frame, lowest)
+        value = np.where(asked.holds(OWN), own, np.where(asked.holds(ELSEWHERE), 0.0, np.nan))
+        at = np.where(asked.holds(RECORDED), trajectory, 0)
+        inside = asked.holds(RECORDED) & (frame >= 0) & (frame < self.frames[at])
+        towards = self.catalog.towards
+        value[inside] = towards.values[towards.offsets[asked.record[inside]] + frame[inside]]
+        return value
 
-    def is_instruction_in_group(
-        self, wording: Int64[np.ndarray, " n"], trajectory: Int64[np.ndarray, " n"]
-    ) -> Bool[np.ndarray, " n"]:
-        """Return whether each wording is one of a task in the trajectory's preference group."""
-        group = self.catalog.preference_group[trajectory].astype(np.int64)
-        key = wording * self._groups + group
-        return (wording >= 0) & (trajectory >= 0) & (group >= 0) & np.isin(key, self._wordings_of_groups)
+    def conflicting(self, threshold: float) -> Bool[np.ndarray, " t"]:
+        """Return which trajectories' partial success contradicts their label or the end of their recorded progress.
 
-    @property
-    def _groups(self) -> int:
-        return int(self.catalog.preference_group.max(initial=-1)) + 1
-
-    @cached_property
-    def _wordings_of_groups(self) -> Int64[np.ndarray, " k"]:
-        """Every (wording, preference group) of one task, as one number each."""
-        wordings: dict[int, list[int]] = {}
-        for wording, task in self.wordings[1]:
-            wordings.setdefault(task, []).append(wording)
-        grouped = self.catalog.preference_group >= 0
-        held = np.unique(np.stack([self.catalog.task_code[grouped], self.catalog.preference_group[grouped]]), axis=1)
-        return np.array(
-            [wording * self._groups + group for task, group in held.T.tolist() for wording in wordings[task]], np.int64
-        )
+        A failure above 1 - threshold (and above a half), a success at or below it, a record that ends by the threshold
+        or more apart; docs/generation.md, "Contradictions".
+        """
+        partial = self.catalog.partial_success.astype(np.float64)
+        failed, succeeded = self.catalog.quality == 0, self.catalog.quality == SUCCESSFUL
+        end = np.full(len(partial), np.nan)
+        end[self.has_record] = self.catalog.progress_values[self.catalog.progress_offsets[1:][self.has_record] - 1]
+        with np.errstate(invalid="ignore"):
+            high = failed & (partial > 1 - threshold + _SCORE) & (partial > 0.5 + _SCORE)
+            low = succeeded & (partial <= 1 - threshold + _SCORE)
+            return high | low | (np.abs(end - partial) >= threshold - _SCORE)
 
     def _time(self, at: np.ndarray, frame: np.ndarray, lowest: np.ndarray | None) -> Float64[np.ndarray, " n"]:
         shares = np.array([(self.cutoffs or {}).get(str(name), 1.0) for name in self.catalog.sources.to_pylist()])
@@ -190,7 +182,8 @@ def data_settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def load_episodes(root: Path, paths: tuple[str, ...], config: Mapping[str, Any]) -> Episodes:
     """Load the trajectories of the datasets that `paths` lie in; of all below `root` if some path names none of them.
 
-    `config` is the dataset's `generation_config.json`, {} where there is none.
+    `config` is the dataset's `generation_config.json`, {} where there is none. Datasets that it says were drawn from
+    are loaded as well: in which scenes a task occurs, and what is said of one video, is known from all of them.
 
     Raises:
         ConfigError: there is no trajectory dataset below `root`.
@@ -201,11 +194,18 @@ def load_episodes(root: Path, paths: tuple[str, ...], config: Mapping[str, Any])
     if not keys:
         raise ConfigError(f"`datasets_root` must hold trajectory datasets, but {root} has none")
     named = {path.partition("/")[0] for path in paths}
-    catalog = load_catalog(root, sorted(named) if named <= set(keys) else keys)
+    catalog = load_catalog(root, sorted(named | _drawn_from(config, keys)) if named <= set(keys) else keys)
     data = data_settings(config)
     pred_type = str(data.get("progress_pred_type", Episodes.pred_type))
     cutoffs = _cutoffs(data.get("dataset_success_cutoff_file"), config.get("success_cutoffs"))
     return Episodes(catalog, pred_type, cutoffs)
+
+
+def _drawn_from(config: Mapping[str, Any], keys: Sequence[str]) -> set[str]:
+    """Return which of the datasets `keys` the record says that questions were drawn from."""
+    hashes = config.get("source_hashes")
+    folders = [] if not isinstance(hashes, Mapping) else [re.sub("[/:]", "_", str(key)).strip() for key in hashes]
+    return set(folders) & set(keys)
 
 
 def _cutoffs(file: Any, recorded: Any) -> Mapping[str, float] | None:

@@ -55,7 +55,7 @@ def check_files(root: Path, questions: Questions, num_frames: Int64[np.ndarray, 
         try:
             lengths[code] = _length(root, path, int(num_frames[code]))
         except DataError as error:
-            reasons[code] = (_kind(root, path), str(error))
+            reasons[code] = (fault_kind(root, path), str(error))
     return _judge(questions, lengths, reasons, used)
 
 
@@ -67,7 +67,8 @@ def _length(root: Path, path: str, from_trajectory: int) -> int:
     return from_trajectory
 
 
-def _kind(root: Path, path: str) -> str:
+def fault_kind(root: Path, path: str) -> str:
+    """Return what is wrong with a file of which frames can't be read."""
     try:
         return UNREADABLE if frames_file(root, path).exists() else MISSING
     except DataError:

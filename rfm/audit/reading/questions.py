@@ -93,6 +93,7 @@ class Questions:
     source: Words | None
     chosen_is_first: Int8[np.ndarray, " n"] | None
     """1, 0, or -1 for null."""
+    instruction_kind: Words | None
     targets: Ragged | None
     """`target_progress`, NaN where null."""
     paths: tuple[str, ...]
@@ -153,6 +154,7 @@ def read_questions(dataset: Dataset, max_rows: int | None = None) -> Questions:
         task=columns.words("task") if "task" in held else _tasks_of(prompt),
         source=columns.words("data_source") if "data_source" in held else None,
         chosen_is_first=columns.booleans("chosen_is_first"),
+        instruction_kind=columns.words("instruction_kind") if "instruction_kind" in held else None,
         targets=columns.lists("target_progress", pa.float64()),
         paths=paths,
         clips={prefix: columns.clip(prefix, path_codes[prefix]) for prefix in PREFIXES},
@@ -170,6 +172,7 @@ _COLUMNS = (
     "data_gen_strategy",
     "chosen_is_first",
     "target_progress",
+    "instruction_kind",
     *(f"{prefix}{name}" for prefix in PREFIXES for name in _CLIP_COLUMNS),
 )
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from rfm.audit.reading.episodes import UNKNOWN, Episodes, data_settings, try_load_episodes
+from rfm.audit.reading.asking import UNKNOWN
+from rfm.audit.reading.episodes import Episodes, data_settings, try_load_episodes
 from rfm.audit.reading.questions import Questions, read_questions
 from rfm.audit.rules.contract import Settings
 from rfm.errors import DataError

@@ -14,11 +14,14 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from rfm.audit.reading.episodes import UNKNOWN, Episodes
+from rfm.audit.reading.asking import UNKNOWN, Asked
+from rfm.audit.reading.episodes import Episodes
 from rfm.audit.reading.questions import Clip, Questions
 from rfm.errors import DataError
 
 EXAMPLES = 5
+DEFAULT_THRESHOLD = 0.2
+"""`data.partial_success_threshold` where the dataset does not say it: how far a label and a score may be apart."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Shown:
     clip: Clip
     trajectory: Int64[np.ndarray, " n"]
     """In the catalog; UNKNOWN where it is not found."""
+    asked: Asked
 
     @cached_property
     def first(self) -> Int64[np.ndarray, " n"]:
@@ -97,30 +101,33 @@ class Evidence:
     """None: no trajectories were found, so labels can't be compared with them."""
 
     def shown(self, prefix: str) -> Shown:
-        """Return what the clip of this prefix shows."""
-        clip = self.questions.clips[prefix]
-        if self.episodes is None:
-            return Shown(clip, np.full(len(self.questions), UNKNOWN))
-        return Shown(clip, self.episodes.match(self.questions, clip))
+        """Return what the clip of this prefix shows, and what the row's instruction is to it."""
+        return self._shown[prefix]
 
     @cached_property
-    def wording(self) -> Int64[np.ndarray, " n"]:
-        """The row's instruction among the catalog's; UNKNOWN where none has it."""
+    def _shown(self) -> dict[str, Shown]:
+        return {prefix: self._look(clip) for prefix, clip in self.questions.clips.items()}
+
+    def _look(self, clip: Clip) -> Shown:
+        nothing = np.full(len(self.questions), UNKNOWN)
+        if self.episodes is None:
+            return Shown(clip, nothing, Asked(nothing, nothing))
+        trajectory = self.episodes.match(self.questions, clip)
+        return Shown(clip, trajectory, self.episodes.asking.asked(self.instruction, trajectory))
+
+    @cached_property
+    def instruction(self) -> Int64[np.ndarray, " n"]:
+        """The meaning of the row's instruction among the catalog's; UNKNOWN where none has it."""
         if self.episodes is None:
             return np.full(len(self.questions), UNKNOWN)
-        return self.episodes.instruction(self.questions.task)
+        return self.episodes.asking.instruction(self.questions.task)
 
-    def told_of(self, trajectory: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-        """Return whether the row's instruction is that of the trajectory's task."""
+    def conflicting(self, trajectory: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Return which trajectories' label and partial success contradict each other."""
         if self.episodes is None:
             return np.zeros(len(self.questions), bool)
-        return self.episodes.is_instruction_of(self.wording, trajectory)
-
-    def told_in_group_of(self, trajectory: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-        """Return whether the row's instruction is one that the trajectory's preference group has a score for."""
-        if self.episodes is None:
-            return np.zeros(len(self.questions), bool)
-        return self.episodes.is_instruction_in_group(self.wording, trajectory)
+        threshold = self.settings.partial_success_threshold or DEFAULT_THRESHOLD
+        return np.append(self.episodes.conflicting(threshold), False)[trajectory]
 
     def of_trajectory(self, values: np.ndarray, trajectory: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """Return one of the catalog's columns, `values`, row by row; NaN where the trajectory is UNKNOWN."""

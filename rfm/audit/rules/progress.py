@@ -1,4 +1,7 @@
-"""Rules for progress questions: the answer is the progress at the end of the clip, or 0 for a wrong instruction."""
+"""Rules for progress questions: the answer is the progress at the end of the clip on the instruction that is asked.
+
+Which instructions may be asked of a clip is `rules.instructions`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from rfm.audit.reading.asking import ELSEWHERE, OWN, RECORDED
 from rfm.audit.rules.contract import Evidence, Finding, Shown
 
 _TOLERANCE = 1e-5  # in progress: recorded values are 32-bit floats, and rounding at .5 may go either way
@@ -27,22 +31,14 @@ class _Scores:
         return self.evidence.questions.is_score & self.clip.clip.present
 
     @cached_property
-    def told(self) -> Bool[np.ndarray, " n"]:
-        """Whether the instruction is that of the shown task."""
-        return self.evidence.told_of(self.clip.trajectory)
-
-    @cached_property
-    def clear(self) -> Bool[np.ndarray, " n"]:
-        """Rows of which it is known whether the instruction is right."""
-        return self.clip.known & (self.evidence.wording >= 0)
-
-    @cached_property
     def right(self) -> Bool[np.ndarray, " n"]:
-        return self.rows & self.clear & self.told
+        """Whether the instruction is that of the shown task."""
+        return self.rows & self.clip.asked.holds(OWN)
 
     @cached_property
     def wrong(self) -> Bool[np.ndarray, " n"]:
-        return self.rows & self.clear & ~self.told
+        """Whether it is known to be another task's."""
+        return self.rows & self.clip.asked.wrong
 
     @cached_property
     def timed(self) -> Bool[np.ndarray, " n"]:
@@ -51,11 +47,11 @@ class _Scores:
 
     @cached_property
     def progress(self) -> Float64[np.ndarray, " n"]:
-        """The progress at the end of the clip."""
+        """The progress at the end of the clip on the instruction."""
         episodes = self.evidence.episodes
         if episodes is None:
             return np.full(len(self.rows), np.nan)
-        return episodes.progress(self.clip.trajectory, self.clip.last, self.clip.lowest)
+        return episodes.progress_asked(self.clip.asked, self.clip.trajectory, self.clip.last, self.clip.lowest)
 
     @cached_property
     def answered(self) -> Float64[np.ndarray, " n"]:
@@ -98,18 +94,19 @@ def _answers(scores: _Scores) -> Iterator[Finding]:
     yield Finding.of("a right instruction is not answered 0", judged, told_zero, evidence)
     off = np.abs(answer - truth) > scores.half_step + _TOLERANCE
     yield Finding.of("the answer is the progress at the end", judged, off & ~told_zero, evidence)
-    wrong_or_open = scores.rows & valid & ~scores.right
-    yield Finding.of("a wrong instruction is answered 0", wrong_or_open, answer != 0, scores.wrong)
-    yield Finding.of("a wrong instruction is shown forwards", wrong_or_open, scores.clip.backwards, scores.wrong)
-    scored = scores.evidence.told_in_group_of(scores.clip.trajectory)
-    rule = "a wrong instruction has no score of its own in the preference group"
-    yield Finding.of(rule, wrong_or_open, scored, scores.wrong)
+    open_ones = scores.rows & valid & ~scores.right & ~scores.wrong
+    elsewhere, recorded = (valid & scores.wrong & scores.clip.asked.holds(one) for one in (ELSEWHERE, RECORDED))
+    rule = "a wrong instruction of another scene is answered 0"
+    yield Finding.of(rule, elsewhere | open_ones, off, elsewhere)
+    yield Finding.of("a wrong instruction of the same scene is answered as recorded", recorded, off)
+    doubtful = scores.evidence.conflicting(scores.clip.trajectory)
+    yield Finding.of("label and partial success of a scored clip agree", scores.right, doubtful)
 
 
 def _columns(scores: _Scores) -> Iterator[Finding]:
     """Columns beside the answer, where the dataset has them."""
-    expected = np.where(scores.wrong, 0.0, scores.progress)
-    clear = (scores.right | scores.wrong) & ~np.isnan(expected)
+    expected = scores.progress
+    clear = ~np.isnan(expected)
     end = scores.clip.clip.end_progress
     if end is not None:
         off = np.abs(end - expected) > _COLUMN_TOLERANCE

@@ -10,8 +10,9 @@ from datasets import Dataset
 from sampling.oracle import progress_at
 from worlds import make_world
 
-from rfm.audit.reading.episodes import UNKNOWN, Episodes, data_settings, load_episodes, try_load_episodes
-from rfm.audit.reading.questions import Words, read_questions
+from rfm.audit.reading.asking import UNKNOWN
+from rfm.audit.reading.episodes import Episodes, data_settings, load_episodes, try_load_episodes
+from rfm.audit.reading.questions import read_questions
 from rfm.errors import DataError
 
 
@@ -86,27 +87,35 @@ def test_clips_are_matched_by_file_and_a_shared_file_by_id():
     assert episodes.match(told, told.clips[""]).tolist() == [2, 0, UNKNOWN]
 
 
-def test_instructions_are_compared_by_their_wording_and_belong_to_tasks():
-    episodes = Episodes(make_catalog(frames=[9, 9], tasks=[0, 1]))
-    told = Words(("Do task 0.", "do task 1", "dance"), np.array([0, 1, 2, -1], np.int32))
-    wording = episodes.instruction(told)
-    assert wording.tolist() == [0, 1, UNKNOWN, UNKNOWN]
-    assert episodes.is_instruction_of(wording, np.array([0, 0, 0, 0])).tolist() == [True, False, False, False]
-    assert not episodes.is_instruction_of(wording, np.full(4, UNKNOWN)).any()
-
-
-def test_the_instructions_of_a_preference_group():
-    episodes = Episodes(make_catalog(frames=[9] * 5, tasks=[0, 1, 2, 3, 2], groups=[0, 0, 1, 1, -1]))
-    told = episodes.instruction(Words(tuple(f"do task {at}" for at in range(4)), np.arange(4, dtype=np.int32)))
-    found = [episodes.is_instruction_in_group(told, np.full(4, at)).tolist() for at in (0, 3, 4, UNKNOWN)]
-    assert found == [[True, True, False, False], [False, False, True, True], [False] * 4, [False] * 4]
-
-
 def test_the_datasets_that_paths_lie_in_are_loaded_or_all(tmp_path):
     for key in ("one", "two"):
         make_world(tmp_path, key, episodes=2)
     assert load_episodes(tmp_path, ("one/frames/x.npz",), {}).catalog.keys == ("one",)
     assert load_episodes(tmp_path, ("elsewhere/x.npz",), {}).catalog.keys == ("one", "two")
+    drawn_from = {"source_hashes": {"two": "", "gone": "", "..": ""}}
+    assert load_episodes(tmp_path, ("one/frames/x.npz",), drawn_from).catalog.keys == ("one", "two")
+    assert load_episodes(tmp_path, ("one/frames/x.npz",), {"source_hashes": 7}).catalog.keys == ("one",)
+
+
+def test_progress_on_an_instruction_is_ones_own_nothing_or_what_is_recorded():
+    catalog = make_catalog(
+        frames=[4, 4, 4], tasks=[0, 1, 2], scenes=[0, 0, 1], towards={(0, 1): [1.0, 0.75, 0.5, 0.25]}
+    )
+    episodes = Episodes(catalog)
+    at, frame = np.array([0, 0, 0, 1, 0]), np.array([2, 2, 2, 2, 4])
+    asked = episodes.asking.asked(np.array([0, 1, 2, 0, 1]), at)
+    assert episodes.progress_asked(asked, at, frame) == pytest.approx([0.75, 0.5, 0, np.nan, np.nan], nan_ok=True)
+
+
+def test_a_label_and_a_score_that_contradict_each_other():
+    catalog = make_catalog(
+        frames=[3] * 9,
+        quality=[2, 2, 2, 1, 0, 0, -1, -1, 1],
+        partial=[1.0, 0.85, 0.8, 1.0, 0.81, 0.8, 0.1, 0.8, 0.9],
+        progress=[[]] * 7 + [[0.0, 0.5, 1.0]] * 2,
+    )
+    assert np.flatnonzero(Episodes(catalog).conflicting(0.2)).tolist() == [2, 4, 7]
+    assert np.flatnonzero(Episodes(catalog).conflicting(0.6)).tolist() == [4, 5]
 
 
 def test_why_there_are_no_episodes_is_said(tmp_path):
