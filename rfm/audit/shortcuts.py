@@ -2,22 +2,24 @@
 
 Gradient-boosted trees learn on one half of the trajectories and are judged on the other, and the other way round; a
 row of two trajectories counts only where both lie in one half. They do so with and without the words of the prompt, and
-the better result stands. In the mixture that a dataset holds, pairs should stay near 50%, and progress near the error
-of the best constant answer. At most MOST_ROWS rows of a type are looked at, 3 s on one core.
+with what each text and source was answered elsewhere (`cells`); the best result stands. In the mixture that a dataset
+holds, pairs should stay near 50%, and progress near the error of the best constant answer. At most MOST_ROWS rows of a
+type are looked at, 5 s on one core.
 
 Shape legend: n rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from rfm.audit.balance import Z
+from rfm.audit.cells import cells, learnt_cells, told_by_cells
 from rfm.audit.reading.questions import Questions
 from rfm.audit.viewer import viewer_features, words
 
@@ -84,33 +86,79 @@ def measure_shortcut(
     `sources` are the clips' source codes by prefix, `num_frames` the lengths of the episodes in `questions.paths`, -1
     where not known; without them `short_clips` is None.
     """
-    prefixes = PAIR_CLIPS[kind]
+    prefixes, rows = PAIR_CLIPS[kind], usable_rows(questions, kind, MOST_ROWS)
+    text = questions.task.code[rows].astype(np.int64) + 1
+    of = cells(text, np.stack([sources[one][rows] for one in prefixes], axis=1))
+    judged = _Judged.by(questions, rows, kind, _views(questions, rows, prefixes, sources), of)
+    whole = judged.shortcut()
+    if whole.overall is None or kind != "progress" or num_frames is None:
+        return whole
+    short = judged.held_out & _is_short(questions, rows, num_frames)
+    within = judged.told(short, short) if LEAST_ROWS <= short.sum() < judged.held_out.sum() else None
+    return replace(whole, short_clips=within)
+
+
+def usable_rows(questions: Questions, kind: str, most: int) -> Int64[np.ndarray, " k"]:
+    """Return the rows of a sample type that have all their clips and a readable answer; of more than `most` a draw."""
     usable = questions.of_type(kind) & ~np.isnan(questions.answer)
-    for prefix in prefixes:
+    for prefix in PAIR_CLIPS[kind]:
         usable &= questions.clips[prefix].present
     rows = np.flatnonzero(usable)
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
-    paths = np.stack([questions.clips[prefix].path[rows] for prefix in prefixes], axis=1)
-    answer, of_type = questions.answer[rows], _errors if kind == "progress" else _hits
-    views = _views(questions, rows, prefixes, sources)
-    results = [_cross_judged(features, answer, paths, of_type) for features in views]
-    judged = results[0][1]
-    if judged.sum() < LEAST_ROWS:
-        return Shortcut(None, {}, f"{int(judged.sum())} rows can be held out by trajectory; {LEAST_ROWS} are needed")
-    best = min if kind == "progress" else max
-    score = best((score for score, _ in results), key=lambda one: float(one[judged].mean()))
-    constant = _constant_scores(answer, judged, kind)
-    told = {
-        name: _told(score, constant, paths[:, -1], judged & of[rows]) for name, of in questions.strategies(kind).items()
-    }
-    overall = _told(score, constant, paths[:, -1], judged)
-    within = None
-    if kind == "progress" and num_frames is not None:
-        short = judged & _is_short(questions, rows, num_frames)
-        if LEAST_ROWS <= short.sum() < judged.sum():
-            within = _told(score, _constant_scores(answer, short, kind), paths[:, -1], short)
-    return Shortcut(overall, {name: one for name, one in told.items() if one is not None}, short_clips=within)
+    return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def judge_by_strategy(
+    questions: Questions, rows: Int64[np.ndarray, " n"], kind: str, views: Sequence[Float32[np.ndarray, "n f"]]
+) -> Shortcut:
+    """Return how well the answers of `rows`, all of one sample type, are told by the best of several views."""
+    return _Judged.by(questions, rows, kind, views).shortcut()
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Rows with their scores by models that had not seen their trajectories."""
+
+    questions: Questions
+    rows: Int64[np.ndarray, " n"]
+    kind: str
+    group: Int64[np.ndarray, " n"]
+    score: Float64[np.ndarray, " n"]
+    held_out: Bool[np.ndarray, " n"]
+
+    @staticmethod
+    def by(
+        questions: Questions,
+        rows: Int64[np.ndarray, " n"],
+        kind: str,
+        views: Sequence[Float32[np.ndarray, "n f"]],
+        of: Int64[np.ndarray, "n k"] | None = None,
+    ) -> _Judged:
+        """Judge by each of the views, and by the first with cells if there are any; the best result stands."""
+        paths = np.stack([questions.clips[prefix].path[rows] for prefix in PAIR_CLIPS[kind]], axis=1)
+        answer, scores = questions.answer[rows], _errors if kind == "progress" else _hits
+        results = [_cross_judged(features, answer, paths, scores) for features in views]
+        if of is not None:
+            results.append(_cross_judged(views[0], answer, paths, scores, of))
+        held_out, best = results[0][1], min if kind == "progress" else max
+        score = best((one for one, _ in results), key=lambda one: float(one[held_out].mean()) if held_out.any() else 0)
+        return _Judged(questions, rows, kind, paths[:, -1], score, held_out)
+
+    def shortcut(self) -> Shortcut:
+        """Return what they say of all rows and of each strategy."""
+        if self.held_out.sum() < LEAST_ROWS:
+            why = f"{int(self.held_out.sum())} rows can be held out by trajectory; {LEAST_ROWS} are needed"
+            return Shortcut(None, {}, why)
+        told = {
+            name: self.told(self.held_out & rows[self.rows], self.held_out)
+            for name, rows in self.questions.strategies(self.kind).items()
+        }
+        overall = self.told(self.held_out, self.held_out)
+        return Shortcut(overall, {name: one for name, one in told.items() if one is not None})
+
+    def told(self, chosen: Bool[np.ndarray, " n"], constant_of: Bool[np.ndarray, " n"]) -> Told | None:
+        """Return how well some rows are told, beside the best constant answer of `constant_of`."""
+        constant = _constant_scores(self.questions.answer[self.rows], constant_of, self.kind)
+        return _told(self.score, constant, self.group, chosen)
 
 
 def _is_short(
@@ -134,9 +182,16 @@ _Scores = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def _cross_judged(
-    features: np.ndarray, answer: np.ndarray, paths: Int64[np.ndarray, "n c"], scores: _Scores
+    features: np.ndarray,
+    answer: np.ndarray,
+    paths: Int64[np.ndarray, "n c"],
+    scores: _Scores,
+    of: Int64[np.ndarray, "n k"] | None = None,
 ) -> tuple[Float64[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Return each row's mean score over the models that had not seen its trajectories, and whether there was one."""
+    """Return each row's mean score over the models that had not seen its trajectories, and whether there was one.
+
+    With cells (`cells.cells`), what those of the rows to learn from were answered is added to the features.
+    """
     random = np.random.default_rng(0)
     total, times = np.zeros(len(answer)), np.zeros(len(answer))
     for _ in range(1 if len(answer) >= LARGE else SPLITS):
@@ -147,7 +202,14 @@ def _cross_judged(
             learnt, judged = (np.flatnonzero(inside & (side[:, 0] == one)) for one in (1 - held_out, held_out))
             if min(len(learnt), len(judged)) < LEAST_ROWS // 2 or len(np.unique(answer[learnt])) < 2:
                 continue
-            total[judged] += scores(features[learnt], answer[learnt], features[judged], answer[judged])
+            seen = features[learnt], features[judged]
+            if of is not None:
+                told = (
+                    learnt_cells(of[learnt], answer[learnt], paths[learnt, -1]),
+                    told_by_cells(of[learnt], answer[learnt], of[judged]),
+                )
+                seen = (np.concatenate([seen[0], told[0]], axis=1), np.concatenate([seen[1], told[1]], axis=1))
+            total[judged] += scores(seen[0], answer[learnt], seen[1], answer[judged])
             times[judged] += 1
     return total / np.maximum(times, 1), times > 0
 
