@@ -9,6 +9,7 @@ import numpy as np
 
 from rfm.audit.balance import Share, decile_shares, first_shares, imbalance, ratio_errors
 from rfm.audit.checks import Check, Verdict, judge, not_checked
+from rfm.audit.content import FRAMES, Content, measure_content
 from rfm.audit.options import AuditOptions
 from rfm.audit.reading.files import FileReport, check_files
 from rfm.audit.reading.questions import SAMPLE_TYPES
@@ -16,6 +17,7 @@ from rfm.audit.reading.subject import Subject
 from rfm.audit.repeats import one_answer_a_question, repeated, row_hashes
 from rfm.audit.rules.clips import clip_findings
 from rfm.audit.rules.contract import Evidence, Finding
+from rfm.audit.rules.instructions import instruction_findings
 from rfm.audit.rules.pairs import pair_findings
 from rfm.audit.rules.progress import progress_findings
 from rfm.audit.shortcuts import MOST_SHOWN, Shortcut, Told, measure_shortcut
@@ -38,24 +40,21 @@ class DatasetAudit:
     first_shares: dict[str, dict[str, Share]]
     """How often the answer is 1, by sample type and strategy."""
     deciles: list[Share]
+    contents: dict[str, Content]
+    """By sample type; {} unless pictures were asked for."""
 
 
 def audit_dataset(subject: Subject, options: AuditOptions) -> DatasetAudit:
     """Make every check that the dataset allows."""
     questions = subject.questions
     kinds = [kind for kind in SAMPLE_TYPES if questions.of_type(kind).any()]
-    evidence = Evidence(questions, subject.settings, subject.episodes)
-    findings = [
-        *_types(subject),
-        *clip_findings(evidence),
-        *pair_findings(evidence),
-        *progress_findings(evidence),
-        one_answer_a_question(questions),
-    ]
+    findings = rule_findings(subject)
     files = None if subject.root is None else check_files(subject.root, questions, subject.num_frames)
     shares = {kind: first_shares(questions, kind) for kind in kinds if kind in _PAIRS}
     deciles = decile_shares(questions, subject.settings) if "progress" in kinds else []
     shortcuts = {kind: measure_shortcut(questions, kind, subject.source_codes, subject.num_frames) for kind in kinds}
+    root = subject.root if options.content else None
+    contents = {} if root is None else {kind: measure_content(root, questions, kind) for kind in kinds}
     checks = [
         _contradictions(subject, findings, options),
         _unreadable(subject, files, options),
@@ -64,8 +63,22 @@ def audit_dataset(subject: Subject, options: AuditOptions) -> DatasetAudit:
         *(_balance(kind, shares[kind], options) for kind in shares),
         *(_shortcut(subject, kind, shortcut, options) for kind, shortcut in shortcuts.items()),
         *([_deciles(subject, deciles, options)] if deciles else []),
+        *(check for kind in kinds if options.content for check in _content(subject, kind, contents.get(kind))),
     ]
-    return DatasetAudit(subject, checks, findings, files, shortcuts, shares, deciles)
+    return DatasetAudit(subject, checks, findings, files, shortcuts, shares, deciles, contents)
+
+
+def rule_findings(subject: Subject) -> list[Finding]:
+    """Return what was found of every rule that rows must keep."""
+    evidence = Evidence(subject.questions, subject.settings, subject.episodes)
+    return [
+        *_types(subject),
+        *clip_findings(evidence),
+        *pair_findings(evidence),
+        *progress_findings(evidence),
+        *instruction_findings(evidence),
+        one_answer_a_question(subject.questions),
+    ]
 
 
 def _types(subject: Subject) -> Iterator[Finding]:
@@ -212,6 +225,19 @@ def _deciles(subject: Subject, deciles: list[Share], options: AuditOptions) -> C
     note = "" if good else f"shares from low to high: {shares}"
     note = _BY_CHANCE if good and deciles[least].value < options.min_decile_share else note
     return judge(name, deciles[least].value, options.min_decile_share, good=good, note=note, at_least=True)
+
+
+def _content(subject: Subject, kind: str, content: Content | None) -> Iterator[Check]:
+    """Report what pictures tell; nothing is demanded, since what is seen in them is the task."""
+    for frame in FRAMES:
+        name = f"{kind} told by the {frame}"
+        told = None if content is None else content.overall.get(frame)
+        if content is None or told is None:
+            yield not_checked(name, subject.why_not if content is None else content.why_not)
+            continue
+        measured = told.mean / (told.constant or 1.0) if kind == "progress" else told.mean
+        lost = ", ".join(f"{reason}: {count} rows left out" for reason, count in content.unreadable.items())
+        yield Check(name, Verdict.REPORTED, measured, None, lost)
 
 
 def _sampled(subject: Subject) -> str:

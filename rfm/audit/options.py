@@ -47,6 +47,10 @@ class AuditOptions:
     max_hashed_episodes: int = field(
         default=5000, metadata={"help": "Episodes of each dataset that are compared by their looks; 0: none"}
     )
+    content: bool = field(
+        default=False,
+        metadata={"help": "Also read small first and last frames: how well do they and the words tell answers?"},
+    )
     strict: bool = field(default=False, metadata={"help": "Fail as well if something could not be checked"})
 
     def __post_init__(self) -> None:

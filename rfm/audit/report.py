@@ -11,6 +11,7 @@ from rich.table import Table
 
 from rfm.audit.checks import Check, Verdict
 from rfm.audit.comparison import Comparison
+from rfm.audit.content import FRAMES
 from rfm.audit.dataset_audit import DatasetAudit
 from rfm.audit.shortcuts import Told
 from rfm.console import plain, results
@@ -36,6 +37,8 @@ def print_audit(audits: Iterable[DatasetAudit], comparisons: Iterable[Comparison
         _print_checks(f"{rows} of {audit.subject.path}", audit.checks)
         _print_rules(audit)
         results().print(strategy_table(audit))
+        if audit.contents:
+            results().print(content_table(audit))
     for one in comparisons:
         _print_checks(f"{one.first} beside {one.second}", one.checks)
 
@@ -81,6 +84,19 @@ def strategy_table(audit: DatasetAudit) -> Table:
             first = "-" if share is None else f"{share.value:.1%}"
             told = shortcut.by_strategy.get(name)
             table.add_row(plain(f"{kind}/{name}"), str(int(rows.sum())), first, _told(told, kind))
+    return table
+
+
+def content_table(audit: DatasetAudit) -> Table:
+    """Return a line a strategy: how well it is told by one small picture of each clip and the words."""
+    table = _table("by strategy; told by the words and one small picture of each clip")
+    table.add_column("", no_wrap=True)
+    for name in FRAMES:
+        table.add_column(name, justify="right", no_wrap=True)
+    for kind, content in audit.contents.items():
+        for name in audit.subject.questions.strategies(kind):
+            told = (_told(content.by_strategy.get(frame, {}).get(name), kind) for frame in FRAMES)
+            table.add_row(plain(f"{kind}/{name}"), *told)
     return table
 
 
@@ -132,6 +148,19 @@ def _dataset(audit: DatasetAudit) -> dict[str, Any]:
                 "short_clips": None if shortcut.short_clips is None else _numbers(shortcut.short_clips),
             }
             for kind, shortcut in audit.shortcuts.items()
+        },
+        "told_by_content": {
+            kind: {
+                "overall": {frame: _numbers(told) for frame, told in content.overall.items()},
+                "by_strategy": {
+                    frame: {name: _numbers(told) for name, told in by_name.items()}
+                    for frame, by_name in content.by_strategy.items()
+                },
+                "rows": content.rows,
+                "unreadable_rows": content.unreadable,
+                "why_not": content.why_not,
+            }
+            for kind, content in audit.contents.items()
         },
         "files": None
         if files is None
