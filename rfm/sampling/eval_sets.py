@@ -30,7 +30,7 @@ from rfm.sampling.block import Block, Canvas
 from rfm.sampling.clips.table import Clips, evenly
 from rfm.sampling.instructions import OWN, UNKNOWN, spans
 from rfm.sampling.material import Asked, PairDraw, ScoreDraw
-from rfm.sampling.pairs.quality import EveryQualityPair, unequal_sizes
+from rfm.sampling.pairs.quality import EveryQualityPair
 from rfm.sampling.pools import Steps
 from rfm.sampling.progress import SUCCESSFUL, Progress
 from rfm.sampling.quotas import Quotas
@@ -259,7 +259,7 @@ class _Quality:
         self._catalog, self._width = catalog, settings.max_frames
         eligible = np.ones(len(catalog), bool)
         self._pairs = EveryQualityPair(catalog, eligible, settings.partial_success_threshold)
-        self.notes = [unequal_sizes(self._pairs.unequal)] if self._pairs.unequal else []
+        self.notes = self._pairs.notes
         self._held = np.diff(self._pairs.starts)
         self.existing = int(self._pairs.starts[-1])
         order = np.argsort(RowRandom(seed, np.arange(len(self._held), dtype=np.uint64)).words("quality/tasks"))

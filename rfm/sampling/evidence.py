@@ -7,7 +7,7 @@ With T = `data.partial_success_threshold`, an episode is contested if
     its recorded progress at the last frame and its partial success are T or more apart
 
 Nothing is asked about it. Two episodes contradict each other if the one with the better label has less partial success
-(a successful one has 1): they make no pair, see `pairs.quality`.
+(a successful one has 1): they make no pair, see `pairs.levels`.
 """
 
 from __future__ import annotations
@@ -47,16 +47,18 @@ class Contested:
         return [self._note(np.flatnonzero(rows), what) for rows, what in found if rows.any()]
 
     def _note(self, rows: np.ndarray, what: str) -> str:
-        first = ", ".join(self._named(int(row)) for row in rows[:MOST_NAMED])
+        first = ", ".join(described(self._catalog, int(row)) for row in rows[:MOST_NAMED])
         more = ", …" if len(rows) > MOST_NAMED else ""
         return f"{len(rows)} trajectories whose {what} contradict each other: {first}{more}"
 
-    def _named(self, row: int) -> str:
-        catalog = self._catalog
-        recorded = last_recorded(catalog)[row]
-        says = [] if catalog.quality[row] < 0 else [_LABELS[catalog.quality[row]]]
-        says += [] if np.isnan(recorded) else [f"last progress {recorded:.3g}"]
-        return f"{catalog.ids[row]} ({', '.join([*says, f'partial success {catalog.partial_success[row]:.3g}'])})"
+
+def described(catalog: Catalog, row: int) -> str:
+    """Return the name of a trajectory and what is known of its outcome."""
+    recorded, partial = last_recorded(catalog.select([row]))[0], catalog.partial_success[row]
+    says = [] if catalog.quality[row] < 0 else [_LABELS[catalog.quality[row]]]
+    says += [] if np.isnan(recorded) else [f"last progress {recorded:.3g}"]
+    says += [] if np.isnan(partial) else [f"partial success {partial:.3g}"]
+    return f"{catalog.ids[row]} ({', '.join(says)})"
 
 
 def last_recorded(catalog: Catalog) -> Float32[np.ndarray, " n"]:

@@ -308,8 +308,14 @@ def _spread(end: int, count: int) -> list[int]:
 
 
 def _ordered_pairs(catalog: Catalog, members: list[int]) -> list[tuple[int, int]]:
-    """All (better, worse) of a group: by partial success where every member has one, else by quality label."""
+    """All (better, worse) of a group: by partial success where every member has one, else by quality label.
+
+    Never one with the better label and less partial success.
+    """
     partial = {r: 1.0 if catalog.quality[r] == 2 else float(catalog.partial_success[r]) for r in members}
+    label = {r: int(catalog.quality[r]) for r in members}
+    pairs = [(a, b) for a in members for b in members if a != b]
     if not any(map(math.isnan, partial.values())):
-        return [(a, b) for a in members for b in members if partial[a] - partial[b] >= THRESHOLD - 1e-6]
-    return [(a, b) for a in members for b in members if catalog.quality[a] > catalog.quality[b] >= 0]
+        agreeing = [(a, b) for a, b in pairs if not (min(label[a], label[b]) >= 0 and label[a] < label[b])]
+        return [(a, b) for a, b in agreeing if partial[a] - partial[b] >= THRESHOLD - 1e-6]
+    return [(a, b) for a, b in pairs if label[a] > label[b] >= 0 and not partial[a] < partial[b] - 1e-6]

@@ -109,7 +109,7 @@ def test_confusion_asks_every_known_instruction_of_every_video_and_no_other(seed
     catalog = scenic_catalog(seed, 80, groups=groups)
     made = EvalSet(catalog, DataConfig(min_frames_per_trajectory=1), "confusion", limit=10**6, seed=seed)
     block = made.draw(0, made.quotas.total)
-    catalog, known = made.catalog, Usable(catalog, 2).instructions
+    catalog, known = made.catalog, Usable(catalog, 2, 0.2).instructions
     videos = np.flatnonzero(catalog.quality == 2)
     tasks = np.unique(catalog.task_code[videos])
     expected: dict[int, int] = {}
@@ -128,7 +128,7 @@ def test_instruction_asks_each_clip_all_that_is_known_of_its_scene(seed: int, gr
     catalog = scenic_catalog(seed, 80, groups=groups)
     made = EvalSet(catalog, DataConfig(min_frames_per_trajectory=1), "instruction", limit=None, seed=seed)
     rows = record_batch(made, made.draw(0, made.quotas.total), discrete=False).to_pylist()
-    catalog, known = made.catalog, Usable(catalog, 2).instructions
+    catalog, known = made.catalog, Usable(catalog, 2, 0.2).instructions
     index = {catalog.ids[at].as_py(): at for at in range(len(catalog))}
     found = Counter((index[row["trajectory_id"]], row["frame_indices"][-1], row["task"]) for row in rows)
     assert set(found.values()) == {1}

@@ -67,7 +67,7 @@ def quality_preference(material: Material) -> PairStrategy:
     turns = pairs.turns
     if not turns.total:
         raise _without_quality_pairs(material, pairs.unequal)
-    _note_unequal(material, pairs.unequal)
+    _note(material, pairs)
 
     def draw(random: RowRandom) -> PairDraw:
         assert random.ranks is not None, "evaluation draws in turn"
@@ -83,7 +83,7 @@ def suboptimal(material: Material) -> PairStrategy:
     anchors = material.lot(pairs.supported)
     if not len(anchors):
         raise _without_quality_pairs(material, pairs.unequal)
-    _note_unequal(material, pairs.unequal)
+    _note(material, pairs)
 
     def draw(random: RowRandom) -> PairDraw:
         better, worse = pairs.draw(random, anchors.draw(random, "quality/anchor"))
@@ -209,9 +209,8 @@ def _without_quality_pairs(material: Material, unequal: int) -> Unsupported:
     )
 
 
-def _note_unequal(material: Material, unequal: int) -> None:
-    if unequal:
-        material.notes.append(f"pairs by quality: {unequal_sizes(unequal)}")
+def _note(material: Material, pairs: QualityPairs | EveryQualityPair) -> None:
+    material.notes.extend(f"pairs by quality: {note}" for note in pairs.notes)
 
 
 def _pair_to_the_end(material: Material, better: np.ndarray, worse: np.ndarray, skipped: np.ndarray) -> PairDraw:
