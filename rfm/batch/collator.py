@@ -25,7 +25,7 @@ from jaxtyping import UInt8
 
 from rfm.batch.bad_rows import BadRows, named
 from rfm.batch.clips import Row, clips_of
-from rfm.batch.pictures.colour_jitter import SEED_COLUMN, ColourJitter
+from rfm.batch.pictures.augmentation import Augmentation
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.pictures.patches import Grid, image_grid, normalise, patchify, patchify_images, video_grid
 from rfm.batch.room import Patches, Room
@@ -62,7 +62,7 @@ class VQACollator:
         packed: bool = False,
         normalise: bool = False,
         blank_share: float = 0.0,
-        colour_jitter: float = 0.0,
+        augmentation: Augmentation | None = None,
         bad_rows: BadRows | None = None,
     ) -> None:
         if packed and not with_answers:
@@ -72,8 +72,8 @@ class VQACollator:
         self.normalise = normalise
         self.blank_share = blank_share
         """Share of rows whose every frame is replaced by mid-grey; which ones is a function of the row alone."""
-        self.colour_jitter = colour_jitter
-        """How far colours of rows that have a `jitter_seed` are changed, see `rfm.batch.pictures.colour_jitter`."""
+        self.augmentation = augmentation or Augmentation()
+        """What is changed in rows that have a seed for it."""
         self.bad_rows = bad_rows
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
@@ -150,8 +150,7 @@ class VQACollator:
         return total
 
     def _changed(self, row: Row, clip: Clip) -> Clip:
-        if self.colour_jitter and row.get(SEED_COLUMN) is not None:
-            clip = ColourJitter.draw(row[SEED_COLUMN], self.colour_jitter).apply(clip)
+        clip = self.augmentation.apply(row, clip)
         return np.full_like(clip, BLANK) if self.blank_share and _ticket(row) < self.blank_share else clip
 
     def _grid(self, count: int, height: int, width: int) -> Grid:

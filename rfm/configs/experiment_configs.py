@@ -85,6 +85,8 @@ class DataConfig:
     """Share of a clip's frames between the first and the last that questions for training may lack, at most."""
     colour_jitter: float = 0.0
     """In training: brightness, contrast and saturation times a factor from 1 - this to 1 + this, the same for a row."""
+    random_shift: float = 0.0
+    """In training: frames of a row are moved by up to this share of their height and width, edges repeated."""
     resized_height: int | None = None
     """Height in pixels at which frames enter the model; null: as stored."""
     resized_width: int | None = None
@@ -142,6 +144,7 @@ def _range_faults(data: DataConfig) -> list[str]:
         "same_scene_share": (0.0, 1.0),
         "frame_dropping": (0.0, 0.9),
         "colour_jitter": (0.0, 0.9),
+        "random_shift": (0.0, 0.5),
         "strategies_per_sample": (1, 2),
         "source_boost": (1, 100),
         "prefixes_per_episode": (1, 4096),

@@ -22,7 +22,7 @@ from rfm.batch.bad_rows import SKIP, BadRows
 from rfm.batch.collator import VQACollator
 from rfm.batch.input_format import InputFormat
 from rfm.batch.packing import PackedBatches
-from rfm.batch.pictures.colour_jitter import with_jitter_seeds
+from rfm.batch.pictures.augmentation import Augmentation, with_seeds
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.row_lengths import RowLengths, row_lengths
 from rfm.batch.tokens.conversation import ConversationEncoder
@@ -119,7 +119,7 @@ def _collator(
         frames,
         packed=options.packing,
         blank_share=options.blank_share,
-        colour_jitter=load_config(options.config_name, options.config_overrides).data.colour_jitter,
+        augmentation=Augmentation.of(load_config(options.config_name, options.config_overrides).data),
         bad_rows=bad_rows,
     )
 
@@ -156,7 +156,7 @@ def make_trainer(
         model=loaded.model,
         args=arguments,
         data_collator=Parcelled(CountingCollator(collator)),
-        train_dataset=with_jitter_seeds(rows, options.seed) if collator.colour_jitter else rows,
+        train_dataset=with_seeds(rows, options.seed) if collator.augmentation else rows,
         processing_class=loaded.tokenizer,
         callbacks=[ReportBadRows(bad_rows.file, len(rows))] if options.on_bad_row == SKIP else [],
         **optimizer_arguments(options, loaded.model),

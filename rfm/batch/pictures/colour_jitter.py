@@ -1,20 +1,19 @@
 """Colour jitter, an augmentation for training: brightness, contrast and saturation of a row's clips.
 
 One draw holds for all frames and all clips of a row, so that neither motion nor the comparison of two clips changes.
-It is a function of the row's seed alone, which `with_jitter_seeds` writes into training rows; a row without one is
-shown as it is, which is how evaluation never sees it. 15 ms for 16 frames of 224 x 224, 0.3 ms for 32 x 32.
+It is a function of the row's seed alone (`augmentation.with_seeds`). 15 ms for 16 frames of 224 x 224, 0.3 ms for
+32 x 32.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from rfm.sampling.random import RowRandom
 
-SEED_COLUMN = "jitter_seed"
 _LUMA = np.array([77, 150, 29], np.int32)
 """Weights of red, green and blue in grey, in 256ths (ITU-R BT.601)."""
 
@@ -42,9 +41,3 @@ class ColourJitter(NamedTuple):
             grey = ((frames @ _LUMA) >> 8)[..., None]
             frames = np.clip(grey + ((frames - grey) * scale >> 8), 0, 255).astype(np.uint8)
         return table[frames]
-
-
-def with_jitter_seeds(rows: Any, seed: int) -> Any:
-    """Return a Hugging Face dataset with a seed for each row, a function of `seed` and its position."""
-    words = RowRandom(seed, np.arange(len(rows), dtype=np.uint64)).words("colour jitter")
-    return rows.add_column(SEED_COLUMN, words.view(np.int64))

@@ -18,6 +18,7 @@ import torch
 
 from rfm.batch.as_trained import differences, warning
 from rfm.batch.input_format import OF_FRAMES, InputFormat
+from rfm.batch.pictures.augmentation import SETTINGS, Augmentation
 from rfm.configs.compose import load_config
 from rfm.errors import ConfigError
 from rfm.export.training_record import read_record
@@ -85,12 +86,13 @@ def _of_inputs(
     if own is not None:
         found |= {name: (getattr(own, name), getattr(form, name)) for name in OF_FRAMES if name != "use_multi_image"}
     if "config_name" in before:
-        found["colour_jitter"] = (_jitter(before), _jitter(dataclasses.asdict(options)))
+        was, now = _augmentation(before), _augmentation(dataclasses.asdict(options))
+        found |= {name: (getattr(was, name), getattr(now, name)) for name in SETTINGS}
     return found
 
 
-def _jitter(options: Mapping[str, Any]) -> float:
-    return load_config(options["config_name"], options["config_overrides"]).data.colour_jitter
+def _augmentation(options: Mapping[str, Any]) -> Augmentation:
+    return Augmentation.of(load_config(options["config_name"], options["config_overrides"]).data)
 
 
 def judged_alike(checkpoint: Path, options: TrainOptions) -> bool:
