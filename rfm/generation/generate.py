@@ -26,7 +26,7 @@ from rfm.console import progress_bar
 from rfm.files.ownership import check_replaceable, workplace
 from rfm.generation import drawing
 from rfm.generation.drawing import Plan, draw_chunks
-from rfm.generation.idle_tail import find_cutoffs
+from rfm.generation.idle_tail import find_cutoffs, suggest_cutoffs
 from rfm.generation.options import GenerateOptions
 from rfm.generation.parts import Part, PartWriter
 from rfm.generation.reporting import report
@@ -165,7 +165,9 @@ def _without_augmentation(options: GenerateOptions, config: ExperimentConfig) ->
 def _cutoffs(catalog: Catalog, data: DataConfig) -> dict[str, float]:
     if data.success_cutoff == "idle":
         return find_cutoffs(catalog, data.seed)
-    return read_cutoffs(data.dataset_success_cutoff_file)
+    cutoffs = read_cutoffs(data.dataset_success_cutoff_file)
+    suggest_cutoffs(catalog, cutoffs, data.seed)
+    return cutoffs
 
 
 def _num_samples(options: GenerateOptions, config: ExperimentConfig, catalog: Catalog) -> int | None:

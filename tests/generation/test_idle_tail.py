@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from rfm.configs.compose import load_config
 from rfm.errors import ConfigError, DataError
 from rfm.frames.idle_tail import idle_from
 from rfm.generation.generate import GenerateOptions, generate
-from rfm.generation.idle_tail import EPISODES, find_cutoffs
+from rfm.generation.idle_tail import EPISODES, find_cutoffs, suggest_cutoffs
 from rfm.trajectories.catalog import load_catalog
 from rfm.vqa.dataset import load_dataset
 
@@ -33,6 +34,26 @@ def test_each_source_has_the_median_of_its_episodes(tmp_path, caplog):
     assert (
         "data.success_cutoff=idle finds no cut-off for still: it has no successful episode without rec" in caplog.text
     )
+
+
+def test_cut_offs_are_suggested_where_tails_are_idle(tmp_path, caplog):
+    world = make_idle_world(tmp_path, {"late": [1.0, 0.95], "early": [0.5] * 4, "named": [0.5]})
+    (tmp_path / "cutoffs.csv").write_text("named,0.5\n")
+    generated(world, tmp_path / "vqa", f"data.dataset_success_cutoff_file={tmp_path / 'cutoffs.csv'}")
+    warned = [line for line in caplog.messages if "data.success_cutoff=idle" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith("data source early: in 3 of 3 successful episodes that were looked at nothing moves")
+    assert "(half of them are still from 50% on)" in warned[0]
+    assert warned[0].endswith("add --config_overrides data.success_cutoff=idle")
+
+
+def test_nothing_is_suggested_where_progress_is_no_time_or_frames_are_not_there(tmp_path, caplog):
+    world = make_idle_world(tmp_path, {"a": [0.5] * 4})
+    shutil.rmtree(world / "idle" / "frames")
+    generated(world, tmp_path / "vqa")
+    catalog = load_catalog(make_idle_world(tmp_path / "failed", {"a": [0.4] * 2}, quality="failure"), ["idle"])
+    suggest_cutoffs(catalog, {}, 0)
+    assert "data.success_cutoff=idle" not in caplog.text
 
 
 def test_long_episodes_are_looked_at_in_some_frames(tmp_path):
@@ -76,10 +97,11 @@ def test_found_cutoffs_divide_time_and_stand_in_the_record(tmp_path):
     assert generate(GenerateOptions("", verify=str(path))) == path
 
 
-def test_no_frame_is_read_otherwise(tmp_path, monkeypatch):
+def test_no_frame_is_read_where_cut_offs_are_named(tmp_path, monkeypatch):
     world = make_idle_world(tmp_path, {"a": [0.5] * 6})
+    (tmp_path / "cutoffs.csv").write_text("a,1\n")
     monkeypatch.setattr("rfm.generation.idle_tail.read_frames", lambda *_: pytest.fail("a frame was read"))
-    generated(world, tmp_path / "vqa")
+    generated(world, tmp_path / "vqa", f"data.dataset_success_cutoff_file={tmp_path / 'cutoffs.csv'}")
 
 
 def test_frames_that_cannot_be_read_are_named(tmp_path, caplog):
