@@ -4,9 +4,9 @@ The last frame and the words are the task itself: who tells progress by them und
 The first frame can't show how far a clip gets. What it tells beyond the blind floor is a shortcut, but for one thing:
 with the words it shows whether the instruction belongs to another scene, and that is understanding.
 
-Pictures of SIZE x SIZE in colour, reduced to COMPONENTS numbers, are learnt and judged as in `shortcuts`: by trees,
-held out by trajectory. At most MOST_ROWS rows of a type are looked at, drawn evenly; frames are read once, file by
-file, in blocks of BLOCK. Of 224 x 224 videos that is half a minute to a minute a type.
+Pictures of SIZE x SIZE in colour, as COMPONENTS main components and CELLS x CELLS cells, are learnt and judged as in
+`shortcuts`: by trees, held out by trajectory, with one halving. At most MOST_ROWS rows of a type are looked at, drawn
+evenly; frames are read once, file by file, in blocks of BLOCK.
 
 Shape legend: n rows, c clips, f features.
 """
@@ -31,7 +31,7 @@ from rfm.frames.reader import read_frames
 from rfm.frames.resize import resize_frames
 
 MOST_ROWS = 3000
-SIZE, COMPONENTS, BLOCK = 16, 24, 32
+SIZE, CELLS, COMPONENTS, BLOCK = 16, 8, 24, 32
 FRAMES = {"first frame": 0, "last frame": -1}
 """Which shown frame of each clip a picture is of."""
 
@@ -61,7 +61,7 @@ def measure_content(root: Path, questions: Questions, kind: str) -> Content:
     rows = rows[readable]
     said = words(questions.prompt, rows)
     told = {
-        name: judge_by_strategy(questions, rows, kind, [_features(pictures.of(at)[readable], said)])
+        name: judge_by_strategy(questions, rows, kind, [_features(pictures.of(at)[readable], said)], halvings=1)
         for name, at in FRAMES.items()
     }
     overall = {name: one.overall for name, one in told.items() if one.overall is not None}
@@ -70,11 +70,12 @@ def measure_content(root: Path, questions: Questions, kind: str) -> Content:
 
 
 def _features(pictures: UInt8[np.ndarray, "n c p"], told: np.ndarray) -> Float64[np.ndarray, "n f"]:
-    """Return the main components of each clip's picture, the last two clips' differences, and the words."""
+    """Return main components and coarse cells of each clip's picture, the last two's differences, and the words."""
     n, clips, size = pictures.shape
     flat = pictures.reshape(n * clips, size).astype(np.float32)
     parts = PCA(min(COMPONENTS, *flat.shape), random_state=0, svd_solver="randomized").fit_transform(flat)
-    each = parts.reshape(n, clips, -1)
+    coarse = resize_frames(pictures.reshape(n * clips, SIZE, SIZE, 3), CELLS, CELLS).reshape(n * clips, -1)
+    each = np.concatenate([parts, coarse], axis=1).reshape(n, clips, -1)
     apart = [each[:, -2] - each[:, -1]] if clips > 1 else []
     return np.concatenate([each.reshape(n, -1), *apart, told], axis=1)
 

@@ -13,6 +13,7 @@ from rfm.audit.checks import Check, Verdict
 from rfm.audit.comparison import Comparison
 from rfm.audit.content import FRAMES
 from rfm.audit.dataset_audit import DatasetAudit
+from rfm.audit.meanings import meaning_of
 from rfm.audit.shortcuts import Told
 from rfm.console import plain, results
 
@@ -183,6 +184,8 @@ def _print_checks(title: str, checks: list[Check]) -> None:
     for check in checks:
         if check.note:
             results().print(f"{check.name}: {check.note}", style=_STYLES[check.verdict])
+        if check.verdict in (Verdict.FAILED, Verdict.REPORTED) and meaning_of(check.name):
+            results().print(f"  {check.name}, what it means: {meaning_of(check.name)}")
 
 
 def _print_rules(audit: DatasetAudit) -> None:

@@ -108,10 +108,15 @@ def usable_rows(questions: Questions, kind: str, most: int) -> Int64[np.ndarray,
 
 
 def judge_by_strategy(
-    questions: Questions, rows: Int64[np.ndarray, " n"], kind: str, views: Sequence[Float32[np.ndarray, "n f"]]
+    questions: Questions,
+    rows: Int64[np.ndarray, " n"],
+    kind: str,
+    views: Sequence[Float32[np.ndarray, "n f"]],
+    *,
+    halvings: int,
 ) -> Shortcut:
     """Return how well the answers of `rows`, all of one sample type, are told by the best of several views."""
-    return _Judged.by(questions, rows, kind, views).shortcut()
+    return _Judged.by(questions, rows, kind, views, halvings=halvings).shortcut()
 
 
 @dataclass(frozen=True)
@@ -132,13 +137,16 @@ class _Judged:
         kind: str,
         views: Sequence[Float32[np.ndarray, "n f"]],
         of: Int64[np.ndarray, "n k"] | None = None,
+        *,
+        halvings: int | None = None,
     ) -> _Judged:
         """Judge by each of the views, and by the first with cells if there are any; the best result stands."""
         paths = np.stack([questions.clips[prefix].path[rows] for prefix in PAIR_CLIPS[kind]], axis=1)
         answer, scores = questions.answer[rows], _errors if kind == "progress" else _hits
-        results = [_cross_judged(features, answer, paths, scores) for features in views]
+        times = halvings or (1 if len(rows) >= LARGE else SPLITS)
+        results = [_cross_judged(features, answer, paths, scores, times) for features in views]
         if of is not None:
-            results.append(_cross_judged(views[0], answer, paths, scores, of))
+            results.append(_cross_judged(views[0], answer, paths, scores, times, of))
         held_out, best = results[0][1], min if kind == "progress" else max
         score = best((one for one, _ in results), key=lambda one: float(one[held_out].mean()) if held_out.any() else 0)
         return _Judged(questions, rows, kind, paths[:, -1], score, held_out)
@@ -186,6 +194,7 @@ def _cross_judged(
     answer: np.ndarray,
     paths: Int64[np.ndarray, "n c"],
     scores: _Scores,
+    halvings: int,
     of: Int64[np.ndarray, "n k"] | None = None,
 ) -> tuple[Float64[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
     """Return each row's mean score over the models that had not seen its trajectories, and whether there was one.
@@ -194,7 +203,7 @@ def _cross_judged(
     """
     random = np.random.default_rng(0)
     total, times = np.zeros(len(answer)), np.zeros(len(answer))
-    for _ in range(1 if len(answer) >= LARGE else SPLITS):
+    for _ in range(halvings):
         half = random.permutation(int(paths.max(initial=0)) + 1) % 2
         side = half[paths]
         inside = (side == side[:, :1]).all(axis=1)

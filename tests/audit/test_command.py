@@ -22,6 +22,8 @@ def test_the_command_prints_tables_of_at_most_80_columns_and_fails_past_a_limit(
     shown = capsys.readouterr().out
     assert "contradictions                      0       <= 0   ok" in shown
     assert "FAILED" in shown
+    assert "duplicate rows, what it means: rows that say what an earlier one says" in shown
+    assert "contradictions, what it means" not in shown, "what is well needs no explanation"
     assert max(map(len, shown.splitlines()[1:])) <= 80
     assert caplog.messages[-1] == f"the audit fails:\n  {clean}: duplicate rows"
 
