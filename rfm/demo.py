@@ -76,7 +76,7 @@ LESSONS = (
     ),
     Lesson(
         "and which task is it?",
-        0.106,
+        0.124,
         (
             "data.sample_type_ratio=[1,0,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}",
@@ -85,7 +85,7 @@ LESSONS = (
     ),
     Lesson(
         "which of a scene's two?",
-        0.089,
+        0.106,
         (
             "data.sample_type_ratio=[1,0,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
@@ -94,7 +94,7 @@ LESSONS = (
     ),
     Lesson(
         "how far did it get on that?",
-        0.062,
+        0.071,
         (
             "data.sample_type_ratio=[0.5,0.5,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
@@ -105,11 +105,11 @@ LESSONS = (
     ),
     Lesson(
         "everything",
-        0.69,
+        0.646,
         (
-            "data.sample_type_ratio=[0.55,0.45,0]",
+            "data.sample_type_ratio=[0.5,0.5,0]",
             "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.2, whole_progress: 0.6, "
-            "different_task_instruction: 1.6, reverse_progress: 1, rewind: 1}",
+            "different_task_instruction: 2.2, reverse_progress: 1, rewind: 1}",
             "data.same_scene_share=0.6",
         ),
     ),
@@ -221,6 +221,7 @@ def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
             overwrite_output_dir=True,
             per_device_train_batch_size=BATCH,
             gradient_accumulation_steps=1,
+            config_overrides=("data.random_shift=0.035",) if last else (),
             blank_share=0.02 if last else 0.0,
             optim="muon",
             learning_rate=1e-3,
