@@ -25,6 +25,7 @@ from rfm.configs.experiment_configs import DataConfig, ExperimentConfig
 from rfm.console import progress_bar
 from rfm.files.ownership import check_replaceable, workplace
 from rfm.generation import drawing
+from rfm.generation.columns import HASH_VERSION
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.generation.idle_tail import find_cutoffs, suggest_cutoffs
 from rfm.generation.options import GenerateOptions
@@ -231,6 +232,7 @@ def _record(options: GenerateOptions, plan: Plan, drawer: Sampler | EvalSet, sou
         "num_existing": drawer.existing if isinstance(drawer, EvalSet) else None,
         "seed": plan.seed,
         "prompt_version": PROMPT_VERSION,
+        "hash_version": HASH_VERSION,
         "counts": {kind: {"total": sum(by_name.values()), "strategies": by_name} for kind, by_name in counts.items()},
         "effective_ratio": {
             f"{kind}/{name}": count / quotas.total

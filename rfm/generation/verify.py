@@ -16,6 +16,7 @@ import pyarrow as pa
 from rfm.configs.compose import config_from
 from rfm.errors import DataError
 from rfm.generation import drawing
+from rfm.generation.columns import HASH_VERSION
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.generation.sources import open_sources
 from rfm.vqa.dataset import CONFIG_FILE, load_dataset
@@ -43,7 +44,11 @@ def verify(path: Path, datasets_root: str | None = None, split_file: str | None 
     faults = [f"source {name} has changed since: {why}" for name, why in changed.items()]
     if record["prompt_version"] != PROMPT_VERSION:
         faults.append(f"prompts are of version {record['prompt_version']}, this package has version {PROMPT_VERSION}")
-    if difference := _first_difference(plan, dataset.data.table, record["content_hash"]):
+    if (version := record.get("hash_version", 1)) != HASH_VERSION:
+        faults.append(f"its content hash is of version {version}, this package has version {HASH_VERSION}")
+    if difference := _first_difference(
+        plan, dataset.data.table, record["content_hash"] if version == HASH_VERSION else None
+    ):
         faults.append(difference)
     elif faults:
         faults.append("all rows are the same nevertheless")
@@ -83,7 +88,7 @@ def _plan_of(record: dict[str, Any], datasets_root: str | None, split_file: str 
     return plan, changed
 
 
-def _first_difference(plan: Plan, there: pa.Table, content_hash: str) -> str | None:
+def _first_difference(plan: Plan, there: pa.Table, content_hash: str | None) -> str | None:
     drawer = plan.drawer()
     total = drawer.quotas.total
     if total != there.num_rows:
@@ -94,7 +99,7 @@ def _first_difference(plan: Plan, there: pa.Table, content_hash: str) -> str | N
         if difference := compare(there.slice(start, batch.num_rows), again, start):
             return difference
         hashes.append(digest)
-    if hashlib.sha256("".join(hashes).encode()).hexdigest() != content_hash:
+    if content_hash not in (None, hashlib.sha256("".join(hashes).encode()).hexdigest()):
         return f"all rows are the same, but they do not have the `content_hash` of {CONFIG_FILE}"
     return None
 

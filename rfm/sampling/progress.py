@@ -23,17 +23,19 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.csv_lines import csv_records
+from rfm.sampling.bits import COLUMNS
 from rfm.sampling.clips.table import Clips
 from rfm.sampling.instructions import ELSEWHERE, OWN, UNKNOWN
+from rfm.sampling.rungs import Rungs
 from rfm.trajectories.catalog import Catalog
 
-GRID = 64
+GRID = COLUMNS
 """Longer episodes have the ends of their clips on this many evenly spaced frames."""
 SUCCESSFUL = 2
 
 
 LARGEST_TABLE = 200_000
-"""Curves up to which all are kept (512 bytes each); of more they are computed when asked for."""
+"""Curves up to which all are kept (544 bytes each); of more they are computed when asked for."""
 _BLOCK = 4096
 _LEAST_SPAN = 1e-9
 """Frames between a clip's start and the cut-off; less is rounding."""
@@ -45,6 +47,10 @@ class Curves:
 
     frames: Int32[np.ndarray, "m G"]
     progress: Float32[np.ndarray, "m G"]
+
+    def rungs(self) -> Rungs:
+        """Return the frames in the order of their progress."""
+        return Rungs.sort(self.frames, self.progress)
 
 
 class Kinds(NamedTuple):
@@ -114,36 +120,6 @@ class Progress:
 
     def curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         """Return the progress of up to GRID frames of each trajectory, first and last included."""
-        if len(self.kinds.members) > LARGEST_TABLE:
-            return self._curves(trajectory)
-        kind = self.kinds.of[trajectory]
-        return Curves(self._table.frames.take(kind, axis=0), self._table.progress.take(kind, axis=0))
-
-    @cached_property
-    def _table(self) -> Curves:
-        """The curve of each kind."""
-        members = self.kinds.members
-        parts = [self._curves(members[low : low + _BLOCK]) for low in range(0, max(len(members), 1), _BLOCK)]
-        return Curves(
-            *(np.concatenate(arrays) for arrays in zip(*((p.frames, p.progress) for p in parts), strict=True))
-        )
-
-    @cached_property
-    def _width(self) -> int:
-        return int(min(GRID, self.catalog.num_frames.max(initial=1)))
-
-    def grid(self, n: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "m G"]:
-        """Return the frames that curves of episodes of `n` frames have; numbers >= n mark columns without one.
-
-        Of long episodes even and odd frames take turns, so that there are ends of either kind; the last is n - 1.
-        """
-        columns = np.arange(self._width)
-        spread = columns * ((n - 1) / max(self._width - 1, 1))[:, None]
-        frames = columns % 2 + 2 * np.floor((spread - columns % 2) / 2 + 0.5).astype(np.int64)
-        frames[:, -1] = n - 1
-        return np.where((n <= self._width)[:, None], columns, frames)
-
-    def _curves(self, trajectory: Int64[np.ndarray, " m"]) -> Curves:
         n = self.catalog.num_frames[trajectory].astype(np.int64)
         frames = self.grid(n)
         inside = frames < n[:, None]
@@ -157,6 +133,37 @@ class Progress:
         inside = frames < n[:, None]
         values = self._towards(entry, np.minimum(frames, n[:, None] - 1))
         return Curves(frames.astype(np.int32), np.where(inside, values, np.nan).astype(np.float32))
+
+    def rungs(self, trajectory: Int64[np.ndarray, " m"]) -> Rungs:
+        """Return the frames of each trajectory's curve in the order of their progress."""
+        if self._table is None:
+            return self.curves(trajectory).rungs()
+        return self._table.take(self.kinds.of[trajectory])
+
+    def rungs_towards(self, entry: Int64[np.ndarray, " m"]) -> Rungs:
+        """Return the frames of each entry's curve (`curves_towards`) in the order of their progress."""
+        return self.curves_towards(entry).rungs() if self._table_towards is None else self._table_towards.take(entry)
+
+    @cached_property
+    def _table(self) -> Rungs | None:
+        """Those of each kind."""
+        members = self.kinds.members
+        return _table(len(members), lambda rows: self.curves(members[rows]))
+
+    @cached_property
+    def _table_towards(self) -> Rungs | None:
+        return _table(len(self.catalog.towards), self.curves_towards)
+
+    def grid(self, n: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "m G"]:
+        """Return the frames that curves of episodes of `n` frames have; numbers >= n mark columns without one.
+
+        Of long episodes even and odd frames take turns, so that there are ends of either kind; the last is n - 1.
+        """
+        columns = np.arange(GRID)
+        spread = columns * ((n - 1) / (GRID - 1))[:, None]
+        frames = columns % 2 + 2 * np.floor((spread - columns % 2) / 2 + 0.5).astype(np.int64)
+        frames[:, -1] = n - 1
+        return np.where((n <= GRID)[:, None], columns, frames)
 
     def at(self, trajectory: Int64[np.ndarray, " m"], frames: Int64[np.ndarray, "m K"]) -> Float32[np.ndarray, "m K"]:
         """Return the progress of frames in the scale of the whole episode; NaN unknown."""
@@ -242,6 +249,14 @@ class Progress:
         rows = np.flatnonzero(~self.known[clips.trajectory])
         rows = rows[clips.end()[rows] == self.catalog.num_frames[clips.trajectory[rows]] - 1]
         values[rows, column[rows]] = self.catalog.partial_success[clips.trajectory[rows]]
+
+
+def _table(count: int, curves: Callable[[Int64[np.ndarray, " m"]], Curves]) -> Rungs | None:
+    """Return the rungs of `count` curves; None where those are too many to keep."""
+    if count > LARGEST_TABLE:
+        return None
+    numbers = np.arange(count)
+    return Rungs.joined([curves(numbers[low : low + _BLOCK]).rungs() for low in range(0, max(count, 1), _BLOCK)])
 
 
 def read_cutoffs(path: str | None) -> dict[str, float]:

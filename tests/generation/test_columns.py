@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from catalogs import make_catalog, random_catalog
 
 from rfm.configs.experiment_configs import DataConfig
-from rfm.generation.columns import record_batch
+from rfm.generation.columns import Rows, as_rows, record_batch
 from rfm.sampling.sampler import Sampler
 from rfm.vqa.prompts import ACTORS, BOTH, PERSON, ROBOT, prompt
 from rfm.vqa.schema import CLIP_PREFIXES, SCHEMA
@@ -143,3 +145,51 @@ def test_a_question_says_whether_it_shows_people_or_robots():
         assert row["prompt"] == prompt(row["sample_type"], row["task"], actor=actor)
         found.add((row["sample_type"], actor))
     assert found == {("progress", ROBOT), ("progress", PERSON), *(("preference", actor) for actor in ACTORS)}
+
+
+def rows_of(column: str | None = None, word: str | None = None) -> Rows:
+    """Rows of all kinds; a word of a column of the catalog is another one, which nothing is drawn by."""
+    sampler = Sampler(
+        random_catalog(3, 200), DataConfig(max_frames=6, sample_type_ratio=[0.4, 0.4, 0.2]), total=300, seed=0
+    )
+    block = sampler.draw(0, 300)
+    if column is not None:
+        words = ["another" if one == word else one for one in getattr(sampler.catalog, column).to_pylist()]
+        sampler.catalog = dataclasses.replace(sampler.catalog, **{column: pa.array(words)})
+    return as_rows(sampler, block, discrete=False)
+
+
+def test_equal_rows_have_equal_hashes():
+    assert rows_of().batch() == rows_of().batch()
+    assert rows_of().digest() == rows_of().digest()
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMA.names if name not in ("prompt", "resample_attempts")])
+def test_any_changed_cell_changes_the_hash(name):
+    """Of each column the first cell that is not null becomes another row's, or null where all have the same."""
+    rows = rows_of()
+    before, digest = rows.batch(), rows.digest()
+    for number, coded in enumerate(rows.coded):
+        if name in coded.words:
+            at = int(np.flatnonzero(coded.code >= 0)[0])
+            others = [code for code in set(coded.code.tolist()) if code != coded.code[at]]
+            code = coded.code.copy()
+            code[at] = others[-1]
+            rows.coded[number] = coded._replace(code=code)
+    if name in rows.plain:
+        cells = rows.plain[name].to_pylist()
+        at = next(at for at, cell in enumerate(cells) if cell is not None)
+        cells[at] = next((cell for cell in cells if cell is not None and cell != cells[at]), None)
+        rows.plain[name] = pa.array(cells, SCHEMA.field(name).type)
+    assert rows.batch() != before
+    assert rows.digest() != digest
+
+
+@pytest.mark.parametrize("column", ["ids", "frames_path", "texts", "sources"])
+def test_a_word_changes_the_hash_where_a_row_has_it_and_only_there(column):
+    digest = rows_of().digest()
+    seen = {value for row in rows_of().batch().to_pylist() for value in row.values() if isinstance(value, str)}
+    words = getattr(random_catalog(3, 200), column).to_pylist()
+    shown, hidden = ([word for word in words if (word in seen) == there] for there in (True, False))
+    assert all(rows_of(column, word).digest() != digest for word in (shown[0], shown[-1]))
+    assert all(rows_of(column, word).digest() == digest for word in hidden[:2])

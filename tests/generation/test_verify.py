@@ -89,6 +89,10 @@ def test_other_settings_are_found_out(world, tmp_path):
     edit(path, num_samples=300, content_hash="0" * 64)
     with pytest.raises(DataError, match=r"\nall rows are the same, but they do not have the `content_hash`"):
         verify(path)
+    edit(path, hash_version=1)
+    expected = r"\nits content hash is of version 1, this package has version 2\nall rows are the same nevertheless$"
+    with pytest.raises(DataError, match=expected):
+        verify(path)
 
 
 def test_sources_that_changed_are_named(world, tmp_path):

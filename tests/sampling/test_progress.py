@@ -33,7 +33,7 @@ def test_recorded_times_take_the_place_of_frame_numbers() -> None:
     times = [0.0, 0.1, 0.15, 0.9, 1.0]  # slow, fast, slow: a variable frame rate
     catalog = make_catalog(frames=[5, 5, 5], times=[times, [], times], quality=[2, 2, 0])
     progress = Progress(catalog)
-    curves = progress.curves(np.arange(3)).progress
+    curves = progress.curves(np.arange(3)).progress[:, :5]
     assert curves[0] == pytest.approx([(t * 4 + 1) / 5 for t in times])
     assert curves[1] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert np.isnan(curves[2]).all(), "time says nothing of a failure"
@@ -61,7 +61,8 @@ def test_evenly_spaced_times_change_no_score() -> None:
         with_times, without = (
             Progress(make_catalog(frames=[frames], times=times)).curves(np.array([0])) for times in ([even], None)
         )
-        assert score(with_times.progress[0]).tolist() == score(without.progress[0]).tolist()
+        shown = slice(min(frames, 64))
+        assert score(with_times.progress[0, shown]).tolist() == score(without.progress[0, shown]).tolist()
 
 
 def test_kept_frames_of_episodes_of_many_lengths_have_all_scores() -> None:
@@ -94,7 +95,8 @@ def test_curves_are_those_of_each_trajectory_by_itself(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "_BLOCK", 7)
     catalog = random_catalog(3, 60)
     progress = Progress(catalog, cutoffs={"source0": 0.7})
-    curves = progress.curves(np.arange(60))
+    curves, rungs = progress.curves(np.arange(60)), progress.rungs(np.arange(60))
+    assert np.array_equal(rungs.progress, np.sort(curves.progress, axis=1), equal_nan=True)
     for at in range(60):
         n = int(catalog.num_frames[at])
         frames = [f for f in curves.frames[at].tolist() if f < n]

@@ -16,35 +16,39 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int16, Int64
+from jaxtyping import Bool, Float32, Float64, Int16, Int32, Int64, UInt64
 
+from rfm.sampling.bits import packed, pick
 from rfm.sampling.clips.counts import FEWEST
 from rfm.sampling.clips.shapes import ShapePair, padded, shown_counts
 from rfm.sampling.clips.table import INTERLEAVED, Clips, interleaved, shaped
 from rfm.sampling.pairs.spread import Spread
 from rfm.sampling.progress import Curves, Progress
 from rfm.sampling.random import RowRandom
+from rfm.sampling.rungs import Rungs
 
 STARTS = tuple(sixteenth / 16 for sixteenth in range(8))
 """Where the common start may lie, as a share of the episode from the side the clips leave.
 
 With MOST_PAIRS pairs of shapes, the combinations fill the 64 bits that are kept of them."""
 _BLOCK = 2048
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class _Cells:
     """The (shape pair, start) combinations for one number of shown frames, and what they reach in an episode.
 
-    Windows hold for each of the catalog's lengths (row) and combination the run of grid frames that can be the end of
-    either clip.
+    Windows hold for each of the catalog's lengths (row) and combination the frames that can be the end of either clip,
+    and the run of grid columns that these are.
     """
 
-    pairs: list[ShapePair]
+    low: Int32[np.ndarray, "l c"]
+    high: Int32[np.ndarray, "l c"]
     first: Int16[np.ndarray, "l c"]
     past: Int16[np.ndarray, "l c"]
-    table: Float64[np.ndarray, "p 2 K"]
-    """The shapes of each pair."""
+    shapes: Float64[np.ndarray, "p 2 K"]
+    """Those of each pair."""
 
     @staticmethod
     def build(
@@ -59,21 +63,23 @@ class _Cells:
         resolution = np.repeat([pair.resolution(spacing) for pair in pairs], len(STARTS))
         reach = np.repeat([pair.reach for pair in pairs], len(STARTS))
         share = np.tile(STARTS, len(pairs))
+        low, high = (np.empty((len(lengths), len(share)), np.int32) for _ in range(2))
         first, past = (np.empty((len(lengths), len(share)), np.int16) for _ in range(2))
         for row in range(0, len(lengths), _BLOCK):
             rows = slice(row, row + _BLOCK)
             n, grid = lengths[rows], progress.grid(lengths[rows])
             for cell in range(len(share)):
                 start = _start(share[cell], n)
-                low = start + resolution[cell]
+                near = start + resolution[cell]
                 room = n - 1 - start - (spacing - 1 if reach[cell] > 1 else 0)  # a turn is laid on the next such frame
-                high = start + np.floor(room / reach[cell] + 1e-9)
+                far = start + np.floor(room / reach[cell] + 1e-9).astype(np.int64)
                 if backwards:
-                    low, high = n - 1 - high, n - 1 - low
-                first[rows, cell] = (grid < low[:, None]).sum(axis=1)
-                past[rows, cell] = (grid <= high[:, None]).sum(axis=1)
-        table = np.array([[padded(shape, width) for shape in (pair.first, pair.second)] for pair in pairs])
-        return _Cells(pairs, first, past, table)
+                    near, far = n - 1 - far, n - 1 - near
+                low[rows, cell], high[rows, cell] = near, far
+                first[rows, cell] = (grid < near[:, None]).sum(axis=1)
+                past[rows, cell] = (grid <= far[:, None]).sum(axis=1)
+        shapes = np.array([[padded(shape, width) for shape in (pair.first, pair.second)] for pair in pairs])
+        return _Cells(low, high, first, past, shapes)
 
 
 class EpisodePairs:
@@ -104,39 +110,38 @@ class EpisodePairs:
         """Each kind's row of the cells' windows."""
         self._counts = np.array(shown_counts(max_frames))
         spacing = 1 if original else INTERLEAVED
-        self._tiers = [
+        tiers = [
             _Cells.build(shapes(k), max_frames, lengths, progress, spacing, backwards=backwards)
             for k in self._counts.tolist()
         ]
-        self._cells = np.zeros((len(frames), len(self._tiers)), np.uint64)
+        self._cells = np.zeros((len(frames), len(tiers)), np.uint64)
         """Which cells of each number of shown frames work for each kind, as bits."""
         kinds = np.flatnonzero(progress.known[progress.kinds.members])
         for low in range(0, len(kinds), _BLOCK):
-            self._survey(kinds[low : low + _BLOCK])
-        self._offered = self._offer()
-        self.supported: Bool[np.ndarray, " n"] = eligible & np.any(self._offered[progress.kinds.of], axis=1)
+            self._survey(kinds[low : low + _BLOCK], tiers)
+        self._low, self._high = (
+            _stacked([getattr(cells, side) for cells in tiers], axis=1) for side in ("low", "high")
+        )
+        self._shapes = _stacked([cells.shapes for cells in tiers], axis=0)
+        self._offered = packed(self._offer())
+        self.supported: Bool[np.ndarray, " n"] = eligible & (self._offered[progress.kinds.of] > 0)
         """The trajectories of which at least one pair can be drawn."""
 
     def draw(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> tuple[Clips, Clips]:
         """Return (further, less far) clips of each trajectory: the first ends at more progress."""
-        clips = [np.empty((len(trajectory), self._width), np.int32) for _ in range(2)]
-        count = np.empty(len(trajectory), np.int64)
         kind = self._progress.kinds.of[trajectory]
-        drawn_tier = choose(self._offered[kind], random.uniform("pair/shown"))
-        for tier, cells in enumerate(self._tiers):
-            rows = np.flatnonzero(drawn_tier == tier)
-            if len(rows):
-                pair = self._draw_tier(tier, cells, random.take(rows), trajectory[rows])
-                for out, drawn in zip(clips, pair, strict=True):
-                    out[rows] = drawn.indices
-                count[rows] = pair[0].count
-        return Clips(trajectory, clips[0], count), Clips(trajectory, clips[1], count)
+        tier = pick(self._offered[kind], random.uniform("pair/shown"))
+        cell = pick(self._cells[kind, tier], random.uniform("pair/cell"))
+        rungs, window = self._progress.rungs(trajectory), (tier, self._length[kind], cell)
+        inside = rungs.since(self._low[window]) & rungs.until(self._high[window])
+        more, less = self._draw_ends(random, rungs, inside)
+        return self._lay(random, tier, cell, trajectory, more, less)
 
-    def _survey(self, kind: Int64[np.ndarray, " m"]) -> None:
+    def _survey(self, kind: Int64[np.ndarray, " m"], tiers: list[_Cells]) -> None:
         """Note for each kind of curve the cells of each number of shown frames that work."""
-        spreads = self._spreads(self._curves(self._progress.kinds.members[kind])[0])
+        spreads = self._spreads(self._progress.curves(self._progress.kinds.members[kind]))
         rows = np.arange(len(kind))
-        for tier, cells in enumerate(self._tiers):
+        for tier, cells in enumerate(tiers):
             first, past = cells.first[self._length[kind]], cells.past[self._length[kind]]
             for cell in range(first.shape[1]):
                 wide = np.zeros(len(kind), bool)
@@ -161,84 +166,63 @@ class EpisodePairs:
         enough = works & (self._counts >= FEWEST)
         return np.where(np.any(enough, axis=1, keepdims=True), enough, works)
 
-    def _curves(self, trajectory: np.ndarray) -> tuple[Curves, Int64[np.ndarray, " m"]]:
-        """Return curves over the distance from the side that the clips leave, and the episodes' lengths."""
-        n = self._progress.catalog.num_frames[trajectory].astype(np.int64)
-        curves = self._progress.curves(trajectory)
-        if self._backwards:
-            curves = Curves(n[:, None] - 1 - curves.frames, curves.progress)
-        return curves, n
-
-    def _draw_tier(
-        self, tier: int, cells: _Cells, random: RowRandom, trajectory: Int64[np.ndarray, " m"]
-    ) -> tuple[Clips, Clips]:
-        kind = self._progress.kinds.of[trajectory]
-        shifts = np.arange(cells.first.shape[1], dtype=np.uint64)
-        allowed = (self._cells[kind, tier][:, None] >> shifts) & np.uint64(1) == 1
-        cell = choose(allowed, random.uniform("pair/cell"))
-        curves, n = self._curves(trajectory)
-        at, columns = (self._length[kind], cell), np.arange(curves.frames.shape[1])
-        inside = (columns >= cells.first[at][:, None]) & (columns < cells.past[at][:, None])
-        more, less = self._draw_ends(random, curves, inside)
-        coin = random.coin("pair/shapes") & (not self._original)
-        return self._lay(cells, cell, coin, trajectory, n, more, less)
-
-    def _draw_ends(self, random: RowRandom, curves: Curves, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return two ends as distances from the side left; the first has more progress, by the gap at least."""
-        progress, rows = curves.progress, np.arange(len(inside))
-        odd = np.zeros_like(inside) if self._original else curves.frames % INTERLEAVED == 1
+    def _draw_ends(
+        self, random: RowRandom, rungs: Rungs, inside: UInt64[np.ndarray, " m"]
+    ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, " m"]]:
+        """Return two ends of the frames `inside`; the first has more progress, by the gap at least."""
+        odd, even = inside & rungs.odd, inside & ~rungs.odd
+        partners = ((inside, inside),) if self._original else ((odd, even), (even, odd))
         reachable = np.zeros_like(inside)
-        for side in (odd, ~odd):
-            low, high = _extremes(progress, inside & (side if self._original else ~side))
-            far = (progress >= (low + self._gap)[:, None]) | (progress <= (high - self._gap)[:, None])
-            reachable |= side & far
-        one = choose(inside & reachable, random.uniform("pair/one end"))
-        apart = np.abs(progress - progress[rows, one][:, None]) >= self._gap
+        for ends, others in partners:
+            low, high = rungs.range(others)
+            reachable |= np.where(others > 0, ends & self._apart(rungs, low, high), 0).astype(np.uint64)
+        one = pick(reachable, random.uniform("pair/one end"))
+        reached = rungs.at(one)
+        apart = inside & self._apart(rungs, reached, reached)
         if not self._original:
-            apart &= odd != odd[rows, one][:, None]
-        other = choose(inside & apart, random.uniform("pair/other end"))
-        swap = progress[rows, one] < progress[rows, other]
-        more, less = np.where(swap, other, one), np.where(swap, one, other)
-        return curves.frames[rows, more], curves.frames[rows, less]
+            apart &= np.where(rungs.frame(one) % INTERLEAVED == 1, even, odd)
+        other = pick(apart, random.uniform("pair/other end"))
+        return rungs.frame(np.maximum(one, other)), rungs.frame(np.minimum(one, other))
+
+    def _apart(
+        self, rungs: Rungs, low: Float32[np.ndarray, " m"], high: Float32[np.ndarray, " m"]
+    ) -> UInt64[np.ndarray, " m"]:
+        """Return the frames of a progress by the gap above `low` or below `high`.
+
+        Sums in 32 bits may miss by their rounding what was found when cells were surveyed; the gap leaves room for it.
+        """
+        gap = np.float32(self._gap - _ROUNDING)
+        return rungs.at_least(low + gap) | rungs.at_most(high - gap)
 
     def _lay(
         self,
-        cells: _Cells,
-        cell: np.ndarray,
-        coin: np.ndarray,
-        trajectory: np.ndarray,
-        n: np.ndarray,
-        more: np.ndarray,
-        less: np.ndarray,
+        random: RowRandom,
+        tier: Int64[np.ndarray, " m"],
+        cell: Int64[np.ndarray, " m"],
+        trajectory: Int64[np.ndarray, " m"],
+        more: Int64[np.ndarray, " m"],
+        less: Int64[np.ndarray, " m"],
     ) -> tuple[Clips, Clips]:
-        """Give the two shapes of the pair to the two ends by the coin and lay the clips."""
+        """Give the two shapes of the pair to the two ends by a coin and lay the clips."""
+        n = self._progress.catalog.num_frames[trajectory].astype(np.int64)
         start = _start(np.asarray(STARTS)[cell % len(STARTS)], n)
         if self._backwards:
-            start, more, less = n - 1 - start, n - 1 - more, n - 1 - less
-        pair = cells.table[cell // len(STARTS)]
-        rows, side = np.arange(len(cell)), coin.astype(np.int64)
-        count, lay = np.full(len(cell), cells.pairs[0].count), shaped if self._original else interleaved
+            start = n - 1 - start
+        coin = random.coin("pair/shapes") & (not self._original)
+        shapes, pair = self._shapes.reshape(-1, self._width), (tier * self._shapes.shape[1] + cell // len(STARTS)) * 2
+        count, lay = self._counts[tier], shaped if self._original else interleaved
         return (
-            lay(trajectory, start, more, pair[rows, side], count),
-            lay(trajectory, start, less, pair[rows, 1 - side], count),
+            lay(trajectory, start, more, shapes.take(pair + coin, axis=0), count),
+            lay(trajectory, start, less, shapes.take(pair + ~coin, axis=0), count),
         )
 
 
-def choose(allowed: Bool[np.ndarray, "m c"], ticket: Float64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
-    """Return a column of each row, uniformly among those allowed; at least one must be."""
-    rows, width = allowed.shape
-    places = np.flatnonzero(allowed)
-    past = np.searchsorted(places, np.arange(1, rows + 1) * width)
-    count = np.diff(past, prepend=0)
-    wanted = np.minimum((ticket * count).astype(np.int64), count - 1)
-    return np.asarray(places[past - count + wanted] - np.arange(rows) * width)
+def _stacked(tables: list[np.ndarray], axis: int) -> np.ndarray:
+    """Return tables that differ in size along an axis as one; what the shorter ones lack is 0."""
+    most = max(table.shape[axis] for table in tables)
+    lacking = [[(0, (most - size) * (at == axis)) for at, size in enumerate(table.shape)] for table in tables]
+    return np.stack([np.pad(table, width) for table, width in zip(tables, lacking, strict=True)])
 
 
 def _start(share: np.ndarray | float, n: np.ndarray) -> Int64[np.ndarray, " m"]:
     return np.floor(share * (n - 1) + 0.5).astype(np.int64)
-
-
-def _extremes(values: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    low = np.where(inside, values, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(inside, values, -np.inf).max(axis=1, initial=-np.inf)
-    return low, high

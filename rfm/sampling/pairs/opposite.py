@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from rfm.sampling.bits import packed, pick
 from rfm.sampling.clips.shapes import shown_counts
 from rfm.sampling.clips.table import Clips, evenly
-from rfm.sampling.pairs.episode import choose
 from rfm.sampling.progress import Curves, Progress
 from rfm.sampling.random import RowRandom
 
@@ -33,9 +33,10 @@ class OppositePairs:
         curves, count = self._progress.curves(trajectory), self._count[trajectory]
         rows, columns = np.arange(len(trajectory)), np.arange(curves.frames.shape[1])
         gain, earlier = self._gain(curves, count)
-        ahead = choose(gain >= self._gap, random.uniform("opposite/forward end"))
+        ahead = pick(packed(gain >= self._gap), random.uniform("opposite/forward end"))
         low = curves.progress <= (curves.progress[rows, ahead] - self._gap)[:, None]
-        behind = choose(low & (columns < earlier[rows, ahead][:, None]), random.uniform("opposite/backward end"))
+        before = columns < earlier[rows, ahead][:, None]
+        behind = pick(packed(low & before), random.uniform("opposite/backward end"))
         end, back = (curves.frames[rows, column].astype(np.int64) for column in (ahead, behind))
         start = back + count - 1 + random.below("opposite/start", end - back - 2 * (count - 1) + 1)
         return (

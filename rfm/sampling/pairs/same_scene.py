@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, UInt64
 
 from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.material import Material
-from rfm.sampling.progress import Curves
 from rfm.sampling.random import RowRandom
+from rfm.sampling.rungs import Rungs
 
 _BLOCK = 4096
 
@@ -63,24 +63,22 @@ class SameScenePairs:
         better = np.where(ahead.count[trajectory] == 0, False, np.where(behind.count[trajectory] == 0, True, coin))
         ticket = random.uniform("same scene/partner")
         entry = np.where(better, ahead.at(trajectory, ticket), behind.at(trajectory, ticket))
-        own, other = _allowed(self._material, trajectory), _allowed_of(self._material, entry)
-        reaches = np.where(better, self._low[entry] + self._gap, -np.inf)[:, None]
-        misses = np.where(better, np.inf, self._high[entry] - self._gap)[:, None]
-        fits = own[1] & (own[0].progress >= reaches) & (own[0].progress <= misses)
-        end = draw_end(random, "same scene/own", own[0], fits)
-        reached = _at(own[0], end)
-        less = other[0].progress <= np.where(better, reached - self._gap, np.inf)[:, None]
-        more = other[0].progress >= np.where(better, -np.inf, reached + self._gap)[:, None]
-        end_of_other = draw_end(random, "same scene/other", other[0], other[1] & less & more)
+        own, own_late = _allowed(self._material, trajectory)
+        other, other_late = _allowed_of(self._material, entry)
+        reaches, misses = own.at_least(self._low[entry] + self._gap), own.at_most(self._high[entry] - self._gap)
+        end = draw_end(random, "same scene/own", own, own_late & np.where(better, reaches, misses))
+        reached = own.at_frame(end)
+        less, more = other.at_most(reached - self._gap), other.at_least(reached + self._gap)
+        end_of_other = draw_end(random, "same scene/other", other, other_late & np.where(better, less, more))
         return self._whole(random, trajectory, SameScenePair(entry, end, end_of_other, better, better & False))
 
     def _whole(self, random: RowRandom, trajectory: Int64[np.ndarray, " m"], pair: SameScenePair) -> SameScenePair:
         """Return every other pair of those whose last frames differ by the gap as whole episodes."""
-        progress, frames = self._material.progress, self._material.frames
-        shown = self._material.catalog.towards.trajectory[pair.entry]
+        progress, frames, towards = self._material.progress, self._material.frames, self._material.catalog.towards
+        shown = towards.trajectory[pair.entry]
         last, last_of_other = frames[trajectory] - 1, frames[shown] - 1
-        own = _at(progress.curves(trajectory), last)
-        other = _at(progress.curves_towards(pair.entry), last_of_other)
+        own = progress.at(trajectory, last[:, None])[:, 0].astype(np.float64)
+        other = towards.values[towards.offsets[pair.entry + 1] - 1].astype(np.float64)
         whole = random.coin("same scene/whole episodes") & (np.abs(own - other) >= self._gap)
         return SameScenePair(
             pair.entry,
@@ -120,25 +118,23 @@ class _Side:
         return self.entries[np.minimum(place, len(self.entries) - 1)]
 
 
-def _allowed(material: Material, trajectory: np.ndarray) -> tuple[Curves, Bool[np.ndarray, "m G"]]:
-    """Return curves and the frames that a clip of full length can end at."""
-    curves = material.progress.curves(trajectory)
-    return curves, _late(material, trajectory, curves)
+def _allowed(material: Material, trajectory: np.ndarray) -> tuple[Rungs, UInt64[np.ndarray, " m"]]:
+    """Return rungs and the frames that a clip of full length can end at."""
+    rungs = material.progress.rungs(trajectory)
+    return rungs, _late(material, trajectory, rungs)
 
 
-def _allowed_of(material: Material, entry: np.ndarray) -> tuple[Curves, Bool[np.ndarray, "m G"]]:
-    curves = material.progress.curves_towards(entry)
-    return curves, _late(material, material.catalog.towards.trajectory[entry], curves)
+def _allowed_of(material: Material, entry: np.ndarray) -> tuple[Rungs, UInt64[np.ndarray, " m"]]:
+    rungs = material.progress.rungs_towards(entry)
+    return rungs, _late(material, material.catalog.towards.trajectory[entry], rungs)
 
 
-def _late(material: Material, trajectory: np.ndarray, curves: Curves) -> Bool[np.ndarray, "m G"]:
-    late = curves.frames >= np.minimum(material.max_frames, material.frames[trajectory])[:, None] - 1
-    return np.asarray(late & ~np.isnan(curves.progress))
+def _late(material: Material, trajectory: np.ndarray, rungs: Rungs) -> UInt64[np.ndarray, " m"]:
+    return rungs.known & rungs.since(np.minimum(material.max_frames, material.frames[trajectory]) - 1)
 
 
 def _ends(material: Material, trajectory: np.ndarray) -> Float64[np.ndarray, "m 2"]:
-    curves, allowed = _allowed(material, trajectory)
-    return np.stack(_spread(curves, allowed), axis=1)
+    return np.stack(_spread(*_allowed(material, trajectory)), axis=1)
 
 
 def _extremes(material: Material, entries: np.ndarray) -> tuple[Float64[np.ndarray, " k"], Float64[np.ndarray, " k"]]:
@@ -148,13 +144,7 @@ def _extremes(material: Material, entries: np.ndarray) -> tuple[Float64[np.ndarr
     return np.concatenate([low for low, _ in parts]), np.concatenate([high for _, high in parts])
 
 
-def _spread(curves: Curves, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _spread(rungs: Rungs, allowed: UInt64[np.ndarray, " m"]) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the most progress of allowed frames; inf and -inf where there is none."""
-    low = np.where(allowed, curves.progress, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(allowed, curves.progress, -np.inf).max(axis=1, initial=-np.inf)
-    return low.astype(np.float64), high.astype(np.float64)
-
-
-def _at(curves: Curves, frame: Int64[np.ndarray, " m"]) -> Float64[np.ndarray, " m"]:
-    column = (curves.frames == frame[:, None]).argmax(axis=1)
-    return curves.progress[np.arange(len(frame)), column].astype(np.float64)
+    low, high = (values.astype(np.float64) for values in rungs.range(allowed))
+    return np.where(allowed == 0, np.inf, low), np.where(allowed == 0, -np.inf, high)

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Int64, UInt64
 
 from rfm.sampling.clips.ends import with_a_frame_after, with_a_frame_before
 from rfm.sampling.clips.extremes import Extremes, Reach, at_bottom, at_top, balanced
 from rfm.sampling.material import Material
-from rfm.sampling.progress import Curves, Progress
+from rfm.sampling.progress import Progress
+from rfm.sampling.rungs import Rungs
 
-_Places = Callable[[Curves, Int64[np.ndarray, " m"]], Bool[np.ndarray, "m G"]]
+_Places = Callable[[Rungs, Int64[np.ndarray, " m"]], UInt64[np.ndarray, " m"]]
 _ENDS: Mapping[str, _Places] = MappingProxyType(
     {
         "forward_progress": with_a_frame_before,
@@ -47,7 +48,8 @@ def _is_right(name: str) -> bool:
 def _reach(material: Material, name: str, share: float) -> Reach:
     progress, known = material.progress, material.progress.known
     weight = share * material.odds(progress.known_at_end if name in _BY_LAST_FRAME else known)
-    ends = _kinds_of(progress.at_last_frame[:, None])
+    last = progress.at_last_frame
+    ends = np.stack([at_bottom(last), ~(at_bottom(last) | at_top(last) | np.isnan(last)), at_top(last)], axis=1)
     if name in _ENDS:
         ends = np.where(known[:, None], progress.measured(_measure(progress, material.frames, _ENDS[name])), ends)
     return Reach(weight, *ends.T)
@@ -57,14 +59,9 @@ def _measure(
     progress: Progress, frames: Int64[np.ndarray, " n"], places: _Places
 ) -> Callable[[Int64[np.ndarray, " m"]], Bool[np.ndarray, "m 3"]]:
     def kinds(trajectory: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, "m 3"]:
-        curves = progress.curves(trajectory)
-        return _kinds_of(np.where(places(curves, frames[trajectory]), curves.progress, np.float32(np.nan)))
+        """Return whether each row has an answer of 0, one between, and one of 100."""
+        rungs = progress.rungs(trajectory)
+        ends = places(rungs, frames[trajectory]) & rungs.known
+        return np.stack([ends & kind > 0 for kind in (rungs.bottom, ~(rungs.bottom | rungs.top), rungs.top)], axis=1)
 
     return kinds
-
-
-def _kinds_of(progress: Float32[np.ndarray, "m G"]) -> Bool[np.ndarray, "m 3"]:
-    """Return whether each row has an answer of 0, one between, and one of 100."""
-    bottom, top = at_bottom(progress), at_top(progress)
-    between = ~(bottom | top | np.isnan(progress))
-    return np.stack([kind.any(axis=1) for kind in (bottom, between, top)], axis=1)

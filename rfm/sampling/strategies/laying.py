@@ -25,7 +25,6 @@ from rfm.sampling.clips.ends import draw_end, with_a_frame_after, with_a_frame_b
 from rfm.sampling.clips.shapes import shown_counts
 from rfm.sampling.clips.table import Clips, bounce, evenly
 from rfm.sampling.material import Material
-from rfm.sampling.pairs.episode import choose
 from rfm.sampling.random import RowRandom
 
 Laying = Callable[[Material, RowRandom, np.ndarray], Clips]
@@ -96,8 +95,8 @@ def rewound(material: Material, random: RowRandom, trajectory: Int64[np.ndarray,
 
 def rewound_backwards(material: Material, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> Clips:
     """Return clips that go back past their end and turn forward: the mirror image of rewound ones."""
-    curves, last = material.progress.curves(trajectory), material.frames[trajectory] - 1
-    end = draw_end(random, "late end", curves, with_a_frame_before(curves, last + 1), material.extremes)
+    rungs, last = material.progress.rungs(trajectory), material.frames[trajectory] - 1
+    end = draw_end(random, "late end", rungs, with_a_frame_before(rungs, last + 1), material.extremes)
     clips = _turning(material, random, trajectory, last - end)
     return replace(clips, indices=np.where(clips.indices >= 0, last.astype(np.int32)[:, None] - clips.indices, -1))
 
@@ -106,21 +105,21 @@ def _turning(material: Material, random: RowRandom, trajectory: np.ndarray, end:
     """Return clips that turn back at a random shown frame, with at least a frame's way between shown frames.
 
     A turn after `m` steps leaves b = count - 1 - m steps back; the peak is b steps past the end and must lie inside the
-    episode, the start is m steps before the peak and must not lie before frame 0. Both bound the step.
+    episode, the start is m - b steps before the end and must not lie before frame 0. Both bound m, and the step.
     """
-    after, ticket = material.frames[trajectory] - 1 - end, random.uniform("rewind/turn")
-    reach, turn, count = after.astype(np.float64), np.ones_like(end), np.full_like(end, 3)
-    most, laid = _most_shown(material, random, trajectory), np.zeros(len(end), bool)
-    for shown in (most.max(initial=0),) if material.original_mixture else shown_counts(material.max_frames):
-        turns = np.arange(1, shown - 1)
-        back = shown - 1 - turns
-        ahead = turns - back
-        longest = after[:, None] / back
-        longest = np.where(ahead > 0, np.minimum(longest, end[:, None] / np.maximum(ahead, 1)), longest)
-        fits = longest >= 1
-        rows = np.flatnonzero(fits.any(axis=1) & (most >= shown) & ~laid)
-        column = choose(fits[rows], ticket[rows])
-        reach[rows], turn[rows], count[rows], laid[rows] = longest[rows, column], turns[column], shown, True
+    after, most = material.frames[trajectory] - 1 - end, _most_shown(material, random, trajectory)
+    first, last, count = np.ones_like(end), np.ones_like(end), np.full_like(end, 3)
+    shown = np.array((most.max(initial=0),) if material.original_mixture else shown_counts(material.max_frames))
+    for k in shown[::-1]:  # the most frames that fit come last
+        earliest, latest = np.maximum(1, k - 1 - after), np.minimum(k - 2, (end + k - 1) // 2)
+        fits = (earliest <= latest) & (most >= k)
+        first, last = np.where(fits, earliest, first), np.where(fits, latest, last)
+        count = np.where(fits, k, count)
+    turn = first + random.below("rewind/turn", last - first + 1)
+    back = count - 1 - turn
+    ahead = turn - back
+    reach = after / back
+    reach = np.where(ahead > 0, np.minimum(reach, end / np.maximum(ahead, 1)), reach)
     step = 1 + random.uniform("rewind/step") * (np.maximum(reach, 1) - 1)
     return bounce(trajectory, end, step, turn, count, material.max_frames)
 
@@ -149,15 +148,14 @@ def _late_end(
 ) -> Int64[np.ndarray, " m"]:
     """Return ends that have a frame before them; the last frame where only that has a progress."""
     progress, frames = material.progress, material.frames[trajectory]
-    curves = progress.curves(trajectory)
-    late = with_a_frame_before(curves, frames)
+    rungs = progress.rungs(trajectory)
     only_end = progress.known_at_end[trajectory] & ~progress.known[trajectory]
-    late[only_end] = curves.frames[only_end] == frames[only_end, None] - 1
-    return draw_end(random, stream, curves, late, material.extremes)
+    late = rungs.since(np.where(only_end, frames - 1, 1)) & rungs.until(frames - 1)
+    return draw_end(random, stream, rungs, late, material.extremes)
 
 
 def _early_end(material: Material, random: RowRandom, trajectory: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
     """Return ends that have a frame after them."""
-    curves = material.progress.curves(trajectory)
-    early = with_a_frame_after(curves, material.frames[trajectory])
-    return draw_end(random, "early end", curves, early, material.extremes)
+    rungs = material.progress.rungs(trajectory)
+    early = with_a_frame_after(rungs, material.frames[trajectory])
+    return draw_end(random, "early end", rungs, early, material.extremes)

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
+from jaxtyping import UInt64
 
 from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.clips.shapes import original_rewind_pairs, rewind_pairs, straight_pairs
@@ -32,6 +33,7 @@ from rfm.sampling.pairs.quality import EveryQualityPair, QualityPairs, unequal_s
 from rfm.sampling.pairs.same_scene import SameScenePairs
 from rfm.sampling.pools import Order
 from rfm.sampling.random import RowRandom
+from rfm.sampling.rungs import Rungs
 from rfm.sampling.strategies.same_task import same_task_progress, stopped_early
 
 
@@ -230,10 +232,7 @@ def _gets_somewhere(material: Material) -> np.ndarray:
     """Return which trajectories make the gap's progress at a frame that a clip of full length can end at."""
 
     def far_enough(trajectory: np.ndarray) -> np.ndarray:
-        curves = material.progress.curves(trajectory)
-        late = curves.frames >= np.minimum(material.max_frames, material.frames[trajectory])[:, None] - 1
-        far = np.nan_to_num(curves.progress, nan=-1.0) >= material.gap
-        return (late & far).any(axis=1)
+        return _far_ends(material, material.progress.rungs(trajectory), trajectory) > 0
 
     return material.progress.measured(far_enough) & material.several
 
@@ -242,19 +241,21 @@ def _arrives(material: Material) -> np.ndarray:
     """Return which trajectories have the gap's progress at their last frame."""
 
     def at_the_end(trajectory: np.ndarray) -> np.ndarray:
-        curves = material.progress.curves(trajectory)
-        last = curves.frames == material.frames[trajectory][:, None] - 1
-        return (last & (np.nan_to_num(curves.progress, nan=-1.0) >= material.gap)).any(axis=1)
+        last = material.progress.at(trajectory, material.frames[trajectory][:, None] - 1)[:, 0]
+        return np.asarray(last >= material.gap)
 
     return material.progress.measured(at_the_end)
 
 
 def _far_end(material: Material, random: RowRandom, side: str, trajectory: np.ndarray) -> np.ndarray:
     """Return ends at the gap's progress or more that leave room for a clip of full length."""
-    curves = material.progress.curves(trajectory)
-    late = curves.frames >= np.minimum(material.max_frames, material.frames[trajectory])[:, None] - 1
-    far = np.nan_to_num(curves.progress, nan=-1.0) >= material.gap
-    return draw_end(random, f"different_task/{side}", curves, late & far)
+    rungs = material.progress.rungs(trajectory)
+    return draw_end(random, f"different_task/{side}", rungs, _far_ends(material, rungs, trajectory))
+
+
+def _far_ends(material: Material, rungs: Rungs, trajectory: np.ndarray) -> UInt64[np.ndarray, " m"]:
+    late = rungs.since(np.minimum(material.max_frames, material.frames[trajectory]) - 1)
+    return late & rungs.at_least(np.full(len(trajectory), material.gap))
 
 
 def _laid(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, UInt64
 
 from rfm.sampling.clips.counts import FEWEST, fitting, most_shown
 from rfm.sampling.clips.ends import draw_end
@@ -22,8 +22,9 @@ from rfm.sampling.clips.table import INTERLEAVED, Clips, evenly, interleaved
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.partners import PartnersBelow
 from rfm.sampling.pairs.videos import one_a_video
-from rfm.sampling.progress import SUCCESSFUL, Curves
+from rfm.sampling.progress import SUCCESSFUL
 from rfm.sampling.random import RowRandom
+from rfm.sampling.rungs import Rungs
 
 _SLACK = 1e-6
 """What partners may miss their limit by, as groups and values are compared in one number."""
@@ -130,11 +131,11 @@ class _Stages:
     @cached_property
     def least(self) -> Float64[np.ndarray, " n"]:
         """The least progress that a clip can end at; above any limit where it is unknown."""
-        return self._measured(lambda values: np.where(np.isnan(values), np.inf, values).min(axis=1, initial=2))
+        return self._measured(lambda rungs, ends: np.where(ends == 0, 2, rungs.range(ends)[0]))
 
     @cached_property
     def most(self) -> Float64[np.ndarray, " n"]:
-        return self._measured(lambda values: np.where(np.isnan(values), -np.inf, values).max(axis=1, initial=-2))
+        return self._measured(lambda rungs, ends: np.where(ends == 0, -2, rungs.range(ends)[1]))
 
     @cached_property
     def last(self) -> Float64[np.ndarray, " n"]:
@@ -148,8 +149,7 @@ class _Stages:
 
         def stops(trajectory: Int64[np.ndarray, " m"]) -> np.ndarray:
             limit = self.last[trajectory] - self.gap
-            inside = self._ends(trajectory, at_most=limit, apart=np.ones(len(trajectory), bool))[1]
-            return np.asarray(inside.any(axis=1))
+            return self._ends(trajectory, at_most=limit, apart=np.ones(len(trajectory), bool))[1] > 0
 
         return self.material.progress.measured(stops)
 
@@ -165,13 +165,12 @@ class _Stages:
         stream: str,
         trajectory: Int64[np.ndarray, " m"],
         *,
-        at_least: np.ndarray | float = -np.inf,
-        at_most: np.ndarray | float = np.inf,
+        at_least: Float64[np.ndarray, " m"] | None = None,
+        at_most: Float64[np.ndarray, " m"] | None = None,
         apart: Bool[np.ndarray, " m"] | None = None,
     ) -> Int64[np.ndarray, " m"]:
         """Return an end of each trajectory, evenly spread over progress within the bounds."""
-        curves, allowed = self._ends(trajectory, at_least, at_most, apart)
-        return draw_end(random, stream, curves, allowed).astype(np.int64)
+        return draw_end(random, stream, *self._ends(trajectory, at_least, at_most, apart))
 
     def draw_count(
         self, random: RowRandom, one: np.ndarray, other: np.ndarray, room: Int64[np.ndarray, " m"]
@@ -184,30 +183,26 @@ class _Stages:
     def _ends(
         self,
         trajectory: Int64[np.ndarray, " m"],
-        at_least: np.ndarray | float = -np.inf,
-        at_most: np.ndarray | float = np.inf,
+        at_least: Float64[np.ndarray, " m"] | None = None,
+        at_most: Float64[np.ndarray, " m"] | None = None,
         apart: Bool[np.ndarray, " m"] | None = None,
-    ) -> tuple[Curves, Bool[np.ndarray, "m G"]]:
-        """Return curves and the frames that clips can end at, of `apart` clips beside one of the whole episode."""
-        curves, frames = self.material.progress.curves(trajectory), self.material.frames[trajectory][:, None]
-        low, high = (np.asarray(bound)[..., None] for bound in (at_least, at_most))
-        inside = (curves.frames >= self.shown - 1) & (curves.frames < frames)
-        inside &= (curves.progress >= low - _SLACK) & (curves.progress <= high + _SLACK)
+    ) -> tuple[Rungs, UInt64[np.ndarray, " m"]]:
+        """Return rungs and the frames that clips can end at, of `apart` clips beside one of the whole episode."""
+        rungs = self.material.progress.rungs(trajectory)
+        inside = rungs.known & rungs.since(self.shown - 1)
+        if at_least is not None:
+            inside &= rungs.at_least(at_least - _SLACK)
+        if at_most is not None:
+            inside &= rungs.at_most(at_most + _SLACK)
         if apart is not None:
-            beside = (curves.frames >= INTERLEAVED * (self.shown - 1)) & (
-                (frames - 1 - curves.frames) % INTERLEAVED > 0
-            )
-            inside &= beside | ~apart[:, None]
-        return curves, inside
+            ends_odd = self.material.frames[trajectory] % INTERLEAVED == 0
+            beside = rungs.since(INTERLEAVED * (self.shown - 1)) & np.where(ends_odd, ~rungs.odd, rungs.odd)
+            inside &= np.where(apart, beside, inside)
+        return rungs, inside
 
-    def _measured(self, measure: Callable[[np.ndarray], np.ndarray]) -> Float64[np.ndarray, " n"]:
-        """Return a measure of the progress at the ends that clips can have, for every trajectory."""
-
-        def of_ends(trajectory: Int64[np.ndarray, " m"]) -> np.ndarray:
-            curves, inside = self._ends(trajectory)
-            return measure(np.where(inside, curves.progress, np.nan))
-
-        return self.material.progress.measured(of_ends).astype(np.float64)
+    def _measured(self, measure: Callable[[Rungs, UInt64[np.ndarray, " m"]], np.ndarray]) -> Float64[np.ndarray, " n"]:
+        """Return a measure of the rungs that clips can end at, for every trajectory."""
+        return self.material.progress.measured(lambda rows: measure(*self._ends(rows))).astype(np.float64)
 
 
 def _from_first(
