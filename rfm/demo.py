@@ -108,10 +108,8 @@ LESSONS = (
         0.646,
         (
             "data.sample_type_ratio=[0.5,0.5,0]",
-            "data.preference_strategy_ratio={rewind: 1, suboptimal: 1, different_task: 2.5, reverse_progress: 1, "
-            "same_task_progress: 1.5, stopped_early: 0.5}",
             "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.2, whole_progress: 0.6, "
-            "different_task_instruction: 2, reverse_progress: 1, rewind: 1}",
+            "different_task_instruction: 2.2, reverse_progress: 1, rewind: 1}",
             "data.same_scene_share=0.6",
         ),
     ),
@@ -223,7 +221,6 @@ def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
             overwrite_output_dir=True,
             per_device_train_batch_size=BATCH,
             gradient_accumulation_steps=1,
-            config_overrides=("data.random_shift=0.035",) if last else (),
             blank_share=0.02 if last else 0.0,
             optim="muon",
             learning_rate=1e-3,
