@@ -7,7 +7,7 @@ With T = `data.partial_success_threshold`, an episode is contested if
     its recorded progress at the last frame and its partial success are T or more apart
 
 Nothing is asked about it. Two episodes contradict each other if the one with the better label has less partial success
-(a successful one has 1): they make no pair, see `pairs.levels`.
+(a success without one has 1): they make no pair, see `pairs.levels`.
 """
 
 from __future__ import annotations

@@ -221,8 +221,9 @@ class Material:
     @cached_property
     def look(self) -> Int64[np.ndarray, " n"]:
         """Code of source and frame size: clips of one pair differ in neither."""
-        sized = np.stack([self.catalog.source_code, *self.catalog.frames_shape[:, 1:3].T], axis=1)
-        return np.unique(sized, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        size = self.catalog.size_code.astype(np.int64)
+        sized = self.catalog.source_code * (size.max(initial=0) + 1) + size
+        return np.unique(sized, return_inverse=True)[1].astype(np.int64)
 
     @cached_property
     def _elsewhere(self) -> Layout:

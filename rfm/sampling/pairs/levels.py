@@ -1,6 +1,6 @@
 """Who did better within a group of episodes of one task, as far as the evidence agrees.
 
-Where every episode of a group has a partial success (a successful one counts as 1), those decide and must differ by
+Where every episode of a group has a partial success (a success without one has 1), those decide and must differ by
 `data.partial_success_threshold`; elsewhere quality labels do, and episodes of unknown quality are left out. Two
 episodes of which the one with the better label has less partial success are no pair.
 
@@ -138,7 +138,8 @@ class _Known:
 
     @staticmethod
     def of(catalog: Catalog, eligible: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> _Known:
-        partial = np.where(catalog.quality == SUCCESSFUL, 1.0, catalog.partial_success.astype(np.float64))
+        partial = catalog.partial_success.astype(np.float64)
+        partial[(catalog.quality == SUCCESSFUL) & np.isnan(partial)] = 1
         complete = np.ones(int(group.max(initial=0)) + 1, bool)
         complete[group[eligible & np.isnan(partial)]] = False
         by_partial, label = complete[group], catalog.quality.astype(np.int64)

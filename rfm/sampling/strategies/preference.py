@@ -29,7 +29,7 @@ from rfm.sampling.instructions import ELSEWHERE
 from rfm.sampling.material import Asked, Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.episode import EpisodePairs
 from rfm.sampling.pairs.opposite import OppositePairs
-from rfm.sampling.pairs.quality import EveryQualityPair, QualityPairs, unequal_sizes
+from rfm.sampling.pairs.quality import EveryQualityPair, QualityPairs
 from rfm.sampling.pairs.same_scene import SameScenePairs
 from rfm.sampling.pools import Order
 from rfm.sampling.random import RowRandom
@@ -68,7 +68,7 @@ def quality_preference(material: Material) -> PairStrategy:
     pairs = EveryQualityPair(material.catalog, material.several, material.threshold)
     turns = pairs.turns
     if not turns.total:
-        raise _without_quality_pairs(material, pairs.unequal)
+        raise _without_quality_pairs(material, pairs.notes)
     _note(material, pairs)
 
     def draw(random: RowRandom) -> PairDraw:
@@ -84,7 +84,7 @@ def suboptimal(material: Material) -> PairStrategy:
     pairs = QualityPairs(material.catalog, material.several, material.threshold)
     anchors = material.lot(pairs.supported)
     if not len(anchors):
-        raise _without_quality_pairs(material, pairs.unequal)
+        raise _without_quality_pairs(material, pairs.notes)
     _note(material, pairs)
 
     def draw(random: RowRandom) -> PairDraw:
@@ -203,11 +203,11 @@ def _one_episode(material: Material, pairs: EpisodePairs | OppositePairs) -> Pai
     return draw
 
 
-def _without_quality_pairs(material: Material, unequal: int) -> Unsupported:
+def _without_quality_pairs(material: Material, notes: list[str]) -> Unsupported:
     return Unsupported(
         "needs two episodes of one task and frame size that differ in quality label, or in partial success by "
         f"data.partial_success_threshold={material.threshold:g}; of {len(material.catalog)} trajectories none do"
-        + (f", and {unequal_sizes(unequal)}" if unequal else "")
+        + "".join(f", and {note}" for note in notes)
     )
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfm.configs.experiment_configs import DataConfig
+from rfm.errors import ConfigError
 from rfm.sampling.pairs.levels import Level
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
@@ -31,7 +32,7 @@ def catalog_of(episodes: list[tuple[int, int, float]]) -> Catalog:
 def better(one: tuple[int, int, float], other: tuple[int, int, float], all_partial: bool) -> tuple[bool, bool]:
     """Whether what decides calls `one` better than `other`, and whether the other evidence says the opposite."""
     labels = [label for _, label, _ in (one, other)]
-    partials = [1.0 if label == 2 else partial for _, label, partial in (one, other)]
+    partials = [1.0 if label == 2 and math.isnan(partial) else partial for _, label, partial in (one, other)]
     known = not any(map(math.isnan, partials))
     if all_partial:
         return partials[0] - partials[1] >= T - 1e-6, min(labels) >= 0 and labels[0] < labels[1]
@@ -74,6 +75,20 @@ def test_pairs_that_the_evidence_is_divided_on_are_counted_and_named() -> None:
         "pairs by quality: 1 pairs of episodes whose labels say the opposite of `partial_success`, the first: "
         "t1 (suboptimal, partial success 0.3) and t2 (failure, partial success 0.7)"
     ]
+
+
+def test_a_success_has_the_partial_success_it_states() -> None:
+    catalog = make_catalog(frames=[9] * 3, quality=[2, 1, 1], partial=[0.85, 0.95, NONE])
+    level = Level.build(catalog, np.ones(3, bool), catalog.task_code * 0, T - 1e-6)
+    assert level.worse_partners.tolist() == [1, 0, 0]
+    assert level.nth_worse(np.array([0]), np.array([0])).tolist() == [2]
+    assert level.first_contrary() == (0, 1)
+
+
+def test_where_the_evidence_is_divided_on_every_pair_the_error_says_so() -> None:
+    catalog = make_catalog(frames=[9] * 3, quality=[1, 0, 0], partial=[0.3, 0.5, 0.6])
+    with pytest.raises(ConfigError, match=r"of 3 trajectories none do, and 2 pairs of episodes whose labels say the"):
+        Sampler(catalog, DataConfig(sample_type_ratio=[1, 0, 0]), total=300, seed=0)
 
 
 @pytest.mark.parametrize("eval_mode", [False, True])
