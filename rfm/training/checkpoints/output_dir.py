@@ -48,7 +48,7 @@ def prepare(options: TrainOptions) -> Path:
 def _clear(own: Belongings, *, overwrite: bool) -> None:
     """Delete a run that was here before, if that was asked for."""
     there = held(own.folder)
-    own.check(there)
+    own.check([*there, own.folder / BAD_ROWS])  # before anything is deleted
     if there and not overwrite:
         names = ", ".join(path.name for path in there)
         raise ConfigError(
