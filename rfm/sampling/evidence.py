@@ -7,13 +7,14 @@ With T = `data.partial_success_threshold`, an episode is contested if
     its recorded progress at the last frame and its partial success are T or more apart
 
 Nothing is asked about it. Two episodes contradict each other if the one with the better label has less partial success
-(a success without one has 1): they make no pair, see `pairs.levels`.
+(a success without one has 1): they make no pair, see `pairs.levels`. Two whole episodes make none by recorded progress
+where label or partial success denies what it says (`opposed`).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from rfm.sampling.progress import SUCCESSFUL
 from rfm.trajectories.catalog import Catalog
@@ -59,6 +60,22 @@ def described(catalog: Catalog, row: int) -> str:
     says += [] if np.isnan(recorded) else [f"last progress {recorded:.3g}"]
     says += [] if np.isnan(partial) else [f"partial success {partial:.3g}"]
     return f"{catalog.ids[row]} ({', '.join(says)})"
+
+
+def stated_success(catalog: Catalog, rows: Int64[np.ndarray, " m"]) -> Float64[np.ndarray, " m"]:
+    """Return the partial success of trajectories, 1 for a success without one; NaN where unknown."""
+    partial = catalog.partial_success[rows].astype(np.float64)
+    partial[(catalog.quality[rows] == SUCCESSFUL) & np.isnan(partial)] = 1
+    return partial
+
+
+def opposed(
+    catalog: Catalog, better: Int64[np.ndarray, " m"], worse: Int64[np.ndarray, " m"]
+) -> Bool[np.ndarray, " m"]:
+    """Return of which pairs label or partial success says that the other whole episode did better."""
+    label = catalog.quality
+    by_label = (label[better] >= 0) & (label[better] < label[worse])
+    return np.asarray(by_label | (stated_success(catalog, better) < stated_success(catalog, worse)))
 
 
 def last_recorded(catalog: Catalog) -> Float32[np.ndarray, " n"]:

@@ -16,6 +16,7 @@ from rfm.sampling.pairs.partners import PartnersBelow
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
 
+NONE = float("nan")
 STAGES = {"same_task_progress": 1, "stopped_early": 1}
 
 
@@ -38,6 +39,27 @@ def test_every_row_keeps_the_contract(seed: int, max_frames: int, recorded: bool
     index = {catalog.ids[at].as_py(): at for at in range(len(catalog))}
     for row in rows:
         check_row(catalog, index, row, max_frames)
+
+
+@pytest.mark.parametrize(
+    ("quality", "partial", "both_whole"),
+    [
+        ([0, 1], [NONE, NONE], True),
+        ([1, 0], [NONE, NONE], False),
+        ([1, 1], [0.6, 0.75], True),
+        ([1, 1], [0.7, 0.65], False),
+        ([-1, 1], [NONE, 0.9], True),
+    ],
+)
+def test_whole_episodes_are_no_pair_where_label_or_partial_success_denies_it(
+    quality: list[int], partial: list[float], both_whole: bool
+) -> None:
+    curves = [[0.1, 0.2, 0.3, 0.45, 0.6], [0.1, 0.2, 0.3, 0.6, 0.8]]
+    catalog = make_catalog(frames=[5, 5], quality=quality, partial=partial, progress=curves)
+    rows = rows_of(catalog, 600, preference_strategy_ratio={"same_task_progress": 1}, max_frames=3)
+    ends = {(row["first_frame_indices"][-1], row["second_frame_indices"][-1]) for row in rows}
+    assert ((4, 4) in ends) is both_whole
+    assert {frame for pair in ends for frame in pair} == {2, 3, 4}
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 40))

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from rfm.sampling.progress import SUCCESSFUL
+from rfm.sampling.evidence import stated_success
 from rfm.trajectories.catalog import Catalog
 
 _SAME = 1e-6
@@ -138,8 +138,7 @@ class _Known:
 
     @staticmethod
     def of(catalog: Catalog, eligible: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> _Known:
-        partial = catalog.partial_success.astype(np.float64)
-        partial[(catalog.quality == SUCCESSFUL) & np.isnan(partial)] = 1
+        partial = stated_success(catalog, np.arange(len(catalog)))
         complete = np.ones(int(group.max(initial=0)) + 1, bool)
         complete[group[eligible & np.isnan(partial)]] = False
         by_partial, label = complete[group], catalog.quality.astype(np.int64)

@@ -4,12 +4,12 @@
     stopped_early       a whole success, and the beginning of it or of another success
 
 Both show forward clips with equally many frames, all distinct, of episodes of one source and frame size. Of rows about
-the same frames file one stands for all. Who has which partner is known beforehand (`pairs.partners`).
+the same frames file one stands for all. Who has which partner is known beforehand (`pairs.partners`). Where label or
+partial success denies what progress says of two whole episodes, the rejected clip stops before its last frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float64, Int64, UInt64
 from rfm.sampling.clips.counts import FEWEST, fitting, most_shown
 from rfm.sampling.clips.ends import draw_end
 from rfm.sampling.clips.table import INTERLEAVED, Clips, evenly, interleaved
+from rfm.sampling.evidence import opposed
 from rfm.sampling.material import Material, PairDraw, PairStrategy, Unsupported
 from rfm.sampling.pairs.partners import PartnersBelow
 from rfm.sampling.pairs.videos import one_a_video
@@ -54,7 +55,8 @@ def same_task_progress(material: Material) -> PairStrategy:
         better, worse = np.where(leads, anchor, partner), np.where(leads, partner, anchor)
         late = stages.draw_end(random, "same task/late", better, at_least=stages.least[worse] + stages.gap)
         reached = stages.progress_at(better, late)
-        early = stages.draw_end(random, "same task/early", worse, at_most=reached - stages.gap)
+        denied = (late == material.frames[better] - 1) & opposed(material.catalog, better, worse)
+        early = stages.draw_end(random, "same task/early", worse, at_most=reached - stages.gap, stops=denied)
         count = stages.draw_count(random, better, worse, np.minimum(late, early) + 1)
         from_first = random.coin("same task/from the first frame")
         starts = (
@@ -89,7 +91,8 @@ def stopped_early(material: Material) -> PairStrategy:
         number = random.below("stopped/other", np.maximum(others.count[success], 1))
         stopped[~own] = others.at(success[~own], number[~own])
         limit = stages.last[success] - stages.gap
-        end = stages.draw_end(random, "stopped/end", stopped, at_most=limit, apart=own)
+        denied = opposed(material.catalog, success, stopped)
+        end = stages.draw_end(random, "stopped/end", stopped, at_most=limit, apart=own, stops=denied)
         last = material.frames[success] - 1
         room = np.where(own, end // INTERLEAVED, np.minimum(end, last)) + 1
         count = stages.draw_count(random, success, stopped, room)
@@ -130,12 +133,23 @@ class _Stages:
 
     @cached_property
     def least(self) -> Float64[np.ndarray, " n"]:
-        """The least progress that a clip can end at; above any limit where it is unknown."""
-        return self._measured(lambda rungs, ends: np.where(ends == 0, 2, rungs.range(ends)[0]))
+        """The least progress that a clip can end at before the last frame; above any limit where it is unknown."""
+
+        def before_last(trajectory: Int64[np.ndarray, " m"]) -> np.ndarray:
+            rungs, ends = self._ends(trajectory, stops=np.ones(len(trajectory), bool))
+            return np.where(ends == 0, 2, rungs.range(ends)[0])
+
+        return self.material.progress.measured(before_last).astype(np.float64)
 
     @cached_property
     def most(self) -> Float64[np.ndarray, " n"]:
-        return self._measured(lambda rungs, ends: np.where(ends == 0, -2, rungs.range(ends)[1]))
+        """The most progress that a clip can end at; below any limit where it is unknown."""
+
+        def anywhere(trajectory: Int64[np.ndarray, " m"]) -> np.ndarray:
+            rungs, ends = self._ends(trajectory)
+            return np.where(ends == 0, -2, rungs.range(ends)[1])
+
+        return self.material.progress.measured(anywhere).astype(np.float64)
 
     @cached_property
     def last(self) -> Float64[np.ndarray, " n"]:
@@ -168,9 +182,10 @@ class _Stages:
         at_least: Float64[np.ndarray, " m"] | None = None,
         at_most: Float64[np.ndarray, " m"] | None = None,
         apart: Bool[np.ndarray, " m"] | None = None,
+        stops: Bool[np.ndarray, " m"] | None = None,
     ) -> Int64[np.ndarray, " m"]:
         """Return an end of each trajectory, evenly spread over progress within the bounds."""
-        return draw_end(random, stream, *self._ends(trajectory, at_least, at_most, apart))
+        return draw_end(random, stream, *self._ends(trajectory, at_least, at_most, apart, stops))
 
     def draw_count(
         self, random: RowRandom, one: np.ndarray, other: np.ndarray, room: Int64[np.ndarray, " m"]
@@ -186,8 +201,12 @@ class _Stages:
         at_least: Float64[np.ndarray, " m"] | None = None,
         at_most: Float64[np.ndarray, " m"] | None = None,
         apart: Bool[np.ndarray, " m"] | None = None,
+        stops: Bool[np.ndarray, " m"] | None = None,
     ) -> tuple[Rungs, UInt64[np.ndarray, " m"]]:
-        """Return rungs and the frames that clips can end at, of `apart` clips beside one of the whole episode."""
+        """Return rungs and the frames that clips can end at.
+
+        That is before the last frame for clips that are `stops`, and beside a clip of the whole episode for `apart`.
+        """
         rungs = self.material.progress.rungs(trajectory)
         inside = rungs.known & rungs.since(self.shown - 1)
         if at_least is not None:
@@ -198,11 +217,9 @@ class _Stages:
             ends_odd = self.material.frames[trajectory] % INTERLEAVED == 0
             beside = rungs.since(INTERLEAVED * (self.shown - 1)) & np.where(ends_odd, ~rungs.odd, rungs.odd)
             inside &= np.where(apart, beside, inside)
+        if stops is not None:
+            inside &= np.where(stops, rungs.until(self.material.frames[trajectory] - 2), inside)
         return rungs, inside
-
-    def _measured(self, measure: Callable[[Rungs, UInt64[np.ndarray, " m"]], np.ndarray]) -> Float64[np.ndarray, " n"]:
-        """Return a measure of the rungs that clips can end at, for every trajectory."""
-        return self.material.progress.measured(lambda rows: measure(*self._ends(rows))).astype(np.float64)
 
 
 def _from_first(
