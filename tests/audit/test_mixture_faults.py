@@ -73,8 +73,8 @@ def smaller_where_rejected(rows: list[Row]) -> list[Row]:
     ids=["source", "size"],
 )
 def test_a_source_or_size_that_tells_the_answer_is_found(two_tasks, tmp_path, fault, also):
-    assert look(two_tasks).failed == []
-    found = look(rewrite(two_tasks, tmp_path / "vqa", fault))
+    assert look(two_tasks, max_duplicates=1).failed == []
+    found = look(rewrite(two_tasks, tmp_path / "vqa", fault), max_duplicates=1)
     assert found.failed == [*also, "preference told blindly"]
     assert found.checks["preference told blindly"]["measured"] > 0.95
     assert set(found.broken) == ({"frames_shape is that of the shown frames"} if also else set())
@@ -84,7 +84,8 @@ def test_words_that_tell_the_answer_are_found(two_tasks, tmp_path):
     def hint(rows: list[Row]) -> list[Row]:
         return [row | {"prompt": f"{('Well', 'Now')[row['answer'] == '1']}. {row['prompt']}"} for row in rows]
 
-    assert look(rewrite(two_tasks, tmp_path / "vqa", hint)).failed == ["preference told blindly"]
+    found = look(rewrite(two_tasks, tmp_path / "vqa", hint), max_duplicates=1)
+    assert found.failed == ["preference told blindly"]
 
 
 def test_progress_that_the_number_of_frames_tells_is_found(clean, tmp_path):
