@@ -197,7 +197,8 @@ def test_controls_of_an_oracle_that_needs_no_video(evaluate):
     controls = results["controls"]
     for name in ("blank", "first_frame", "last_frame", "shuffled", "reversed", "frozen_tail", "other_instruction"):
         assert controls[name]["preference"]["gap"] == 0
-        assert controls[name]["progress"]["gap"] == 0
+        if name != "frozen_tail":  # which makes clips from one frame equal, and equal questions are asked once
+            assert controls[name]["progress"]["gap"] == 0
     swapped = controls["swapped"]
     assert (swapped["preference"]["accuracy"], swapped["preference"]["consistent"]) == (1, 1)
     assert "progress" not in swapped
