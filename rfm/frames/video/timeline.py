@@ -50,7 +50,16 @@ def choose(stamps: Sequence[int | None], most: int) -> Choice:
         return Choice(indices, shares[indices])
     count = min(most, max(len(shares), 1 + round(1 / float(np.median(np.diff(shares))))))
     moments = np.linspace(0, 1, count) if count > 1 else np.ones(1)
-    return Choice(np.searchsorted(shares, moments, side="right") - 1, moments, _gap(shares))
+    return Choice(_shown_at_even_moments(stamps, count), moments, _gap(shares))
+
+
+def _shown_at_even_moments(stamps: Sequence[int | None], count: int) -> Int64[np.ndarray, "t"]:
+    """Return what is shown at `count` even moments, the last one included; exact, since many begin with a frame."""
+    first, *_ = given = [int(stamp) for stamp in stamps if stamp is not None]
+    since = [stamp - first for stamp in given]
+    steps = max(count - 1, 1)
+    moments = [at * since[-1] // steps for at in range(steps + 1)][-count:]
+    return np.searchsorted(np.array(since), np.array(moments), side="right") - 1
 
 
 def _shares(stamps: Sequence[int | None]) -> tuple[Float64[np.ndarray, "n"] | None, str]:

@@ -44,7 +44,6 @@ def test_uneven_recordings_take_the_rate_of_most_frames_where_it_fits() -> None:
 def test_progress_by_position_is_progress_by_time(steps: list[int], most: int, start: int) -> None:
     stamps = (start + np.concatenate(([0], np.cumsum(steps)))).tolist()
     chosen = choose(stamps, most)
-    shares = (np.array(stamps) - stamps[0]) / (stamps[-1] - stamps[0])
     assert chosen.times is not None
     assert (chosen.indices[0], chosen.indices[-1]) == (0, len(stamps) - 1)
     assert (np.diff(chosen.indices) >= 0).all()
@@ -52,8 +51,13 @@ def test_progress_by_position_is_progress_by_time(steps: list[int], most: int, s
     assert np.abs(chosen.times - position).max() <= 0.5 / (len(stamps) - 1) + 0.5 / (len(position) - 1) + 1e-9
     steady = np.array_equal(chosen.indices, evenly_spaced(len(stamps), most))
     if not steady:
-        shown = [int(np.flatnonzero(shares <= at + 1e-12)[-1]) for at in position]
-        assert chosen.indices.tolist() == shown
+        whole, last = stamps[-1] - stamps[0], len(position) - 1
+        begun = [[(stamp - stamps[0]) * last <= at * whole for stamp in stamps] for at in range(last + 1)]
+        assert chosen.indices.tolist() == [sum(known) - 1 for known in begun]
+
+
+def test_a_frame_that_begins_at_a_moment_is_the_one_shown() -> None:
+    assert choose([0, 1, 10, 12], 7).indices.tolist() == [0, 1, 1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("jitter", [[0, 33, 67, 100, 133, 167, 200], [0, 40, 61, 99, 140, 160, 200]])
