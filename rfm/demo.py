@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,42 +201,51 @@ def _asked(judging: EvaluateOptions, folder: Path, name: str) -> dict[str, Any]:
     )
 
 
+def lesson_questions(number: int, steps: int, output_path: str, overrides: Sequence[str] = ()) -> GenerateOptions:
+    """Return how the questions of lesson `number`, from 1, are drawn for so many optimizer steps of it."""
+    settings = (f"data.max_frames={FRAMES}", "data.progress_step=10", *LESSONS[number - 1].settings, *overrides)
+    return GenerateOptions(
+        output_path=output_path, num_samples=steps * BATCH, seed=42 + number, config_overrides=settings
+    )
+
+
+def lesson_training(number: int, steps: int, dataset_path: str, model: str, output_dir: str) -> TrainOptions:
+    """Return how `model` goes on with lesson `number`."""
+    last = number == len(LESSONS)
+    return TrainOptions(
+        dataset_path=dataset_path,
+        model_name=model,
+        output_dir=output_dir,
+        overwrite_output_dir=True,
+        per_device_train_batch_size=BATCH,
+        gradient_accumulation_steps=1,
+        blank_share=0.02 if last else 0.0,
+        optim="muon",
+        learning_rate=1e-3,
+        muon_learning_rate=2.5e-3,
+        lr_scheduler_type="cosine" if last else "constant_with_warmup",
+        adam_beta2=0.95,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        warmup_steps=min(50, steps // 2),
+        gradient_checkpointing=False,
+        dataloader_num_workers=1,
+        save_strategy="no",
+        logging_steps=50,
+    )
+
+
+def lesson_steps(number: int, steps: int) -> int:
+    """Return how many of all optimizer steps lesson `number` has."""
+    return max(1, round(steps * LESSONS[number - 1].share))
+
+
 def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
     """Draw a lesson's questions and go on training the model with them; returns the folder of the new model."""
-    lesson, last = LESSONS[number - 1], number == len(LESSONS)
-    steps = max(1, round(options.steps * lesson.share))
-    dataset = generate(
-        GenerateOptions(
-            output_path=str(folder / f"lesson_{number}"),
-            num_samples=steps * BATCH,
-            seed=42 + number,
-            config_overrides=(f"data.max_frames={FRAMES}", "data.progress_step=10", *lesson.settings),
-            overwrite=True,
-        )
-    )
-    return train(
-        TrainOptions(
-            dataset_path=str(dataset),
-            model_name=model,
-            output_dir=str(folder / ("model" if last else f"model_{number}")),
-            overwrite_output_dir=True,
-            per_device_train_batch_size=BATCH,
-            gradient_accumulation_steps=1,
-            blank_share=0.02 if last else 0.0,
-            optim="muon",
-            learning_rate=1e-3,
-            muon_learning_rate=2.5e-3,
-            lr_scheduler_type="cosine" if last else "constant_with_warmup",
-            adam_beta2=0.95,
-            weight_decay=0.01,
-            max_grad_norm=1.0,
-            warmup_steps=min(50, steps // 2),
-            gradient_checkpointing=False,
-            dataloader_num_workers=1,
-            save_strategy="no",
-            logging_steps=50,
-        )
-    )
+    steps = lesson_steps(number, options.steps)
+    dataset = generate(replace(lesson_questions(number, steps, str(folder / f"lesson_{number}")), overwrite=True))
+    output_dir = folder / ("model" if number == len(LESSONS) else f"model_{number}")
+    return train(lesson_training(number, steps, str(dataset), model, str(output_dir)))
 
 
 def _draw(final: Path, catalog: Catalog, path: Path) -> None:
