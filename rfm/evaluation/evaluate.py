@@ -34,6 +34,7 @@ from rfm.evaluation.results_output import asked_hash, check_output
 from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.controls import FLOOR, SWAPPED, usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
+from rfm.evaluation.rivals.roboreward import read_question
 from rfm.evaluation.seen import trained_on_share
 from rfm.files.lock import exclusive
 from rfm.files.staging import staged_file
@@ -141,7 +142,10 @@ def _announce(options: EvaluateOptions, exam: Exam, controls: Sequence[str]) -> 
 def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
     """Return what answers the rows: the model, as it is or asked in another way, or the baseline that is named."""
     engine = _open_model(options, exam)
-    return engine if options.prompting is None else Prompted(engine, options.prompting, discrete=exam.discrete)
+    if options.prompting is None:
+        return engine
+    question = read_question(options.prompt_file)
+    return Prompted(engine, options.prompting, discrete=exam.discrete, question=question)
 
 
 def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
@@ -259,13 +263,13 @@ def _results(
         "baselines": {name: contest.baseline(name) for name in options.baselines},
         "best_constant": constant,
         "not_computed": not_computed,
-        "decoding": engine.decoding.settings(options.max_new_tokens) | _asked(options),
+        "decoding": engine.decoding.settings(options.max_new_tokens) | _prompting(engine),
         "dataset_hash": exam.config.get("content_hash"),
     }
 
 
-def _asked(options: EvaluateOptions) -> Numbers:
-    return {} if options.prompting is None else {"prompting": options.prompting}
+def _prompting(engine: Engine) -> Numbers:
+    return engine.prompting() if isinstance(engine, Prompted) else {}
 
 
 def _frame_alignment(

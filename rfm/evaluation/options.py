@@ -21,7 +21,7 @@ CONTROLS = (
 ALL = "all"
 ENGINES = ("hf", "openai", "vllm")
 FRAMES_AS = ("images", "video")
-PROMPTINGS = ("gvl", "topreward")
+PROMPTINGS = ("gvl", "topreward", "roboreward")
 MOST_NEW_TOKENS = 32768
 BASELINES = ("constant", "random", "frame_difference")
 
@@ -70,6 +70,9 @@ class EvaluateOptions:
     prompting: str | None = field(
         default=None,
         metadata={"help": "Ask in another way than the dataset does, for stock models", "choices": PROMPTINGS},
+    )
+    prompt_file: str | None = field(
+        default=None, metadata={"help": "Words of the question of --prompting roboreward, with {task} in them"}
     )
     max_unreadable: int = field(default=0, metadata={"help": "Rows without readable frames that are put up with"})
     base_model: str | None = field(
@@ -121,6 +124,7 @@ class EvaluateOptions:
             "request_cache": ("engine", ("openai",)),
             "frames_as": ("engine", ("openai", "vllm")),
             "input_format": ("engine", ("openai",)),
+            "prompt_file": ("prompting", ("roboreward",)),
         }
         return [
             f"`{name}` must go with --{flag} {' or '.join(values)}, but `{flag}` is {getattr(self, flag)}"

@@ -20,7 +20,8 @@ KINDS = ("preference", "progress", "similarity")
 
 _METRICS = (
     "accuracy", "mae", "rmse", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "gap", "micro_mae",
-    "macro_mae", "ece", "answer", "score", "known", "same_scene_gap", "same_scene_gap_known", "followed",
+    "macro_mae", "answered_micro_mae", "answered_macro_mae", "ece", "answer", "score", "known", "same_scene_gap",
+    "same_scene_gap_known", "followed",
 )  # fmt: skip
 _COUNTS = ("count", "unparsed", "correct", "episodes")
 _SETS = (

@@ -2,6 +2,7 @@
 
     gvl         completion percentages of shuffled frames (`gvl`); a clip's score is its last frame's
     topreward   how probable "True" is as the answer to whether the video shows the task completed (TOPReward, 2026)
+    roboreward  a level from 1 to 5 by a rubric (`roboreward`); level l is the score 25 (l - 1)
 
 A progress question is answered by the score of its clip, a preference by the clip of higher score (of equals, by a coin
 that is a function of the question). TOPReward's score is 100 P(True) / (P(True) + P(False)), and is kept unrounded;
@@ -29,6 +30,7 @@ from rfm.evaluation.metrics.bootstrap import interval
 from rfm.evaluation.metrics.levels import level_of
 from rfm.evaluation.rivals.asking import Asker, Verdict, asker_of
 from rfm.evaluation.rivals.gvl import FrameQuestion, clip_task, frame_question, percentages
+from rfm.evaluation.rivals.roboreward import ROBOREWARD, TOKENS, Question, level_said
 from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest
@@ -44,13 +46,16 @@ _SEED = 0
 
 _Score = tuple[float, float]
 """Of a clip: 0 to 100, and what clips are compared by."""
+_Said = list[tuple[_Score | None, str] | DataError]
+"""Of each clip: its score, None where what was said has none, and what was said; or why it could not be asked."""
 
 
 class Prompted(Engine):
     """Answers rows by asking an engine in another way than the dataset does."""
 
-    def __init__(self, inner: Engine, style: str, *, discrete: bool = False) -> None:
+    def __init__(self, inner: Engine, style: str, *, discrete: bool = False, question: Question | None = None) -> None:
         self.inner, self.style, self.discrete = inner, style, discrete
+        self.question = question or Question()
         self.asker: Asker = asker_of(inner)
         self.datasets_root, self.trained = inner.datasets_root, inner.trained
 
@@ -68,7 +73,13 @@ class Prompted(Engine):
 
     def identity(self) -> dict[str, Any]:
         """Return the engine's identity and the way of asking."""
-        return {**self.inner.identity(), "prompting": self.style, "discrete": self.discrete}
+        return {**self.inner.identity(), "discrete": self.discrete, **self.prompting()}
+
+    def prompting(self) -> dict[str, Any]:
+        """Return the way of asking, for saved answers and results."""
+        words = self.question
+        told = {"prompt_sha256": words.sha256, "prompt_is_published": words.published}
+        return {"prompting": self.style, **(told if self.style == ROBOREWARD else {})}
 
     def answer(self, rows: Sequence[Row], max_new_tokens: int, *, blank_frames: bool = False) -> list[Prediction]:
         """Answer one batch of rows; `max_new_tokens` is the style's own."""
@@ -77,7 +88,8 @@ class Prompted(Engine):
             raise ConfigError(f"`prompting` {self.style} must go with preference and progress rows, not similarity")
         asked = [_clip_rows(row) for row in rows]
         flat = [clip for clips in asked if not isinstance(clips, DataError) for clip in clips]
-        scores = iter((self._gvl if self.style == GVL else self._topreward)(flat, blank_frames) if flat else [])
+        ask = {GVL: self._gvl, TOPREWARD: self._topreward, ROBOREWARD: self._roboreward}[self.style]
+        scores = iter(ask(flat, blank_frames) if flat else [])
         out = []
         for row, clips in zip(rows, asked, strict=True):
             if isinstance(clips, DataError):
@@ -86,9 +98,9 @@ class Prompted(Engine):
                 out.append(self._prediction(row, [next(scores) for _ in clips]))
         return out
 
-    def _gvl(self, rows: Sequence[Row], blank: bool) -> list[tuple[_Score | None, str] | DataError]:
+    def _gvl(self, rows: Sequence[Row], blank: bool) -> _Said:
         questions = [question_about(row) for row in rows]
-        out: list[tuple[_Score | None, str] | DataError] = []
+        out: _Said = []
         for question, said in zip(questions, self.asker.complete(questions, blank=blank), strict=True):
             if isinstance(said, DataError):
                 out.append(said)
@@ -97,7 +109,14 @@ class Prompted(Engine):
             out.append((None if values is None else (float(values[-1]), float(values[-1])), said))
         return out
 
-    def _topreward(self, rows: Sequence[Row], blank: bool) -> list[tuple[_Score | None, str] | DataError]:
+    def _roboreward(self, rows: Sequence[Row], blank: bool) -> _Said:
+        stated = [{**row, "prompt": self.question.about(clip_task(row.get("task")))} for row in rows]
+        return [
+            (_of_level(level_said(one.text)), one.text) if one.unreadable is None else DataError(one.unreadable)
+            for one in self.inner.answer(stated, TOKENS, blank_frames=blank)
+        ]
+
+    def _topreward(self, rows: Sequence[Row], blank: bool) -> _Said:
         stated = [{**row, "prompt": STATEMENT.replace("{task}", clip_task(row.get("task")))} for row in rows]
         found = self.asker.verdicts(stated, blank=blank)
         return [one if isinstance(one, DataError) else (_score(one), f"{one.log_true:.6f}") for one in found]
@@ -110,7 +129,7 @@ class Prompted(Engine):
         said = tuple(text for _, text in found)
         values = [value for value, _ in found if value is not None]
         if len(values) < len(found):
-            return Prediction(" / ".join(said), samples=said)
+            return Prediction("", samples=said)  # `ANS: 50` in what was said is no answer to such a question
         if row["sample_type"] == "progress":
             return self._progress(values[0][0], said)
         first, second = (compared for _, compared in values)
@@ -155,6 +174,10 @@ def _of_frames(row: Row, one: Prediction) -> tuple[float, float]:
 
 def _score(verdict: Verdict) -> _Score:
     return 100.0 * verdict.share, verdict.log_true
+
+
+def _of_level(level: int | None) -> _Score | None:
+    return None if level is None else (25.0 * (level - 1), float(level))
 
 
 def _clip_rows(row: Row) -> list[Row] | DataError:

@@ -39,6 +39,18 @@ def test_perfect_constant_unparsed():
     assert (never["micro_mae"], never["exact"], never["unparsed"]) == (4, 0, 5)
 
 
+def test_unparsed_answers_count_as_four_levels_and_are_also_left_out():
+    # of source a one row is 1 level off and one unparsed, source b gives no answer at all, c is right
+    metrics = judge([25, np.nan, np.nan, 100], [50, 0, 100, 100], ["a", "a", "b", "c"])
+    assert (metrics["micro_mae"], metrics["answered_micro_mae"]) == (pytest.approx(9 / 4), 0.5)
+    assert (metrics["macro_mae"], metrics["answered_macro_mae"]) == (pytest.approx((2.5 + 4 + 0) / 3), 0.5)
+    assert (metrics["unparsed"], metrics["sources"], metrics["answered_sources"]) == (2, 3, 2)
+    never = judge([np.nan] * 2, [0, 100])
+    assert (never["answered_micro_mae"], never["answered_macro_mae"], never["answered_micro_mae_interval"]) == (
+        None, None, None
+    )  # fmt: skip
+
+
 def test_nothing_and_one():
     nothing = judge([], [], [])
     assert (nothing["count"], nothing["micro_mae"], nothing["macro_mae"], nothing["exact"]) == (0, None, None, None)

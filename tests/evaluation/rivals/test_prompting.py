@@ -11,6 +11,7 @@ from rfm.evaluation.rivals.asking import LocalAsker, ServerAsker, Verdict, asker
 from rfm.evaluation.rivals.baselines import Baseline
 from rfm.evaluation.rivals.gvl import percentages
 from rfm.evaluation.rivals.prompting import Prompted, question_about
+from rfm.evaluation.rivals.roboreward import Question
 from rfm.inference.engines.chat import ChatEngine
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
@@ -99,7 +100,7 @@ def test_pairs_go_to_the_clip_of_higher_score_and_equals_to_a_coin(root):
 def test_an_answer_without_every_frame_is_unparsed(root):
     server = Server(root, lambda request: {"text": "the robot does well", "logprobs": None})
     [said] = Prompted(server, "gvl").predict([progress(0, 5)], progress=False)
-    assert (said.text, said.score, said.unreadable) == ("the robot does well", None, None)
+    assert (said.text, said.samples, said.score, said.unreadable) == ("", ("the robot does well",), None, None)
 
 
 def test_topreward_is_the_probability_of_true(root):
@@ -123,10 +124,45 @@ def test_a_word_that_is_not_among_the_most_probable_is_no_more_probable_than_the
         ServerAsker(silent).verdicts([progress(0, 1)], blank=False)
 
 
-@pytest.mark.parametrize("style", ["gvl", "topreward"])
+def saying(*texts):
+    left = list(texts)
+    return lambda request: {"text": left.pop(0), "logprobs": None}
+
+
+def test_roboreward_asks_for_a_level_by_its_rubric(root):
+    server = Server(root, saying("ANSWER: 4", "ANSWER: 2", "**ANSWER:** 3. Half of it."))
+    [said] = Prompted(server, "roboreward").predict([progress(0, 5, 9)], progress=False)
+    assert (said.text, said.score, said.samples) == ("ANS: 75", 75, ("ANSWER: 4",))
+    [said] = Prompted(server, "roboreward").predict([pair([0, 1], [0, 9])], progress=False)
+    assert said.text == "ANS: 2"
+    [request, _, _] = server.requests
+    assert (request["max_tokens"], frames_in(request)) == (128, 3)
+    question = request["messages"][0]["content"][-1]["text"]
+    assert "ANSWER: <score>" in question
+    assert question.endswith("\nTask: push")
+    [said] = Prompted(Server(root, saying("ANSWER: 4")), "roboreward", discrete=True).predict(
+        [progress(0, 5)], progress=False
+    )
+    assert said.text == "ANS: 4"
+
+
+def test_an_answer_to_another_question_is_none_to_roborewards(root):
+    said = Prompted(Server(root, saying("ANS: 50", "ANSWER: 7")), "roboreward").predict(
+        [progress(0, 5), progress(0, 6)], 1, progress=False
+    )
+    assert [(one.text, one.score) for one in said] == [("", None)] * 2
+    assert {one.samples for one in said} == {("ANS: 50",), ("ANSWER: 7",)}
+
+
+def test_other_words_make_other_saved_answers(root):
+    one, two = (Prompted(Server(root, None), "roboreward", question=Question(text)) for text in ("{task}?", "{task}!"))
+    assert one.identity() != two.identity()
+
+
+@pytest.mark.parametrize("style", ["gvl", "topreward", "roboreward"])
 def test_frames_that_cannot_be_read_are_a_reason(root, style):
     rows = [progress(0, 99), pair([0, 1], [0, 99])]
-    reply = all_at(50) if style == "gvl" else judging(0.5)
+    reply = {"gvl": all_at(50), "topreward": judging(0.5), "roboreward": saying("ANSWER: 1")}[style]
     said = Prompted(Server(root, reply), style).predict(rows, progress=False)
     assert all("must be < 16" in one.unreadable for one in said)
 
@@ -163,7 +199,7 @@ def test_a_local_model_sees_each_frame_behind_its_number(local):
     assert percentages(question, said) is None  # random weights write nonsense
 
 
-@pytest.mark.parametrize("style", ["gvl", "topreward"])
+@pytest.mark.parametrize("style", ["gvl", "topreward", "roboreward"])
 def test_the_whole_command(tmp_path, style):
     model = random_checkpoint(tmp_path / "model" / "final")
     dataset = fake_dataset(tmp_path, 8)
@@ -187,6 +223,9 @@ def test_the_whole_command(tmp_path, style):
     if style == "gvl":
         assert results["frame_alignment"]["clips"] == results["frame_alignment"]["undefined"]
         assert results["frame_alignment"]["spearman"] == 0
+    elif style == "roboreward":
+        assert results["decoding"]["prompt_is_published"] is False
+        assert results["progress"]["unparsed"] == results["progress"]["count"]  # random weights write nonsense
     else:
         assert results["progress"]["unparsed"] == results["preference"]["unparsed"] == 0
         scores = [one["predicted"] for one in results["predictions"] if one["sample_type"] == "progress"]
