@@ -73,7 +73,7 @@ def _report_alike_texts(drawer: Sampler) -> None:
     if pairs and any(name.startswith("different_task") for _, name in drawer.quotas.strategies):
         shown = "; ".join(f'"{one}" and "{other}"' for one, other in pairs[:MOST_TEXTS])
         logger.warning(
-            "%d pair%s of task texts are nearly the same and count as different tasks, so each is asked about the "
+            "%d pair%s of task texts say nearly the same and count as different tasks, so each is asked about the "
             "other's videos as a wrong instruction: %s%s; give rows of one task one `task_id`, and of two tasks two",
             len(pairs), "" if len(pairs) == 1 else "s", shown, "; …" if len(pairs) > MOST_TEXTS else "",
         )  # fmt: skip

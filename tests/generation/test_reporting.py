@@ -47,7 +47,7 @@ def test_texts_that_are_nearly_the_same_are_named(tmp_path, caplog):
     records = [{**one, "task": texts[at // 3 % 3]} for at, one in enumerate(episodes(36))]
     [line] = [line for line in told(tmp_path, caplog, records) if "nearly the same" in line]
     assert line == (
-        "1 pair of task texts are nearly the same and count as different tasks, so each is asked about the other's "
+        "1 pair of task texts say nearly the same and count as different tasks, so each is asked about the other's "
         'videos as a wrong instruction: "open the drawer" and "open the top drawer"; give rows of one task one '
         "`task_id`, and of two tasks two"
     )

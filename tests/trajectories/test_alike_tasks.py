@@ -9,14 +9,19 @@ from rfm.trajectories.record import Trajectory
 from rfm.trajectories.store import write_processed_dataset
 
 
-def pairs_of(root, texts, ids=None):
+def pairs_of(root, texts, ids=None, vectors=None):
+    given = {"data_source": "one", "frames_shape": (8, 4, 4, 3), "num_frames": 8}
     rows = [
         Trajectory(
-            id=f"t{at}", task=text, task_id=ids and ids[at], data_source="one", frames=f"k/frames/trajectory_t{at}.npz",
-            frames_shape=(8, 4, 4, 3), num_frames=8,
+            id=f"t{at}",
+            task=text,
+            task_id=ids and ids[at],
+            lang_vector=vectors and vectors[at],
+            frames=f"k/frames/trajectory_t{at}.npz",
+            **given,
         )
         for at, text in enumerate(texts)
-    ]  # fmt: skip
+    ]
     write_processed_dataset(root / "k", rows)
     return alike_texts(load_catalog(root, ["k"]))
 
@@ -45,6 +50,21 @@ def test_two_ids_are_two_tasks_and_one_id_is_one(tmp_path):
     assert pairs_of(tmp_path / "two", texts, ["low", "high"]) == []
     assert pairs_of(tmp_path / "one", texts, ["same", "same"]) == []
     assert len(pairs_of(tmp_path / "half", texts, ["low", None])) == 1
+
+
+def test_vectors_that_point_the_same_way_are_nearly_the_same(tmp_path):
+    texts = ["pull the handle", "open drawers", "fetch a cup", "close it"]
+    near, far = (1.0, 0.1, 0.0), (0.1, 1.0, 0.0)
+    vectors = [near, tuple(3 * x for x in near), far, (0.8, 0.6, 0.0)]
+    assert pairs_of(tmp_path / "all", texts, vectors=vectors) == [("pull the handle", "open drawers")]
+    assert pairs_of(tmp_path / "named", texts, ["a", "b", "c", "d"], vectors) == []
+    assert pairs_of(tmp_path / "some", texts, vectors=[near, None, None, near]) == [("pull the handle", "close it")]
+
+
+def test_vectors_that_say_nothing_are_passed_over(tmp_path):
+    texts = ["pull the handle", "open drawers", "fetch a cup", "close it", "wipe"]
+    vectors = [(0.0, 0.0), (0.0, 0.0), (float("nan"), 1.0), (1.0,), (1.0, 0.0)]
+    assert pairs_of(tmp_path, texts, vectors=vectors) == []
 
 
 def test_many_texts_take_no_time_that_grows_with_their_pairs():
