@@ -19,7 +19,8 @@ import numpy as np
 from rfm.frames.npz.file import write_npz
 from rfm.frames.reader import read_frames
 from rfm.frames.resize import resize_frames
-from rfm.frames.video.decoding import evenly_spaced, read_video
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import read_video
 from rfm.frames.video.mp4 import write_mp4
 
 VIDEOS = Path(__file__).parents[1] / "data" / "metaworld_mini"

@@ -17,7 +17,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from rfm.frames.video.decoding import evenly_spaced, read_frames_at, read_video_frames
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import read_frames_at, read_video_frames
 
 FPS = 10
 

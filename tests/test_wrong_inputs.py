@@ -397,7 +397,7 @@ def test_settings_of_an_evaluation(fails, dataset, model):
     assert "error: `max_new_tokens` must be at most 32768" in fails(EVALUATE, *paths, "--max_new_tokens", "99999999")
     beams = ("--decoding", "beam", "--num_beams", "999999")
     assert "error: `num_beams` must be at most 256, but is 999999" in fails(EVALUATE, *paths, *beams)
-    assert "`device` must be cuda, cuda:N or cpu, but is 'gpu'" in fails(EVALUATE, *paths, "--device", "gpu")
+    assert "`device` must be auto, cuda, cuda:N, mps or cpu, but is 'gpu'" in fails(EVALUATE, *paths, "--device", "gpu")
     assert "error: `output_path` must name a file, but . is a folder" in fails(EVALUATE, *paths, "--output_path", ".")
 
 

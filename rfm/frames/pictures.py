@@ -33,16 +33,21 @@ def decode_picture(data: bytes, place: str, formats: Sequence[str] = FORMATS) ->
         with within_memory(place), Image.open(io.BytesIO(data), formats=list(formats)) as image:
             width, height = image.size
             check_pixels(height, width, place)
-            if image.mode[:1] in "IF":
-                raise DataError(f"{place} must have colours of 8 bits, but is {image.mode}, as depth maps are")
             count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # cameras add a preview to a JPEG
             if count > 1:
                 raise DataError(f"{place} must be one picture, but holds {count}")
-            turned = image.getexif().get(_ORIENTATION, 1) != 1
-            shown = ImageOps.exif_transpose(image) if turned else image
-            return np.asarray(shown if shown.mode == "RGB" else shown.convert("RGB"))
+            return as_rgb(image, place)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(f"{place} must be a {_named(formats)} picture, but decoding it gives: {error}") from error
+
+
+def as_rgb(image: Image.Image, place: str) -> UInt8[np.ndarray, "h w 3"]:
+    """An open picture as it is shown; DataError, calling it `place`, where its levels are no colours."""
+    if image.mode[:1] in "IF":
+        raise DataError(f"{place} must have colours of 8 bits, but is {image.mode}, as depth maps are")
+    turned = image.getexif().get(_ORIENTATION, 1) != 1
+    shown = ImageOps.exif_transpose(image) if turned else image
+    return np.asarray(shown if shown.mode == "RGB" else shown.convert("RGB"))
 
 
 def _named(formats: Sequence[str]) -> str:

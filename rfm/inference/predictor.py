@@ -11,6 +11,7 @@ what is still answered then comes from the prompt.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,9 +100,13 @@ class Predictor(Engine):
 
     def under(self, datasets_root: Path) -> Self:
         """Return the same engine for frames under another root."""
-        moved = super().under(datasets_root)
-        moved.frames = FrameStore(datasets_root, self.loaded.spec, self.form)
-        return moved
+        return super().under(datasets_root).over(FrameStore(datasets_root, self.loaded.spec, self.form))
+
+    def over(self, frames: FrameStore) -> Self:
+        """Return the same engine for the clips of another store."""
+        other = copy.copy(self)
+        other.frames = frames
+        return other
 
     @property
     def device(self) -> torch.device:

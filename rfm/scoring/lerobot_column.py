@@ -27,7 +27,7 @@ from rfm.files.documents.json_documents import parse_json, read_json_object
 from rfm.files.documents.shapes import OBJECT, fields, fitted
 from rfm.files.ownership import MADE_FROM, Kind, listed
 from rfm.frames.npz.file import SOURCE_INDICES, read_beside
-from rfm.frames.video.decoding import evenly_spaced
+from rfm.frames.spacing import evenly_spaced
 from rfm.ingest.lerobot.dataset import read_dataset, read_table
 from rfm.ingest.lerobot.rows import rows_of_episodes
 from rfm.scoring.dataset_copy import copy_dataset

@@ -77,7 +77,7 @@ def test_a_missing_gpu_becomes_the_cpu_and_says_so(monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         assert resolve_device("cuda") == torch.device("cpu")
     assert "`device` is cuda, but torch finds no CUDA GPU here: answering on the CPU" in caplog.text
-    with pytest.raises(ConfigError, match="`device` must be cuda, cuda:N or cpu, but is 'gpu'"):
+    with pytest.raises(ConfigError, match="`device` must be auto, cuda, cuda:N, mps or cpu, but is 'gpu'"):
         resolve_device("gpu")
 
 

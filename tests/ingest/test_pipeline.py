@@ -16,7 +16,8 @@ from power_cuts import killed_at, power_cut_at
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.npz.file import npz_frames_shape
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.pipeline import ingest
 from rfm.ingest.reading import rejected

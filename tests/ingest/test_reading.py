@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rfm.errors import ConfigError, DataError
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.pipeline import ingest
 from rfm.ingest.reading import confined, file_identity, opened_parquet, rejected

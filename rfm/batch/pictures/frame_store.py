@@ -10,7 +10,7 @@ epochs.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +86,23 @@ class FrameStore:
             _, dropped = self._cached.popitem(last=False)
             self._held -= sum(frame.nbytes for frame in dropped.values())
 
+    def _stored(self, path: str, indices: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
+        return read_frames(self.root, path, indices)
+
     def _read(self, path: str, indices: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
-        frames = read_frames(self.root, path, indices)
+        frames = self._stored(path, indices)
         count, height, width, _ = frames.shape
         size = self.size(count, height, width)
         return frames if size == (height, width) else resize_frames(frames, *size, filter=self.form.resize_filter)
+
+
+class HeldFrames(FrameStore):
+    """Shows clips that are in memory, by the names they are given here, as those of files are shown."""
+
+    def __init__(self, clips: Mapping[str, Sequence[Frame]], spec: VisionSpec, form: InputFormat) -> None:
+        super().__init__(Path(), spec, form)
+        self._clips = clips
+
+    def _stored(self, path: str, indices: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
+        clip = self._clips[path]
+        return np.stack([clip[index] for index in indices])

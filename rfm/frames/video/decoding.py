@@ -21,14 +21,13 @@ from rfm.files.limits import check_kept, check_pixels
 from rfm.frames.kept import Sizing, as_recorded, gathered
 from rfm.frames.npz.file import check_indices
 from rfm.frames.video.container import opened
-from rfm.frames.video.timeline import Choice, choose, evenly_spaced
+from rfm.frames.video.timeline import Choice, choose
 from rfm.frames.video.upright import Viewer
 
 __all__ = [
     "NoFrameNearError",
     "Video",
     "decode_video",
-    "evenly_spaced",
     "read_frames_at",
     "read_video",
     "read_video_frames",
@@ -50,6 +49,13 @@ class Video:
     """When each is shown, as a share of the recording (0 the first frame, 1 the last); None where unknown."""
     notes: tuple[str, ...] = ()
     """What was taken for granted, for people to read."""
+    duration: float | None = None
+    """Seconds from the first frame to the last; None where unknown."""
+
+    @property
+    def seconds(self) -> Float64[np.ndarray, "t"] | None:
+        """When each chosen frame is shown, from the first on; None where unknown."""
+        return None if self.times is None or self.duration is None else self.times * self.duration
 
 
 class NoFrameNearError(DataError):
@@ -61,6 +67,8 @@ class _Decoded(NamedTuple):
     stamps: list[int | None]
     """The timestamps of all frames decoded, chosen or not, in the order they are shown."""
     fps: float
+    base: float
+    """Seconds of one step of a timestamp."""
 
 
 def read_video(path: Path, max_frames: int | None = None) -> tuple[UInt8[np.ndarray, "t h w 3"], float]:
@@ -85,7 +93,8 @@ def decode_video(path: Path, max_frames: int | None = None, sizing: Sizing = as_
         check_kept(len(place), height, width, f"video {path}")
         decoded = decoded._replace(frames=decoded.frames[place])
     notes = (chosen.note,) if chosen.note else ()
-    return Video(decoded.frames, chosen.indices, len(decoded.stamps), decoded.fps, chosen.times, notes)
+    duration = None if chosen.times is None else _between(decoded.stamps) * decoded.base
+    return Video(decoded.frames, chosen.indices, len(decoded.stamps), decoded.fps, chosen.times, notes, duration)
 
 
 def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:
@@ -208,8 +217,14 @@ def _decode(path: Path, chosen: Int64[np.ndarray, "k"], sizing: Sizing, to_end: 
 
     with opened(path) as (container, stream):
         frames = _gathered(found(container, stream), len(wanted), path, sizing)
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
-    return _Decoded(_some(frames, len(stamps), path), stamps, fps)
+        fps, base = float(stream.average_rate or stream.guessed_rate or 0), float(stream.time_base)
+    return _Decoded(_some(frames, len(stamps), path), stamps, fps, base)
+
+
+def _between(stamps: Sequence[int | None]) -> int:
+    """The steps from the first to the last of timestamps that ascend."""
+    first, last = stamps[0], stamps[-1]
+    return 0 if first is None or last is None else last - first
 
 
 def _gathered(frames: Iterator[Any], count: int, path: Path, sizing: Sizing) -> UInt8[np.ndarray, "t h w 3"]:

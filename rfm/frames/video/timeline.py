@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from rfm.frames.spacing import evenly_spaced
+
 _STEADY = 0.5
 """Steps that a frame of a steady recording may lie beside its even place: then no other frame is nearer to it."""
 
@@ -27,16 +29,6 @@ class Choice:
     """When each is shown, as a share of the recording from its first (0) to its last frame (1); None where unknown."""
     note: str = ""
     """What was taken for granted, or is worth a look."""
-
-
-def evenly_spaced(count: int, most: int) -> Int64[np.ndarray, "t"]:
-    """All of `count` places, or `most` of them: the first, the last, and between them the nearest to equal steps."""
-    if count <= most:
-        return np.arange(count)
-    if most == 1:
-        return np.array([count - 1])  # the state that was reached
-    steps = most - 1
-    return (2 * np.arange(most) * (count - 1) + steps) // (2 * steps)
 
 
 def choose(stamps: Sequence[int | None], most: int) -> Choice:

@@ -29,6 +29,10 @@ class Distribution:
     def __len__(self) -> int:
         return len(self.probabilities)
 
+    def part(self, rows: slice, answers: Float64[np.ndarray, " answers"]) -> Distribution:
+        """Return some of the rows, with what the answers stand for in their place."""
+        return Distribution(answers, self.probabilities[rows], self.leftover[rows])
+
     def reversed(self) -> Distribution:
         """Return the same with each answer in the opposite one's place: of the videos in the other order."""
         return Distribution(self.answers, self.probabilities[:, ::-1], self.leftover)
@@ -47,8 +51,13 @@ class Distribution:
 
     def median(self) -> Float64[np.ndarray, " b"]:
         """Return the least answer with half of the probability at or below it: of least expected absolute error."""
+        return self.quantile(0.5)
+
+    def quantile(self, share: float) -> Float64[np.ndarray, " b"]:
+        """Return the least answer with `share` of the probability at or below it."""
         below = np.cumsum(self.probabilities, axis=1)
-        return self.answers[(below >= 0.5 - 1e-9).argmax(axis=1)]  # rounding must not push a half below a half
+        reached = below >= min(share, 1.0) - 1e-9  # rounding must not push a half below a half
+        return self.answers[reached.argmax(axis=1)]
 
     def mode(self) -> Float64[np.ndarray, " b"]:
         """Return the most probable answer; the lower one of equals."""

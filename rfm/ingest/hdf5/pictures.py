@@ -12,7 +12,8 @@ from jaxtyping import Int64, UInt8
 
 from rfm.errors import DataError
 from rfm.frames.pictures import decode_picture
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.hdf5.file import check_stored, member, opened
 from rfm.ingest.hdf5.layout import is_encoded, row_bytes

@@ -15,7 +15,8 @@ from rfm.errors import DataError
 from rfm.files.documents.regular import MissingFileError, read_bytes
 from rfm.files.limits import MOST_PICTURE_BYTES
 from rfm.frames.pictures import decode_picture
-from rfm.frames.video.decoding import NoFrameNearError, Video, evenly_spaced, read_frames_at, shown_times, shown_until
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import NoFrameNearError, Video, read_frames_at, shown_times, shown_until
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.lerobot.timing import matched
 from rfm.ingest.reading import confined, file_identity, opened_parquet, video_of

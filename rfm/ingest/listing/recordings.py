@@ -18,7 +18,8 @@ from rfm.files.documents.regular import LARGE, read_bytes
 from rfm.frames.pictures import decode_picture
 from rfm.frames.reader import VIDEO_SUFFIXES
 from rfm.frames.series import is_picture, numbered_pictures
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import FrameSource, IngestOptions
 from rfm.ingest.listing.finding import find_files
 from rfm.ingest.reading import VideoFile, file_identity, video_of

@@ -21,7 +21,8 @@ from rfm.files.limits import MOST_PICTURE_BYTES
 from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
 from rfm.frames.pictures import SIGNATURES, decode_picture
 from rfm.frames.reader import VIDEO_SUFFIXES
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import FrameSource, IngestOptions
 from rfm.ingest.reading import VideoFile, confined, file_identity, opened_parquet, video_of
 from rfm.trajectories.arrow_files import BROKEN_TABLE, check_repeats, opened_stream

@@ -18,7 +18,8 @@ from typing import Any
 
 from rfm.errors import ConfigError, DataError
 from rfm.frames.pictures import SIGNATURES, decode_picture
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.listing.finding import Found, find_files
 from rfm.ingest.options import run_ingest

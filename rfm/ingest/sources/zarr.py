@@ -19,7 +19,8 @@ from jaxtyping import UInt8
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import check_pixels
-from rfm.frames.video.decoding import Video, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.decoding import Video
 from rfm.ingest.episode import Episode, IngestOptions
 from rfm.ingest.listing.finding import Found, natural
 from rfm.ingest.options import run_ingest

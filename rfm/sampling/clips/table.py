@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 
-_EPSILON = 1e-9  # lifts x.5 that came out as x.4999… so that values one apart always round to different frames
+from rfm.frames.spacing import nearest
+
 INTERLEAVED = 2
 """How far apart, in frames, the frames of a clip lie that leaves the ones between to the other clip of its pair."""
 
@@ -62,7 +63,7 @@ def evenly(
 ) -> Clips:
     """Return straight paths from `start` to `end`, forwards or backwards, `count` >= 2 frames each."""
     step = (end - start) / np.maximum(count - 1, 1)
-    return _clips(trajectory, _nearest(start[:, None] + np.arange(width) * step[:, None]), count)
+    return _clips(trajectory, nearest(start[:, None] + np.arange(width) * step[:, None]), count)
 
 
 def bounce(
@@ -76,7 +77,7 @@ def bounce(
     """Return paths that go forward, turn back at shown frame number `turn`, and reach `end`; `step` frames apart."""
     peak = end + (count - 1 - turn) * step
     away = np.abs(np.arange(width) - turn[:, None])
-    return _clips(trajectory, _nearest(peak[:, None] - away * step[:, None]), count)
+    return _clips(trajectory, nearest(peak[:, None] - away * step[:, None]), count)
 
 
 def shaped(
@@ -88,7 +89,7 @@ def shaped(
 ) -> Clips:
     """Return paths `start + shape * (end - start)`; a shape is 0 at its first frame and 1 at its last."""
     way = (end - start).astype(np.int32)[:, None]
-    offset = _nearest(shape * np.abs(way)) * np.sign(way)
+    offset = nearest(shape * np.abs(way)) * np.sign(way)
     return _clips(trajectory, start.astype(np.int32)[:, None] + offset, count)
 
 
@@ -106,14 +107,10 @@ def interleaved(
     """
     way = np.abs(end - start).astype(np.int32)[:, None]
     odd = way % INTERLEAVED
-    offset = np.where(shape > 0, odd + INTERLEAVED * _nearest((shape * way - odd) / INTERLEAVED), 0)
+    offset = np.where(shape > 0, odd + INTERLEAVED * nearest((shape * way - odd) / INTERLEAVED), 0)
     sign = np.sign(end - start).astype(np.int32)[:, None]
     return _clips(trajectory, start.astype(np.int32)[:, None] + offset.astype(np.int32) * sign, count)
 
 
 def _clips(trajectory: np.ndarray, path: Int32[np.ndarray, "m K"], count: np.ndarray) -> Clips:
     return Clips(trajectory, np.where(np.arange(path.shape[1]) < count[:, None], path, np.int32(-1)), count)
-
-
-def _nearest(x: np.ndarray) -> Int32[np.ndarray, "..."]:
-    return np.floor(x + (0.5 + _EPSILON)).astype(np.int32)

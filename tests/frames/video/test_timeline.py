@@ -3,22 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.frames.video.timeline import choose, evenly_spaced
+from rfm.frames.spacing import evenly_spaced
+from rfm.frames.video.timeline import choose
 
 PAUSE = [0, 100, 200, 300, 400, 500, 8500, 8600, 8700, 8800, 8900, 9000]
-
-
-@given(count=st.integers(1, 500), most=st.integers(1, 100))
-def test_evenly_spaced(count: int, most: int) -> None:
-    places = evenly_spaced(count, most)
-    assert len(places) == min(count, most)
-    assert places[-1] == count - 1
-    steps = np.diff(places)
-    if most > 1:
-        assert places[0] == 0
-        assert (steps >= 1).all()
-    if len(steps):
-        assert steps.max() - steps.min() <= 1
 
 
 def test_a_pause_stands_still_for_as_long_as_it_lasted() -> None:

@@ -1,0 +1,31 @@
+"""Which frames are shown or kept where not all can be: the one rounding rule of ingest, training and use.
+
+Places on a path are evenly spaced, its first and last one included, and each takes the frame nearest to it; of two
+equally near ones the later. Whoever shows a clip chooses by this rule, so a model that is used sees the frames that it
+would have seen in training.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, Int32, Int64
+
+_EPSILON = 1e-9
+"""Lifts x.5 that came out as x.4999…, so that places one apart always take different frames."""
+
+
+def nearest(places: Float64[np.ndarray, "..."]) -> Int32[np.ndarray, "..."]:
+    """The frame number nearest to each place, of two the later."""
+    return np.floor(places + (0.5 + _EPSILON)).astype(np.int32)
+
+
+def evenly_spaced(count: int, most: int) -> Int64[np.ndarray, "t"]:
+    """All of `count` frames, or `most` of them: the first, the last, and between them the nearest to equal steps.
+
+    One alone is the last: the state that was reached.
+    """
+    if count <= most:
+        return np.arange(count)
+    if most == 1:
+        return np.array([count - 1])
+    return nearest(np.arange(most) * ((count - 1) / (most - 1))).astype(np.int64)

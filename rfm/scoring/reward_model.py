@@ -1,0 +1,284 @@
+"""A trained model as a reward: how far has the robot got, and which of two clips got further?
+
+In: frames (`rfm.scoring.given_frames`) and the instruction. Out: the records of `rfm.scoring.records`. Questions are
+put as the checkpoint was trained: so many frames of a clip (`rfm.frames.spacing`), in that size, words and scale, and
+answers are the probabilities of all valid ones. So a value is the same number that `rfm evaluate --decoding scored`
+gives for the same clip and text, whoever asks: `rfm score`, relabelling, a server or a wrapper.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from rfm.batch.pictures.frame_store import HeldFrames
+from rfm.errors import ConfigError, DataError
+from rfm.frames.resize import resize_frames
+from rfm.frames.spacing import evenly_spaced
+from rfm.inference.answering.decoding import Decoding
+from rfm.inference.answering.distribution import Distribution
+from rfm.inference.prediction import Prediction
+from rfm.inference.predictor import Predictor
+from rfm.ingest.episode import IngestOptions
+from rfm.model.device import AUTO
+from rfm.scoring.given_frames import Clip, is_clip, read_clip
+from rfm.scoring.records import Curve, Preference, Progress
+from rfm.scoring.success import DEFAULT as SUCCESS
+from rfm.scoring.success import SuccessRule
+from rfm.scoring.tracker import Tracker
+from rfm.vqa.answers import valid_answers
+from rfm.vqa.presentation import EVENLY, Presentation
+from rfm.vqa.prompts import PROMPT_VERSION, ROBOT, prompt
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "metaworld-small"
+MAX_FRAMES = 16
+"""Frames shown to models that do not say how many they were trained on."""
+
+
+class RewardModel:
+    """A loaded model that judges clips.
+
+    `frames` of its methods are one clip: a path, an array uint8 (t, h, w, 3) of RGB, or a list of pictures. `tasks` in
+    place of `task` are asked together, about as many clips or all about one; then the answer is a list.
+    """
+
+    def __init__(self, predictor: Predictor, *, max_frames: int | None = None, success: SuccessRule = SUCCESS) -> None:
+        trained = predictor.trained
+        self.discrete = trained is not None and bool(trained.discrete_progress)
+        self.max_frames = max_frames or max((trained and trained.max_frames) or MAX_FRAMES, 2)
+        """Frames shown of a clip, at most."""
+        if self.max_frames < 2:
+            raise ConfigError(f"`max_frames` must be at least 2, but is {max_frames}")
+        self.success = success
+        self._predictor = predictor
+        predictor.decoding = Decoding("scored", discrete=self.discrete)
+        shown = Presentation(self.max_frames, self.max_frames, EVENLY, PROMPT_VERSION, self.discrete)
+        predictor.compare(shown, way_out="leave `max_frames` out")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path = DEFAULT_MODEL,
+        device: str = AUTO,
+        *,
+        base_model: str | None = None,
+        max_frames: int | None = None,
+        success: SuccessRule = SUCCESS,
+        trust_remote_code: bool = False,
+    ) -> RewardModel:
+        """Load a checkpoint, an adapter, a stock model or one on the hub; `auto` takes the best device there is.
+
+        `base_model` takes the place of the base that an adapter records.
+        """
+        predictor = Predictor.from_checkpoint(
+            path, device, datasets_root=Path(), base_model=base_model, trust_remote_code=trust_remote_code
+        )
+        return cls(predictor, max_frames=max_frames, success=success)
+
+    @property
+    def name(self) -> str:
+        """The folder or hub name that it was loaded from."""
+        return self._predictor.loaded.name
+
+    @property
+    def reading(self) -> IngestOptions:
+        """How files are read: brought to the model's own size while decoding where that comes to the same."""
+        form = self._predictor.form
+        if form.resize_filter in ("box", "area"):
+            return IngestOptions(height=form.resized_height, width=form.resized_width)
+        return IngestOptions()
+
+    @overload
+    def progress(self, frames: Any, task: str, *, actor: str = ..., batch_size: int = ...) -> Progress: ...
+    @overload
+    def progress(
+        self, frames: Any, *, tasks: Sequence[str], actor: str = ..., batch_size: int = ...
+    ) -> list[Progress]: ...
+    def progress(
+        self,
+        frames: Any,
+        task: str | None = None,
+        *,
+        tasks: Sequence[str] | None = None,
+        actor: str = ROBOT,
+        batch_size: int = 16,
+    ) -> Progress | list[Progress]:
+        """Return how far the robot has got at the end of the clip, of all its frames."""
+        texts = _texts(task, tasks)
+        clips = self._clips(frames, texts, one=tasks is None)
+        ends = [np.array([len(clip) - 1]) for clip in clips]
+        found = [curve[0] for curve in self._curves(clips, texts, ends, actor, batch_size)]
+        return found if task is None else found[0]
+
+    @overload
+    def curve(
+        self, frames: Any, task: str, *, points: int | None = ..., actor: str = ..., batch_size: int = ...
+    ) -> Curve: ...
+    @overload
+    def curve(
+        self, frames: Any, *, tasks: Sequence[str], points: int | None = ..., actor: str = ..., batch_size: int = ...
+    ) -> list[Curve]: ...
+    def curve(
+        self,
+        frames: Any,
+        task: str | None = None,
+        *,
+        tasks: Sequence[str] | None = None,
+        points: int | None = None,
+        actor: str = ROBOT,
+        batch_size: int = 16,
+    ) -> Curve | list[Curve]:
+        """Return the progress at the end of every prefix of the clip, or of `points` of them, evenly spaced."""
+        if points is not None and points < 1:
+            raise ConfigError(f"`points` must be at least 1, but is {points}")
+        texts = _texts(task, tasks)
+        clips = self._clips(frames, texts, one=tasks is None)
+        ends = [evenly_spaced(len(clip), points or len(clip)) for clip in clips]
+        found = self._curves(clips, texts, ends, actor, batch_size)
+        return found if task is None else found[0]
+
+    @overload
+    def prefer(self, a: Any, b: Any, task: str, *, actor: str = ..., batch_size: int = ...) -> Preference: ...
+    @overload
+    def prefer(
+        self, a: Any, b: Any, *, tasks: Sequence[str], actor: str = ..., batch_size: int = ...
+    ) -> list[Preference]: ...
+    def prefer(
+        self,
+        a: Any,
+        b: Any,
+        task: str | None = None,
+        *,
+        tasks: Sequence[str] | None = None,
+        actor: str = ROBOT,
+        batch_size: int = 16,
+    ) -> Preference | list[Preference]:
+        """Return which of two clips made more progress: asked in both orders, and averaged.
+
+        Both show equally many frames, as in training.
+        """
+        texts = _texts(task, tasks)
+        sides = [self._clips(side, texts, one=tasks is None, name=name) for side, name in ((a, "`a`"), (b, "`b`"))]
+        held: dict[str, Any] = {}
+        rows: list[dict[str, Any]] = []
+        for number, (first, second, text) in enumerate(zip(*sides, texts, strict=True)):
+            count = min(len(first), len(second), self.max_frames)
+            names = [f"{number} {side}" for side in "ab"]
+            held |= dict(zip(names, (first.frames, second.frames), strict=True))
+            shown = [evenly_spaced(len(clip), count).tolist() for clip in (first, second)]
+            pair = list(zip(names, shown, strict=True))
+            rows += [_preference_row(text, actor, *pair), _preference_row(text, actor, *pair[::-1])]
+        said = _distribution(self._ask(held, rows, batch_size), valid_answers("preference"))
+        found = [_preference(text, said, 2 * number) for number, text in enumerate(texts)]
+        return found if task is None else found[0]
+
+    def tracker(self, task: str, *, actor: str = ROBOT) -> Tracker:
+        """Return what judges a robot while it moves, frame by frame."""
+        return Tracker(self, task, actor)
+
+    def as_shown(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
+        """Return frames in the size in which the model sees them, where that is the same for any number of them."""
+        form = self._predictor.form
+        if form.resized_height is None:
+            return frames
+        return resize_frames(frames, *self._predictor.frames.size(1, *frames.shape[1:3]), form.resize_filter)
+
+    def _clips(self, frames: Any, texts: Sequence[str], *, one: bool, name: str = "`frames`") -> list[Clip]:
+        """Return a clip a text."""
+        if is_clip(frames):
+            return [read_clip(frames, self.reading, name)] * len(texts)
+        if one:
+            raise ConfigError(f"{name} must be one clip, but is a list of clips; give `tasks`, one a clip")
+        if len(frames) != len(texts):
+            raise ConfigError(f"{name} must be one clip, or a clip a task, but are {len(frames)} for {len(texts)}")
+        return [read_clip(clip, self.reading, f"{name}[{at}]") for at, clip in enumerate(frames)]
+
+    def _curves(
+        self,
+        clips: Sequence[Clip],
+        texts: Sequence[str],
+        ends: Sequence[Int64[np.ndarray, " p"]],
+        actor: str,
+        size: int,
+    ) -> list[Curve]:
+        """Return a curve a clip, at these last frames."""
+        held = {str(number): clip.frames for number, clip in enumerate(clips)}
+        shown = [[evenly_spaced(end + 1, self.max_frames).tolist() for end in of_clip] for of_clip in ends]
+        rows = [
+            _progress_row(text, actor, self.discrete, str(number), indices)
+            for number, (text, of_clip) in enumerate(zip(texts, shown, strict=True))
+            for indices in of_clip
+        ]
+        answers = valid_answers("progress", discrete=self.discrete)
+        said = _distribution(self._ask(held, rows, size), answers)
+        scale = (np.array(answers, np.float64) - answers[0]) / (answers[-1] - answers[0])
+        borders = np.cumsum([0, *map(len, ends)])
+        return [
+            self._curve(text, clip, of_clip, indices, said.part(slice(*borders[number : number + 2]), scale))
+            for number, (text, clip, of_clip, indices) in enumerate(zip(texts, clips, ends, shown, strict=True))
+        ]
+
+    def _curve(
+        self, text: str, clip: Clip, ends: Int64[np.ndarray, " p"], shown: list[list[int]], said: Distribution
+    ) -> Curve:
+        seconds = None if clip.seconds is None else clip.seconds[ends]
+        values = said.mean()
+        rule = self.success if len(ends) > 1 else self.success.at_once()
+        return Curve(text, ends, seconds, tuple(map(tuple, shown)), rule.along(values), said)
+
+    def _ask(self, held: Mapping[str, Any], rows: Sequence[dict[str, Any]], batch_size: int) -> list[Prediction]:
+        predictor = self._predictor
+        store = HeldFrames(held, predictor.loaded.spec, predictor.form)
+        said = predictor.over(store).predict(rows, batch_size, progress=False)
+        for one in said:
+            if one.unreadable is not None:
+                raise DataError(one.unreadable)
+        return said
+
+
+def _texts(task: str | None, tasks: Sequence[str] | None) -> list[str]:
+    """Return the tasks asked about, one or several."""
+    if (task is None) == (tasks is None):
+        raise ConfigError("`task` or `tasks` must be given, one of them")
+    texts = [task] if tasks is None else tasks
+    if isinstance(texts, str):
+        raise ConfigError(f"`tasks` must be a list of texts, but is one: give task={texts!r}, or a list")
+    for text in texts:
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError(f"a task must be a text that says what to do, but is {text!r}")
+    return [str(text) for text in texts]
+
+
+def _progress_row(task: str, actor: str, discrete: bool, path: str, indices: list[int]) -> dict[str, Any]:
+    text = prompt("progress", task, discrete=discrete, actor=actor)
+    return {"sample_type": "progress", "prompt": text, "npz_path": path, "frame_indices": indices}
+
+
+def _preference_row(
+    task: str, actor: str, first: tuple[str, list[int]], second: tuple[str, list[int]]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"sample_type": "preference", "prompt": prompt("preference", task, actor=actor)}
+    for side, (path, indices) in (("first", first), ("second", second)):
+        row |= {f"{side}_npz_path": path, f"{side}_frame_indices": indices}
+    return row
+
+
+def _distribution(said: Sequence[Prediction], answers: Sequence[int]) -> Distribution:
+    return Distribution(
+        np.array(answers, np.float64),
+        np.array([one.probabilities for one in said], np.float64).reshape(len(said), len(answers)),
+        np.array([one.leftover for one in said], np.float64),
+    )
+
+
+def _preference(task: str, said: Distribution, at: int) -> Preference:
+    """Read the answers to a pair in both orders, which stand one after the other."""
+    a_first, b_first = float(said.probabilities[at, 0]), float(said.probabilities[at + 1, 1])
+    return Preference(task, (a_first + b_first) / 2, (a_first, b_first), float(said.leftover[at : at + 2].mean()))
