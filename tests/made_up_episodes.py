@@ -38,7 +38,9 @@ def make_up(patch: pytest.MonkeyPatch):
     from rfm.ingest.metaworld import generate
 
     patch.setattr(generate, "find_episode", made_up)
-    patch.setattr(generate, "render", lambda episode: np.full((32, 16, 16, 3), episode.seed % 256, np.uint8))
+    patch.setattr(
+        generate, "render", lambda episode, camera, size: np.full((32, 16, 16, 3), episode.seed % 256, np.uint8)
+    )
     return generate
 
 

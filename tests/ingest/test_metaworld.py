@@ -17,7 +17,8 @@ from rfm.ingest.metaworld.labels import distance, progress_labels, quality_label
 from rfm.ingest.metaworld.others import progress_by_task
 from rfm.ingest.metaworld.sides import exchange_sides, keep_lookalikes_together
 from rfm.ingest.metaworld.slots import plan_slots
-from rfm.ingest.metaworld.tasks import TASKS, Task, select_tasks
+from rfm.ingest.metaworld.task import Task
+from rfm.ingest.metaworld.tasks import BUNDLED, TASKS, select_tasks
 from rfm.ingest.metaworld.video import read_video, write_video
 from rfm.ingest.sources.videos import ingest_videos
 from rfm.trajectories.store import read_columns
@@ -92,7 +93,7 @@ def test_places_of_tasks_are_where_the_simulator_had_them(states: Arrays):
 
 
 def test_usual_starts_are_those_of_the_bundle(states: Arrays):
-    for task in TASKS.values():
+    for task in BUNDLED.values():
         own = states["task"] == task.name
         if task.place is not None and task.scene != "plate":
             starts = states["object"][own, 0].astype(float) - states["goal"][own]
@@ -188,9 +189,9 @@ def test_quality_is_that_of_the_last_frame(rows: list[Row], states: Arrays):
 
 
 def test_every_task_has_equally_many_episodes_and_at_least_a_fifth_of_each_quality(rows: list[Row]):
-    by_task = {name: [row for row in rows if row["task_id"] == name] for name in TASKS}
+    by_task = {name: [row for row in rows if row["task_id"] == name] for name in BUNDLED}
     assert len(by_task) >= 12
-    assert {len(group) for group in by_task.values()} == {len(rows) // len(TASKS)}
+    assert {len(group) for group in by_task.values()} == {len(rows) // len(BUNDLED)}
     for group in by_task.values():
         assert len(group) >= 20
         for quality in ALL_QUALITIES:
@@ -199,7 +200,7 @@ def test_every_task_has_equally_many_episodes_and_at_least_a_fifth_of_each_quali
 
 
 def test_a_quarter_of_each_task_is_held_out_and_shows_every_quality(rows: list[Row]):
-    for name in TASKS:
+    for name in BUNDLED:
         sources = [(row["data_source"], row["quality_label"]) for row in rows if row["task_id"] == name]
         held_out = [quality for source, quality in sources if source == "metaworld_eval"]
         assert len(held_out) * 4 == len(sources)
@@ -372,7 +373,7 @@ def test_other_tasks_measure_the_same_point_in_the_simulator(simulator, rows: li
         if task.scene not in SLIDES | HINGES:
             continue
         env = make_env(task, rows[i]["seed"])
-        (other,) = [one for one in TASKS.values() if one.scene == task.scene and one is not task]
+        (other,) = [one for one in BUNDLED.values() if one.scene == task.scene and one is not task]
         for frame in (0, 31):
             qpos = states["qpos"][i, frame, : states["num_qpos"][i]]
             place(env, qpos, states["mocap_pos"][i, frame])
@@ -416,7 +417,9 @@ def test_a_rendered_episode_is_the_stored_video(simulator, rows: list[Row], stat
     for i in (5, len(rows) // 2):  # two scenes: the second must not be drawn with what is left of the first
         row = rows[i]
         episode = _stored_episode(simulator, row, states, i)
-        frames = render(replace(episode, qpos=episode.qpos[[0, 20]], mocap_pos=episode.mocap_pos[[0, 20]]))
+        frames = render(
+            replace(episode, qpos=episode.qpos[[0, 20]], mocap_pos=episode.mocap_pos[[0, 20]]), "right", 224
+        )
         stored = read_video(BUNDLE / row["path"])[[0, 20]]
         assert np.abs(frames.astype(int) - stored).mean() < 5.0
 
@@ -513,7 +516,7 @@ def test_settings_of_the_bundle_are_the_defaults(simulator):
     defaults = {name: parameter.default for name, parameter in signature(generate_metaworld).parameters.items()}
     assert settings["episodes_per_task"] == defaults["episodes_per_task"]
     assert settings["seed"] == defaults["seed"]
-    assert settings["tasks"] == list(TASKS)
+    assert settings["tasks"] == list(BUNDLED)
 
 
 @pytest.mark.parametrize("name", ["manifest.jsonl", "states.npz", "videos/mine.mp4", "parts/mine.npz"])

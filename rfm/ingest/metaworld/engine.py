@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Float
 
 from rfm.errors import MissingExtraError
-from rfm.ingest.metaworld.tasks import TASKS, Task
+from rfm.ingest.metaworld.task import Task
+from rfm.ingest.metaworld.tasks import TASKS
 
 _WAY_OUT = "run `pip install 'rfm-vqa[sim]'` and, on Debian or Ubuntu, `apt-get install libosmesa6`"
 
@@ -98,6 +99,8 @@ def object_of(task: Task, env: Env) -> Float[np.ndarray, "3"]:
     """What the task measures, now: a position in metres, or (-angle, 0, 0) in radians for a joint."""
     if task.joint is not None:
         return np.array([-env.data.joint(task.joint).qpos.item(), 0.0, 0.0])
+    if task.measured == "hand":
+        return np.array(env.tcp_center, np.float64)
     position: Float[np.ndarray, "3"] = np.array(env._get_pos_objects()[:3], np.float64) + np.array(task.offset)
     return position
 

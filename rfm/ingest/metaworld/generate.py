@@ -9,8 +9,9 @@ number of workers, after any number of interruptions.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from rfm.ingest.metaworld.bundle import (
     read_manifest,
     write_part,
 )
+from rfm.ingest.metaworld.cameras import BUNDLED, Filming
 from rfm.ingest.metaworld.engine import versions
 from rfm.ingest.metaworld.policies import planned_variant
 from rfm.ingest.metaworld.render import render
@@ -60,16 +62,21 @@ def generate_metaworld(
     seed: int = 0,
     episodes_per_task: int = 40,
     tasks: Sequence[str] | None = None,
+    wordings: str = "usual",
+    filming: Filming = BUNDLED,
+    data_source: str | None = None,
     num_workers: int = 1,
 ) -> Summary:
-    """Write a bundle (see `bundle`) of `episodes_per_task` videos for each named task (all for None) to `output`.
+    """Write a bundle (see `bundle`) of `episodes_per_task` videos for each named task (15 for None) to `output`.
 
+    `data_source` names all episodes of a set that is only judged on; without it a quarter of each task is held out.
     Goes on where an earlier call with the same settings stopped. `num_workers` <= 1 stays in this process. Raises
     ConfigError on settings that cannot be used and DataError where `output` holds another generation.
     """
     chosen = select_tasks(tasks)
-    slots = plan_slots(chosen, episodes_per_task, seed)
+    slots = plan_slots(chosen, episodes_per_task, seed, filming=filming, wordings=wordings, source=data_source)
     settings = {"seed": seed, "episodes_per_task": episodes_per_task, "tasks": [task.name for task in chosen]}
+    settings |= _unlike_the_bundle(wordings, filming, data_source)
     with exclusive(output, wait=False):
         claim(output, {**settings, **versions()})
         if (output / MANIFEST).exists():
@@ -79,7 +86,24 @@ def generate_metaworld(
         for _ in tracked(_make_all(output, waiting, num_workers), "simulate", len(waiting)):
             pass
         ids = [slot.id for slot in sorted(slots, key=lambda slot: slot.id)]
-        return _summary(output, close(output, ids, keep_lookalikes_together), made=len(waiting))
+        finish = keep_lookalikes_together if data_source is None else _as_they_are
+        return _summary(output, close(output, ids, finish), made=len(waiting))
+
+
+def _unlike_the_bundle(wordings: str, filming: Filming, data_source: str | None) -> dict[str, Any]:
+    """Settings that only sets other than the bundle's have; its `generation.json` has none of them."""
+    found: dict[str, Any] = {}
+    if wordings != "usual":
+        found["wordings"] = wordings
+    if filming != BUNDLED:
+        found |= asdict(filming)
+    if data_source is not None:
+        found["data_source"] = data_source
+    return found
+
+
+def _as_they_are(output: Path, rows: list[Row]) -> list[Row]:
+    return rows
 
 
 def _make_all(output: Path, slots: Sequence[Slot], num_workers: int) -> Iterator[None]:
@@ -98,7 +122,7 @@ def _make_all(output: Path, slots: Sequence[Slot], num_workers: int) -> Iterator
 def make_episode(output: Path, slot: Slot) -> None:
     """Simulate, render and store one slot's episode."""
     episode = find_episode(slot)
-    write_video(output / VIDEOS / f"{slot.id}.mp4", render(episode))
+    write_video(output / VIDEOS / f"{slot.id}.mp4", render(episode, slot.camera, slot.size))
     write_part(output, _row(slot, episode), _arrays(slot, episode))
 
 
@@ -106,7 +130,7 @@ def find_episode(slot: Slot) -> Episode:
     """The first attempt that gives the slot its quality. Raises DataError after `MAX_ATTEMPTS`."""
     for attempt in range(MAX_ATTEMPTS):
         variant = planned_variant(slot.quality, slot.variant_turn(attempt))
-        episode = simulate(slot.task, slot.quality, variant, slot.seed(attempt))
+        episode = simulate(slot.task, slot.quality, variant, slot.seed(attempt), slot.filming.num_frames)
         if _fits(slot, episode):
             return episode
     raise DataError(
@@ -123,6 +147,7 @@ def _fits(slot: Slot, episode: Episode) -> bool:
 
 def _row(slot: Slot, episode: Episode) -> Row:
     progress = [float(p) for p in episode.progress]
+    filmed = {} if slot.filming == BUNDLED else {"camera": slot.camera}
     return {
         "id": slot.id,
         "path": f"{VIDEOS}/{slot.id}.mp4",
@@ -139,6 +164,7 @@ def _row(slot: Slot, episode: Episode) -> Row:
         "fps": FPS,
         "seed": episode.seed,
         "policy": episode.variant,
+        **filmed,
     }
 
 

@@ -6,15 +6,16 @@ window that stands open fulfils "open the window" before anything moves, and a f
 middle, has done nothing of the one while it turns to the other. It is 1.0 exactly where that task's own test of success
 holds.
 
-Left out of an episode: tasks that viewers would not agree about (`unknown_in`), and tasks that overshoot, for MetaWorld
-counts backwards beyond a goal where a viewer does not.
+Left out of an episode: tasks that viewers would not agree about (`unknown_in`), tasks without a `place`, and tasks that
+overshoot, for MetaWorld counts backwards beyond a goal where a viewer does not.
 """
 
 import numpy as np
 from jaxtyping import Float
 
 from rfm.ingest.metaworld.labels import distance, rounded_progress
-from rfm.ingest.metaworld.tasks import TASKS, Place, Task
+from rfm.ingest.metaworld.task import Place, Task
+from rfm.ingest.metaworld.tasks import TASKS
 
 
 def progress_by_task(
@@ -35,9 +36,11 @@ def progress_by_task(
 def _measured(
     own: Task, other: Task, object_pos: Float[np.ndarray, "t 3"], goal: Float[np.ndarray, "3"]
 ) -> Float[np.ndarray, "t"] | None:
-    here, there = _placed(own), _placed(other)
+    here, there = own.place, other.place
+    if here is None or there is None:
+        return None
     fixture = _fixture(here, goal)
-    position = _other_point(own, other, object_pos, fixture)
+    position = _other_point(own, other, (here, there), object_pos, fixture)
     other_goal = fixture + np.array(there.goal, np.float64)
     axes = np.array(other.axes)
     d = distance(position, other_goal, axes)
@@ -49,24 +52,22 @@ def _measured(
     return rounded_progress(d, start, other.threshold, success)
 
 
-def _placed(task: Task) -> Place:
-    if task.place is None:
-        raise ValueError(f"`place` of {task.name} must be set to measure the scene's other tasks")
-    return task.place
-
-
 def _fixture(place: Place, goal: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
     origin = place.fixture if place.goal is None else np.asarray(goal, np.float64) - place.goal
     return np.array(origin, np.float64)
 
 
 def _other_point(
-    own: Task, other: Task, object_pos: Float[np.ndarray, "t 3"], fixture: Float[np.ndarray, "3"]
+    own: Task,
+    other: Task,
+    places: tuple[Place, Place],
+    object_pos: Float[np.ndarray, "t 3"],
+    fixture: Float[np.ndarray, "3"],
 ) -> Float[np.ndarray, "t 3"]:
     """Where the other task's point is while `own`'s is at `object_pos`: both are fast on one part."""
-    here, there = np.array(_placed(own).site), np.array(_placed(other).site)
+    here, there = (np.array(place.site) for place in places)
     local = np.asarray(object_pos, np.float64) - fixture - own.offset
-    if not _placed(own).turns:
+    if not places[0].turns:
         return np.asarray(local + (there - here) + fixture + other.offset)
     turn = np.arctan2(there[1], there[0]) - np.arctan2(here[1], here[0])
     cos, sin = np.cos(turn), np.sin(turn)

@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from rfm.ingest.metaworld.engine import expert_action, make_expert
 from rfm.ingest.metaworld.labels import Quality
-from rfm.ingest.metaworld.tasks import TASKS, Task
+from rfm.ingest.metaworld.task import Task
+from rfm.ingest.metaworld.tasks import TASKS
 
 Vec3 = Float[np.ndarray, "3"]
 Action = Float[np.ndarray, "4"]

@@ -12,7 +12,7 @@ from rfm.ingest.metaworld.engine import Env, expert_action, goal_of, make_env, m
 from rfm.ingest.metaworld.labels import Quality, distance, progress_labels, quality_label, share_done
 from rfm.ingest.metaworld.others import progress_by_task
 from rfm.ingest.metaworld.policies import Action, Stage, View, stages
-from rfm.ingest.metaworld.tasks import Task
+from rfm.ingest.metaworld.task import Task
 
 MAX_STEPS = 390
 """Longest episode in simulator steps; MetaWorld refuses more than 500, settling and head start included."""
@@ -21,7 +21,7 @@ MAX_HEAD_START = 60
 UNTOUCHED = 0.002
 """Motion of the object, in metres or radians, below which it counts as untouched."""
 SHOWN_FRAMES = 32
-"""Frames per video, evenly spaced over the whole episode, first and last included."""
+"""Frames per video where nothing else was asked for."""
 
 
 @dataclass(frozen=True)
@@ -130,21 +130,21 @@ def _approach(task: Task, env: Env, steps: int) -> None:
         env.step(expert_action(expert, env._get_obs()).astype(np.float32))
 
 
-def shown_steps(num_steps: int) -> Int32[np.ndarray, "t"]:
-    """`SHOWN_FRAMES` evenly spaced indices into `num_steps` states, first and last included."""
-    return np.round(np.linspace(0, num_steps - 1, SHOWN_FRAMES)).astype(np.int32)
+def shown_steps(num_steps: int, num_frames: int) -> Int32[np.ndarray, "t"]:
+    """`num_frames` evenly spaced indices into `num_steps` states, first and last included."""
+    return np.round(np.linspace(0, num_steps - 1, num_frames)).astype(np.int32)
 
 
-def simulate(task: Task, aim: Quality, variant: str, seed: int) -> Episode:
-    """One episode of `VARIANTS[aim][variant]`; the same arguments give the same arrays."""
+def simulate(task: Task, aim: Quality, variant: str, seed: int, num_frames: int = SHOWN_FRAMES) -> Episode:
+    """One episode of `VARIANTS[aim][variant]` in `num_frames` states; the same arguments give the same arrays."""
     rng = np.random.default_rng(seed)
     run = _Run(task, seed, head_start=int(rng.integers(MAX_HEAD_START + 1)))
     finished = all(run.follow(stage) for stage in stages(aim, variant, task, rng))
-    return _shown(run, seed, variant, finished)
+    return _shown(run, seed, variant, finished, num_frames)
 
 
-def _shown(run: _Run, seed: int, variant: str, finished: bool) -> Episode:
-    steps = shown_steps(len(run.states))
+def _shown(run: _Run, seed: int, variant: str, finished: bool, num_frames: int) -> Episode:
+    steps = shown_steps(len(run.states), num_frames)
     shown = [run.states[step] for step in steps]
     return Episode(
         task=run.task,

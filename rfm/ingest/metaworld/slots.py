@@ -5,6 +5,7 @@ for evaluation and so holds every quality. The seed of an episode's n-th attempt
 only, not on how many episodes there are.
 """
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rfm.errors import ConfigError
+from rfm.ingest.metaworld.cameras import BUNDLED, Filming
 from rfm.ingest.metaworld.labels import CLEARLY_SHORT, QUALITIES, SUBOPTIMAL_FROM, Quality
-from rfm.ingest.metaworld.tasks import Task
+from rfm.ingest.metaworld.task import Task
+from rfm.ingest.metaworld.wordings import wordings_of
 
 TRAIN, EVAL = "metaworld_train", "metaworld_eval"
 """The values of `data_source`."""
@@ -23,6 +26,9 @@ MAX_ATTEMPTS = 300
 """Attempts after which a task is faulty: the longest wait seen was under 40."""
 _SUBOPTIMAL_BANDS = ((SUBOPTIMAL_FROM, 0.47), (0.47, 0.64), (0.64, CLEARLY_SHORT))
 _FAILURE_BAND = (0.0, 0.25)
+_FILMING = 1_000_000
+"""Beyond all attempts, so that drawing camera and size takes nothing from an episode's own numbers."""
+_SOURCE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,30 @@ class Slot:
     index: int
     is_eval: bool
     base_seed: int
+    filming: Filming = BUNDLED
+    wordings: str = "usual"
+    """Which of the task's instructions; see `wordings.WORDINGS`."""
+    source: str | None = None
+    """The `data_source` of all episodes; None for `TRAIN` and `EVAL`."""
 
     @property
     def id(self) -> str:
         """Name of the episode and of its video."""
-        return f"metaworld_{self.task.name.replace('-', '_')}_{self.index:03d}"
+        return f"{self.source or 'metaworld'}_{self.task.name.replace('-', '_')}_{self.index:03d}"
+
+    @property
+    def camera(self) -> str:
+        """From where it is filmed, a name of `cameras.CAMERAS`."""
+        return self._camera_and_size[0]
+
+    @property
+    def size(self) -> int:
+        """Height and width of its frames in pixels."""
+        return self._camera_and_size[1]
+
+    @property
+    def _camera_and_size(self) -> tuple[str, int]:
+        return self.filming.drawn((self.base_seed, zlib.crc32(self.task.name.encode()), self.index, _FILMING))
 
     @property
     def turn(self) -> int:
@@ -52,12 +77,13 @@ class Slot:
     @property
     def wording(self) -> str:
         """The instruction; every quality and both splits see all wordings."""
-        return self.task.wordings[self.turn % len(self.task.wordings)]
+        texts = wordings_of(self.task, self.wordings)
+        return texts[self.turn % len(texts)]
 
     @property
     def data_source(self) -> str:
-        """`TRAIN` or `EVAL`."""
-        return EVAL if self.is_eval else TRAIN
+        """The set's own source, or `TRAIN` or `EVAL`."""
+        return self.source or (EVAL if self.is_eval else TRAIN)
 
     @property
     def band(self) -> tuple[float, float]:
@@ -76,8 +102,18 @@ class Slot:
         return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
-def plan_slots(tasks: Sequence[Task], episodes_per_task: int, seed: int) -> list[Slot]:
-    """All slots, a dozen of each task in turn: an unfinished bundle has some of all, and scenes seldom change."""
+def plan_slots(
+    tasks: Sequence[Task],
+    episodes_per_task: int,
+    seed: int,
+    *,
+    filming: Filming = BUNDLED,
+    wordings: str = "usual",
+    source: str | None = None,
+) -> list[Slot]:
+    """All slots, a dozen of each task in turn, those of one size together: an unfinished bundle has some of all, and
+    scenes and sizes seldom change.
+    """
     if episodes_per_task < 12 or episodes_per_task % 4:
         raise ConfigError(
             "`episodes_per_task` must be a multiple of 4 and at least 12 (a quarter is held out and holds each of three"
@@ -85,6 +121,15 @@ def plan_slots(tasks: Sequence[Task], episodes_per_task: int, seed: int) -> list
         )
     if seed < 0:
         raise ConfigError(f"`seed` must be >= 0, but is {seed}")
+    if source is not None and not _SOURCE.fullmatch(source):
+        raise ConfigError(f"`data_source` must be made of a-z, 0-9 and _, a letter first, but is {source!r}")
+    for task in tasks:
+        wordings_of(task, wordings)
     first_eval = episodes_per_task - episodes_per_task // 4
-    slots = [Slot(task, index, index >= first_eval, seed) for task in tasks for index in range(episodes_per_task)]
-    return sorted(slots, key=lambda slot: slot.index // 12)
+    slots = [
+        Slot(task, index, index >= first_eval, seed, filming, wordings, source)
+        for task in tasks
+        for index in range(episodes_per_task)
+    ]
+    order = {task.name: at for at, task in enumerate(tasks)}
+    return sorted(slots, key=lambda slot: (slot.index // 12, order[slot.task.name], slot.size))
