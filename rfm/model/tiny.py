@@ -50,8 +50,15 @@ class TinySizes:
 
 
 NAME = "tiny"
-PRESETS = {NAME: TinySizes(), "tiny-64": TinySizes(text_width=128, text_mlp=256)}
-"""By model name; 4-bit weights need inner sizes of the language model that are multiples of 64."""
+PRESETS = {
+    NAME: TinySizes(),
+    "tiny-64": TinySizes(text_width=128, text_mlp=256),
+    "small": TinySizes(
+        vision_depth=2, vision_width=96, vision_heads=3, vision_mlp=288, deepstack=(0,), grid_side=6,
+        text_depth=2, text_width=128, text_mlp=384,
+    ),
+}  # fmt: skip
+"""By model name; 4-bit weights need inner sizes of the language model that are multiples of 64, servers heads of 32."""
 
 
 def tiny_spec(sizes: TinySizes = TinySizes()) -> VisionSpec:  # frozen
