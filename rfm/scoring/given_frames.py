@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
 from rfm.errors import DataError
 from rfm.files.limits import check_kept, check_pixels
 from rfm.frames.pictures import as_rgb
 from rfm.frames.spacing import evenly_spaced
-from rfm.ingest.episode import IngestOptions
+from rfm.ingest.episode import FrameSource, IngestOptions
 
 AS_INGESTED = IngestOptions()
 """How files are read where nothing else is said."""
@@ -34,14 +34,21 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames in memory, what errors call them, and the second at which each is shown where that is known."""
+    """Frames in memory, and what errors call them."""
 
     frames: Sequence[UInt8[np.ndarray, "h w 3"]] | UInt8[np.ndarray, "t h w 3"]
     name: str
+    places: Int64[np.ndarray, " t"] | None = None
+    """The number of each in its recording, from 0; None where these are all frames."""
     seconds: Float64[np.ndarray, " t"] | None = None
+    """When each is shown, from the start of its recording; None where unknown."""
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def numbered(self, shown: Sequence[int]) -> tuple[int, ...]:
+        """Return the numbers in the recording of some of these frames."""
+        return tuple(shown) if self.places is None else tuple(self.places[list(shown)].tolist())
 
 
 def is_clip(given: Any) -> bool:
@@ -72,11 +79,16 @@ def _of_file(path: Path, options: IngestOptions) -> Clip:
         from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
 
         kept = evenly_spaced(npz_frames_shape(path)[0], options.max_frames)
-        return Clip(read_npz_frames(path, kept, options.sizing), str(path))
+        return Clip(read_npz_frames(path, kept, options.sizing), str(path), kept)
     from rfm.ingest.listing.recordings import recording  # PyAV, which arrays do without
 
-    video = recording(path).read(options)
-    return Clip(video.frames, str(path), video.seconds)
+    return of_source(recording(path), str(path), options)
+
+
+def of_source(source: FrameSource, name: str, options: IngestOptions) -> Clip:
+    """Return what ingest would keep of an episode."""
+    video = source.read(options)
+    return Clip(video.frames, name, video.indices, video.seconds)
 
 
 def _frames(given: Any, name: str) -> UInt8[np.ndarray, "t h w 3"]:

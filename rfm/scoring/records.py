@@ -29,9 +29,9 @@ class Progress:
     success: bool
     """Whether the robot counts as having succeeded, see `rfm.scoring.success`; of one clip alone: by one value."""
     frame: int
-    """The frame judged: the last of the clip, counted from 0."""
+    """The frame judged: the last of the clip, by its number in the recording, from 0."""
     shown: tuple[int, ...]
-    """The frames that the model was shown."""
+    """The frames that the model was shown, likewise."""
     answers: Float64[np.ndarray, " a"] = field(repr=False)
     """Progress that each answer stands for, ascending."""
     probabilities: Float64[np.ndarray, " a"] = field(repr=False)
@@ -57,11 +57,11 @@ class Curve:
 
     task: str
     frames: Int64[np.ndarray, " p"]
-    """The last frame of each prefix, counted from 0."""
+    """The last frame of each prefix, by its number in the recording, from 0."""
     seconds: Float64[np.ndarray, " p"] | None
     """When these are shown, from the start of the recording; None for clips without times."""
     shown: tuple[tuple[int, ...], ...]
-    """The frames that the model was shown of each prefix."""
+    """The frames that the model was shown of each prefix, likewise."""
     success: Bool[np.ndarray, " p"]
     """With hysteresis, see `rfm.scoring.success`."""
     distribution: Distribution

@@ -231,7 +231,8 @@ class RewardModel:
         seconds = None if clip.seconds is None else clip.seconds[ends]
         values = said.mean()
         rule = self.success if len(ends) > 1 else self.success.at_once()
-        return Curve(text, ends, seconds, tuple(map(tuple, shown)), rule.along(values), said)
+        frames = np.array(clip.numbered(ends.tolist()), np.int64)
+        return Curve(text, frames, seconds, tuple(map(clip.numbered, shown)), rule.along(values), said)
 
     def _ask(self, held: Mapping[str, Any], rows: Sequence[dict[str, Any]], batch_size: int) -> list[Prediction]:
         predictor = self._predictor

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoints import random_checkpoint
+from marked_frames import write_marked
 from scored_clips import film, random_model
 from worlds import make_world
 
@@ -89,6 +90,14 @@ def test_values_are_those_of_the_evaluation(tmp_path: Path) -> None:
             assert list(one.shown) == row["frame_indices"]
             assert one.probabilities == pytest.approx(said["probabilities"], abs=1e-5)
             assert f"ANS: {round(100 * one.median)}" == said["completion"]
+
+
+def test_frames_have_their_numbers_in_the_recording(model: RewardModel, tmp_path: Path) -> None:
+    video = write_marked(tmp_path / "long.mp4", 127)
+    curve = model.curve(video, "pick", points=3)
+    assert curve.frames.tolist() == [0, 64, 126]
+    assert curve[2].shown == (0, 18, 36, 54, 72, 90, 108, 126)
+    assert curve.seconds == pytest.approx([0, 6.4, 12.6])
 
 
 def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
