@@ -47,7 +47,7 @@ FURTHER = (
         "push-wall",
         (
             "push the red puck around the wall to the green mark",
-            "slide the red puck past the wall to the green ball",
+            "slide the red puck behind the wall to the green ball",
             "shove the puck around the wall to the mark",
         ),
         scene="puck",
