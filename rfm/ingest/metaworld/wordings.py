@@ -40,7 +40,7 @@ _FURTHER: Mapping[str, tuple[str, ...]] = {
     "reach": ("reach for the red mark", "move the gripper to the red mark", "touch the red ball in the air"),
     "reach-wall": ("reach over the wall", "move the gripper to the red ball behind the wall", "reach for the mark"),
     "push": ("push the puck to the green ball", "slide the puck to the green mark", "push the red puck forward"),
-    "push-wall": ("push the puck behind the wall", "slide the puck around the wall", "move the red puck around the wall"),
+    "push-wall": ("push the puck behind the wall", "slide the puck around the wall", "move the puck around the wall"),
     "push-back": ("pull the brown block back", "drag the block to the green mark", "pull the block towards the robot"),
     "pick-place": ("lift the red puck to the blue mark", "pick up the puck", "bring the puck up to the blue ball"),
     "pick-place-wall": (
