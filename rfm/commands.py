@@ -112,6 +112,16 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("evaluate",): Command(
         "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"
     ),
+    ("bench", "roboreward"): Command(
+        "rfm.evaluation.benchmarks.options:RoboRewardOptions",
+        "rfm.evaluation.benchmarks.roboreward:bench_roboreward",
+        "judge a checkpoint on RoboRewardBench",
+    ),
+    ("bench", "rbm"): Command(
+        "rfm.evaluation.benchmarks.options:RbmOptions",
+        "rfm.evaluation.benchmarks.rbm:bench_rbm",
+        "judge a checkpoint on evaluation sets of RFM and Robometer",
+    ),
     ("compare",): Command(
         "rfm.evaluation.compare:CompareOptions", "rfm.evaluation.compare:compare", "which of two results is better"
     ),

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 from rfm.batch.as_trained import report
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.contest import Contest, parse
+from rfm.evaluation.engines import open_engine
 from rfm.evaluation.exam import Exam, open_exam
 from rfm.evaluation.folds import fold_options, is_folded, pooled
 from rfm.evaluation.judge import Sheet, make_sheets, unreadable_report
@@ -31,21 +31,16 @@ from rfm.evaluation.options import ALL, EvaluateOptions
 from rfm.evaluation.predictions import saved_predictions
 from rfm.evaluation.reports.tables import print_results
 from rfm.evaluation.results_output import asked_hash, check_output
-from rfm.evaluation.rivals.baselines import BASELINES, Baseline
+from rfm.evaluation.rivals.baselines import BASELINES
 from rfm.evaluation.rivals.controls import FLOOR, SWAPPED, usable_controls
 from rfm.evaluation.rivals.prompting import GVL, Prompted, frame_alignment
-from rfm.evaluation.rivals.roboreward import read_question
 from rfm.evaluation.seen import trained_on_share
 from rfm.files.lock import exclusive
 from rfm.files.staging import staged_file
 from rfm.inference.engines.engine import Engine
-from rfm.inference.engines.openai import OpenAIEngine
-from rfm.inference.engines.vllm import VLLMEngine
 from rfm.inference.journal import Journal
 from rfm.inference.prediction import Prediction
-from rfm.inference.predictor import Predictor
-from rfm.inference.ranks import ALONE, Ranks, own_gpu, processes
-from rfm.model.trained_format import TrainedFormat, named_format, trained_format
+from rfm.inference.ranks import ALONE, Ranks, processes
 from rfm.vqa.presentation import presentation
 
 logger = logging.getLogger(__name__)
@@ -55,6 +50,14 @@ def evaluate(options: EvaluateOptions) -> int:
     """Run `rfm evaluate`; status 1 where more rows are unreadable than allowed."""
     with processes() as ranks:
         results = (evaluate_folds if is_folded(options) else evaluate_checkpoint)(options, ranks)
+    return concluded(options, results, ranks)
+
+
+def concluded(options: EvaluateOptions, results: Numbers, ranks: Ranks) -> int:
+    """Print what was found, the first process for all, and return the exit status.
+
+    DataError where more rows are unreadable than allowed.
+    """
     if not ranks.first:
         return int(results["unreadable"]["count"] > options.max_unreadable)
     print_results(results)
@@ -84,6 +87,13 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
     """Evaluate, write the results file and return its content."""
     check_output(options)
     exam = open_exam(options.dataset_path, options.datasets_root, options.max_samples)
+    return evaluate_exam(options, exam, ranks)
+
+
+def evaluate_exam(
+    options: EvaluateOptions, exam: Exam, ranks: Ranks = ALONE, also: Callable[[Numbers], Numbers] | None = None
+) -> Numbers:
+    """Evaluate on questions that are open already; `also` makes more of the results, to be written with them."""
     controls, left_out = usable_controls(exam, options.all_controls, named=ALL not in options.controls)
     for name, reason in left_out.items():
         logger.warning("--controls all goes on without %s: %s", name, reason)
@@ -93,10 +103,12 @@ def evaluate_checkpoint(options: EvaluateOptions, ranks: Ranks = ALONE) -> Numbe
     found = engine.compare(presentation(exam.dataset, exam.config))
     with _one_run(options, ranks):
         engine.ranks, engine.journal = ranks, _open_journal(options, ranks)
+        engine.asked_about = exam.config.get("content_hash")
         results = _evaluated(options, exam, engine, controls)
         results["input_mismatch"] = None if found is None else report(found)
         results["not_computed"] |= left_out
         results["asked"] = asked
+        results |= {} if also is None else also(results)
         if ranks.first:
             _write(Path(options.output_path), results)
             engine.journal.remove()
@@ -115,7 +127,8 @@ def _one_run(options: EvaluateOptions, ranks: Ranks) -> Iterator[None]:
 
 def _evaluated(options: EvaluateOptions, exam: Exam, engine: Engine, controls: Sequence[str]) -> Numbers:
     """Ask, judge, and return what the results file says."""
-    overlap = None if options.model_path in BASELINES else trained_on_share(Path(options.model_path), exam)
+    recorded = exam.in_datasets and options.model_path not in BASELINES
+    overlap = trained_on_share(Path(options.model_path), exam) if recorded else None
     _announce(options, exam, controls)
     said, sheets = _ask(engine, options, exam)
     predicted = parse(sheets, [said[int(row)] for sheet in sheets for row in sheet.rows])
@@ -137,53 +150,6 @@ def _announce(options: EvaluateOptions, exam: Exam, controls: Sequence[str]) -> 
     total = asked + sum(pairs if name == SWAPPED else asked for name in asking)
     again = f", and again under {len(asking)} controls: {total} answers in all" if asking else ""
     logger.info("%s answers %d questions%s, %d at a time", options.model_path, asked, again, options.batch_size)
-
-
-def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
-    """Return what answers the rows: the model, as it is or asked in another way, or the baseline that is named."""
-    engine = _open_model(options, exam)
-    if options.prompting is None:
-        return engine
-    question = read_question(options.prompt_file)
-    return Prompted(engine, options.prompting, discrete=exam.discrete, question=question)
-
-
-def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
-    if options.model_path in BASELINES:
-        return Baseline(options.model_path, exam.root, discrete=exam.discrete)
-    decoding = options.how(discrete=exam.discrete)
-    as_video = None if options.frames_as is None else options.frames_as == "video"
-    if options.engine == "openai":
-        cache = None if options.request_cache is None else Journal(Path(options.request_cache), os.getpid())
-        trained = _format_of_served(options)
-        return OpenAIEngine(
-            str(options.base_url), options.model_path, exam.root, decoding,
-            cache=cache, as_video=as_video, trained=trained,
-        )  # fmt: skip
-    if options.engine == "vllm":
-        trust = options.trust_remote_code
-        return VLLMEngine(options.model_path, exam.root, decoding, as_video=as_video, trust_remote_code=trust)
-    return Predictor.from_checkpoint(
-        options.model_path,
-        own_gpu(options.device),
-        datasets_root=exam.root,
-        trust_remote_code=options.trust_remote_code,
-        base_model=options.base_model,
-        decoding=decoding,
-    )
-
-
-def _format_of_served(options: EvaluateOptions) -> TrainedFormat | None:
-    """Return how the server's model was trained, as far as a folder here says it."""
-    if options.input_format is not None:
-        return named_format(options.input_format)
-    found = trained_format(options.model_path) if Path(options.model_path).is_dir() else None
-    if found is None:
-        logger.info(
-            "frames are sent as they are stored: how the server's %s was trained is not known; if training here made "
-            "it, name its folder by --input_format", options.model_path,
-        )  # fmt: skip
-    return found
 
 
 def _answers_folder(options: EvaluateOptions) -> Path:

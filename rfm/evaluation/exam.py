@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int64
 
-from rfm.audit.reading.episodes import Episodes, data_settings, try_load_episodes
+from rfm.audit.reading.episodes import data_settings, try_load_episodes
 from rfm.errors import DataError
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import normalise_task
@@ -53,6 +53,8 @@ class Exam:
     """Task by normalised instruction; empty where the trajectories can't be read."""
     tasks_of_path: dict[str, frozenset[str]]
     """By frame file, the tasks that its video is known under: its own, and those of its preference group."""
+    in_datasets: bool = True
+    """Whether frames lie in trajectory datasets: then checkpoints record which of them they were trained on."""
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -85,7 +87,7 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
     root = frames_root(datasets_root, dataset_path, config, dataset)
     if max_samples is not None:
         dataset = dataset.select(range(min(max_samples, len(dataset))))
-    columns = _columns(dataset)
+    columns = columns_of(dataset)
     discrete = _in_levels(config)
     reasons = (_fault(columns, row, discrete) for row in range(len(dataset)))
     faults = {row: reason for row, reason in enumerate(reasons) if reason is not None}
@@ -94,14 +96,15 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
     if episodes is None:
         logger.warning("tasks are told apart by their texts, since the trajectories can't be read: %s", why_not)
         return Exam(dataset, config, root, columns, faults, {}, {})
-    return Exam(dataset, config, root, columns, faults, *_tasks(episodes))
+    return Exam(dataset, config, root, columns, faults, *tasks_of(episodes.catalog))
 
 
 def _in_levels(config: dict[str, Any]) -> bool:
     return bool(data_settings(config).get("discrete_progress", False))
 
 
-def _columns(dataset: Any) -> dict[str, list[Any]]:
+def columns_of(dataset: Any) -> dict[str, list[Any]]:
+    """Return what judging needs of the rows, see `Exam.columns`."""
     names = [*_PLAIN, "target_progress", *(f"{prefix}{name}" for prefix in PREFIXES for name in _OF_CLIP)]
     held = [name for name in dataset.column_names if name in names or name.endswith("frame_indices")]
     table: pa.Table = dataset.select_columns(held).with_format("arrow")[:]
@@ -143,9 +146,8 @@ def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | Non
     return None
 
 
-def _tasks(episodes: Episodes) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+def tasks_of(catalog: Catalog) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
     """Return the task by normalised text, the first of several that share one, and the tasks by frame file."""
-    catalog = episodes.catalog
     tasks = catalog.tasks.to_pylist()
     texts = [normalise_task(text) for text in catalog.texts.to_pylist()]
     of_text: dict[str, str] = {}

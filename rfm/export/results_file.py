@@ -12,7 +12,20 @@ from typing import Any
 
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import LARGE, read_json
-from rfm.files.documents.shapes import COUNT, NUMBER, OBJECT, TEXT, Shape, fields, fitted, leaf, listed, named, nullable
+from rfm.files.documents.shapes import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Shape,
+    fields,
+    fitted,
+    leaf,
+    listed,
+    named,
+    nullable,
+)
 from rfm.vqa.schema import INSTRUCTION_KINDS
 
 KINDS = ("preference", "progress", "similarity")
@@ -21,7 +34,7 @@ KINDS = ("preference", "progress", "similarity")
 _METRICS = (
     "accuracy", "mae", "rmse", "pearson", "spearman", "tau_a", "tau_b", "pair_accuracy", "gap", "micro_mae",
     "macro_mae", "answered_micro_mae", "answered_macro_mae", "ece", "answer", "score", "known", "same_scene_gap",
-    "same_scene_gap_known", "followed",
+    "same_scene_gap_known", "followed", "diagonal", "off_diagonal", "exact",
 )  # fmt: skip
 _COUNTS = ("count", "unparsed", "correct", "episodes")
 _SETS = (
@@ -88,6 +101,51 @@ def _prediction(value: Any, name: str) -> None:
         _JUDGED(value, name)
 
 
+_COVERAGE = ("lines", "judged", "released_lines", "subsets", "released_subsets", "files", "videos")
+_ROBOREWARD = fields(
+    {
+        "metadata_sha256": TEXT,
+        "as_released": FLAG,
+        "rule": TEXT,
+        "max_frames": COUNT,
+        "max_frames_from": TEXT,
+        "coverage": fields(dict.fromkeys(_COVERAGE, COUNT)),
+    }
+)
+_RBM_COUNTS = fields(dict.fromkeys(("rows", "episodes", "tasks", "max_frames"), COUNT))
+
+
+def _rbm_set(value: Any, name: str) -> None:
+    """What was drawn of one set of a dataset and its scores, or why there is none."""
+    OBJECT(value, name)
+    (fields({"why_not": TEXT}) if "why_not" in value else _RBM_COUNTS)(value, name)
+    _numbers(value, name)
+
+
+def _rbm_mean(value: Any, name: str) -> None:
+    fields({"datasets": COUNT})(value, name)
+    _numbers(value, name)
+
+
+_RBM = fields(
+    {
+        "max_frames": COUNT,
+        "max_frames_from": TEXT,
+        "seed": COUNT,
+        "datasets": named(named(_rbm_set)),
+        "mean_over_datasets": named(_rbm_mean),
+    }
+)
+
+
+def _benchmark(value: Any, name: str) -> None:
+    """What a public benchmark's results say of it; a name that is not known here is somebody else's."""
+    fields({"name": TEXT})(value, name)
+    shape = {"roboreward": _ROBOREWARD, "rbm": _RBM}.get(value["name"])
+    if shape is not None:
+        shape(value, name)
+
+
 _RESULTS = fields(
     {"total_samples": COUNT},
     {
@@ -103,6 +161,7 @@ _RESULTS = fields(
         "dataset_hash": nullable(TEXT),
         "input_mismatch": nullable(named(fields({"trained": _VALUE, "asked": _VALUE}))),
         "predictions": listed(_prediction),
+        "benchmark": _benchmark,
     },
 )
 

@@ -9,7 +9,7 @@ import pytest
 from rfm.errors import DataError
 from rfm.files import limits
 from rfm.frames.video import decoding as video
-from rfm.frames.video.decoding import decode_video, read_frames_at, read_video, read_video_frames
+from rfm.frames.video.decoding import chosen_frames, decode_video, read_frames_at, read_video, read_video_frames
 
 REAL_CLIPS = Path(__file__).parents[3] / "shared" / "data" / "real_clips"
 
@@ -186,3 +186,15 @@ def test_a_declared_size_takes_no_memory(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(limits, "MOST_PIXELS", 1000)
     with pytest.raises(DataError, match="must have at most 1000 pixels a frame, but declares 48 x 32"):
         read_video(tmp_path / "a.mp4")
+
+
+def test_the_frames_that_are_kept_are_known_without_decoding(tmp_path):
+    made = [tmp_path / f"{count}.mp4" for count in (1, 2, 9, 40)]
+    for path in made:
+        write_video(path, int(path.stem))
+    for path in [*made, *sorted(REAL_CLIPS.glob("*.mp4"))]:
+        for most in (2, 8, 64):
+            assert chosen_frames(path, most).tolist() == decode_video(path, most).indices.tolist()
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(DataError, match=r"video .*text.mp4 must be"):
+        chosen_frames(tmp_path / "text.mp4", 4)

@@ -13,6 +13,7 @@ from rich.text import Text
 from rfm.console import PlainConsole, plain
 from rfm.console import results as output
 from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.evaluation.reports.benchmarks import benchmark_lines, benchmark_tables
 from rfm.evaluation.reports.instructions import gap_lines, instruction_tables
 from rfm.export.markdown import prose
 
@@ -62,7 +63,8 @@ def print_results(results: Numbers) -> None:
     """Print the gap to the best control, the contestants, the other metrics and the breakdown by strategy."""
     for table in _tables(results):
         output().print(table)
-    for line in (*mismatch_lines(results), *unparsed_lines(results), *gap_lines(results), *thin_lines(results)):
+    lines = (mismatch_lines, unparsed_lines, gap_lines, thin_lines, benchmark_lines)
+    for line in (line for about in lines for line in about(results)):
         output().print(line, style="yellow")
 
 
@@ -99,12 +101,15 @@ def mismatch_lines(results: Numbers) -> Iterator[str]:
 
 def unparsed_lines(results: Numbers) -> Iterator[str]:
     """Yield for each sample type how many of the model's answers are none; each counts as wrong, or as off by 100."""
+    style = results.get("decoding", {}).get("prompting")
+    form = "`ANS: …`" if style is None else f"that `prompting` {style} asks for"
+    way_out = ", --decoding scored or constrained leaves no choice" if style is None else ""
     for kind in dict.fromkeys(kind for kind, _ in _MAIN):
         numbers = results.get(kind, {})
         if numbers.get("unparsed"):
             yield (
-                f"{kind}: {numbers['unparsed']} of {numbers['count']} answers are not of the form `ANS: …` and count "
-                "as wrong; `predictions` in the file shows them, --decoding scored or constrained leaves no choice"
+                f"{kind}: {numbers['unparsed']} of {numbers['count']} answers are not of the form {form} and count "
+                f"as wrong; `predictions` in the file shows them{way_out}"
             )
 
 
@@ -115,9 +120,10 @@ def thin_lines(results: Numbers) -> Iterator[str]:
         if episodes == 1:
             yield f"{kind}: all questions are about one episode, so there is no interval, and another may give anything"
         elif episodes < FEW_EPISODES:
+            way_out = "; `rfm generate --folds 5` makes what is needed to judge on every episode in turn"
             yield (
-                f"{kind}: all questions are about {episodes} episodes, too few for the interval to be trusted; "
-                "`rfm generate --folds 5` makes what is needed to judge on every episode in turn"
+                f"{kind}: all questions are about {episodes} episodes, too few for the interval to be trusted"
+                f"{'' if 'benchmark' in results else way_out}"
             )
         if why := results["controls"].get("floor", {}).get(kind, {}).get("why_not"):
             yield f"{kind}: the non-visual floor is not measured: {why}"
@@ -180,6 +186,7 @@ def strategy_table(results: Numbers) -> Table:
 
 
 def _tables(results: Numbers) -> Iterator[Table]:
+    yield from benchmark_tables(results)
     if results.get("gap"):
         yield gap_table(results)
     yield summary_table(results)

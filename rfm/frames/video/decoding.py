@@ -27,6 +27,7 @@ from rfm.frames.video.upright import Viewer
 __all__ = [
     "NoFrameNearError",
     "Video",
+    "chosen_frames",
     "decode_video",
     "read_frames_at",
     "read_video",
@@ -95,6 +96,17 @@ def decode_video(path: Path, max_frames: int | None = None, sizing: Sizing = as_
     notes = (chosen.note,) if chosen.note else ()
     duration = None if chosen.times is None else _between(decoded.stamps) * decoded.base
     return Video(decoded.frames, chosen.indices, len(decoded.stamps), decoded.fps, chosen.times, notes, duration)
+
+
+def chosen_frames(path: Path, max_frames: int) -> Int64[np.ndarray, "t"]:
+    """The places of the frames that `decode_video` keeps, by the times of the packets: nothing is decoded.
+
+    DataError where the file has none, or can't be read as a video.
+    """
+    indices = _choice(_packet_stamps(path), max_frames).indices
+    if not len(indices):
+        raise DataError(f"video {path} must have at least one frame, but has none")
+    return indices
 
 
 def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"]) -> UInt8[np.ndarray, "n h w 3"]:

@@ -44,6 +44,8 @@ class Engine(ABC):
     decoding: Decoding = GREEDY
     journal: Journal | None = None
     ranks: Ranks = ALONE
+    asked_about: str | None = None
+    """A hash of what is asked about: answers that are saved are those about the same."""
     datasets_root: Path | None = None
     """The folder that frame paths are relative to; None for engines that look at no frames."""
     trained: InputFormat | None = None
@@ -135,6 +137,7 @@ class Engine(ABC):
             | self.decoding.settings(max_new_tokens)
             | {
                 "blank_frames": blank_frames,
+                "asked_about": self.asked_about,
                 "datasets_root": str(self.datasets_root),  # the same path may be another episode under another root
             }
         )

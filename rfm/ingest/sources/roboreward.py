@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import json_lines
@@ -76,21 +76,54 @@ def same_videos(sources: Sequence[Any]) -> list[str | None]:
     return [name if name is not None and counts[name] > 1 else None for name in hashes]
 
 
-def _split(folder: Path, options: IngestRoboRewardOptions) -> Iterator[Episode]:
-    split = folder.resolve().name
+class Recording(NamedTuple):
+    """A line of metadata.jsonl: a video, what was asked for, and how far it got."""
+
+    file_name: str
+    task: str
+    reward: int
+    """1 to 5."""
+    path: Path
+
+    @property
+    def subset(self) -> str:
+        """The first folder of the file's name."""
+        parts = PurePosixPath(self.file_name).parts
+        return parts[0] if len(parts) > 1 else "videos"
+
+
+class Listed(NamedTuple):
+    """A line of a split, or what is wrong with it."""
+
+    number: int
+    recording: Recording | None
+    fault: DataError | None = None
+
+
+def recordings(folder: Path) -> Iterator[Listed]:
+    """The lines of a split in order; whatever else a line says is not read."""
     path = folder / METADATA
     for number, entry, fault in json_lines(path):
         place = f"line {number} of {path}"
         try:
             if fault is not None:
                 raise DataError(f"{place} {fault}")
-            yield _episode(entry, folder, split, place, options)
+            yield Listed(number, _recording(entry, folder, place))
         except DataError as error:
+            yield Listed(number, None, error)
+
+
+def _split(folder: Path, options: IngestRoboRewardOptions) -> Iterator[Episode]:
+    split = folder.resolve().name
+    for number, recording, fault in recordings(folder):
+        if recording is not None:
+            yield _episode(recording, split, options)
+        elif fault is not None:
             source = options.data_source or f"roboreward_{split}"
-            yield rejected(f"roboreward_{split}_line_{number}", source, error)
+            yield rejected(f"roboreward_{split}_line_{number}", source, fault)
 
 
-def _episode(entry: Any, folder: Path, split: str, place: str, options: IngestRoboRewardOptions) -> Episode:
+def _recording(entry: Any, folder: Path, place: str) -> Recording:
     if not isinstance(entry, dict):
         raise DataError(f"{place} must be a JSON object, but is {type(entry).__name__}")
     for name in ("file_name", "task"):
@@ -99,17 +132,21 @@ def _episode(entry: Any, folder: Path, split: str, place: str, options: IngestRo
     reward = entry.get("reward")
     if isinstance(reward, bool) or reward not in (1, 2, 3, 4, 5):
         raise DataError(f"{place}: `reward` must be a whole number from 1 to 5, but is `{reward}`")
-    file = PurePosixPath(entry["file_name"])
-    if not file.name:
-        raise DataError(f"{place}: `file_name` must name a video, but is `{entry['file_name']}`")
-    subset = file.parts[0] if len(file.parts) > 1 else "videos"
+    file_name = entry["file_name"]
+    if not PurePosixPath(file_name).name:
+        raise DataError(f"{place}: `file_name` must name a video, but is `{file_name}`")
+    path = confined(folder, file_name, f"{place}: `file_name`")
+    return Recording(file_name, entry["task"].strip(), int(reward), path)
+
+
+def _episode(recording: Recording, split: str, options: IngestRoboRewardOptions) -> Episode:
     return Episode(
-        id=f"roboreward_{split}_{file.with_suffix('')}",
-        task=entry["task"].strip(),
-        data_source=options.data_source or f"roboreward_{split}_{subset}",
-        source=VideoFile(confined(folder, entry["file_name"], f"{place}: `file_name`")),
-        quality_label="successful" if reward == 5 else "failure",
-        partial_success=(reward - 1) / 4,
+        id=f"roboreward_{split}_{PurePosixPath(recording.file_name).with_suffix('')}",
+        task=recording.task,
+        data_source=options.data_source or f"roboreward_{split}_{recording.subset}",
+        source=VideoFile(recording.path),
+        quality_label="successful" if recording.reward == 5 else "failure",
+        partial_success=(recording.reward - 1) / 4,
         split=split,
     )
 
