@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pyarrow as pa
+from patience import PATIENCE
 
 from rfm.cli import main
 
@@ -87,7 +88,7 @@ def swell(file: Path, column: str, times: int = 64, size: int = 2**26, codec: st
 def run_within(megabytes: int, *words: object) -> tuple[int, str]:
     """Run an `rfm` command in a process of its own under a limit of memory: its status, and what it wrote."""
     command = [sys.executable, __file__, str(megabytes), *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     return done.returncode, done.stdout + done.stderr
 
 

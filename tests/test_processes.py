@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 
+from patience import PATIENCE
+
 PARENT = """
 import multiprocessing, sys
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +32,7 @@ def test_workers_of_a_killed_parent_end(tmp_path):
             assert len(workers) >= 1
             assert all(map(_is_running, workers))
             parent.send_signal(signal.SIGKILL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while any(map(_is_running, workers)) and time.monotonic() < deadline:
             os.sched_yield()
         assert not any(map(_is_running, workers)), method

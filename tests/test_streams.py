@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from rfm.cli import run_command
 from rfm.errors import ConfigError
@@ -29,7 +30,7 @@ def shell(tmp_path):
         settings = {name: value for name, value in settings.items() if value is not None}
         script = f'rfm() {{ {sys.executable} -m rfm "$@"; }}; set -o pipefail; {line}'
         done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, env=settings, capture_output=True, timeout=120, check=False
+            ["bash", "-c", script], cwd=tmp_path, env=settings, capture_output=True, timeout=PATIENCE, check=False
         )
         assert b"Traceback" not in done.stderr
         assert b"Exception ignored" not in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints import random_checkpoint
+from patience import PATIENCE
 from vqa_fakes import fake_dataset
 
 from rfm.cli import run_command
@@ -57,7 +58,9 @@ def test_two_processes_write_the_same_file_as_one(command):
     alone, shared = command("one.json", *SCORED), command("two.json", *SCORED)
     results(alone)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "rfm"]
-    run = subprocess.run([*torchrun, "evaluate", *shared], env=ENVIRONMENT, capture_output=True, text=True, timeout=240)
+    run = subprocess.run(
+        [*torchrun, "evaluate", *shared], env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert run.returncode == 0, run.stderr
     assert output(shared).read_bytes() == output(alone).read_bytes()
     assert run.stdout.count("ahead of its best control") == 1  # one process prints
@@ -85,7 +88,7 @@ run_command(("evaluate",), sys.argv[2:], "rfm evaluate")
 def test_a_killed_run_goes_on_to_the_same_file(command, monkeypatch, caplog):
     whole, killed = command("whole.json", *SCORED), command("killed.json", *SCORED)
     results(whole)
-    run = subprocess.run([sys.executable, "-c", KILLED, "9", *killed], env=ENVIRONMENT, timeout=240)
+    run = subprocess.run([sys.executable, "-c", KILLED, "9", *killed], env=ENVIRONMENT, timeout=PATIENCE)
     assert run.returncode == -signal.SIGKILL
     saved = Path(f"{output(killed)}.answers") / "0.jsonl"
     lines = saved.read_bytes().splitlines(keepends=True)

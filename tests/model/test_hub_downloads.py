@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from checkpoints import random_checkpoint
 from hub_of_models import COMMIT, ModelHub
+from patience import PATIENCE
 from vqa_fakes import fake_dataset
 
 from rfm.evaluation.evaluate import evaluate
@@ -70,12 +71,12 @@ def test_a_download_that_is_killed_or_cut_is_gone_on_with_and_then_no_hub_is_nee
 ):
     hub.halted = threading.Event()
     with asking(f"me/model@{COMMIT}", tmp_path / "none.json") as killed:
-        assert hub.halted.wait(120)
+        assert hub.halted.wait(PATIENCE)
         killed.send_signal(signal.SIGKILL)
     before, hub.halted, hub.asked, hub.cuts = hub.fetched(), None, [], 1
     assert "config.json" in before
     with asking(f"me/model@{COMMIT}", tmp_path / "first.json") as again:
-        seen = "".join(again.communicate(timeout=300))
+        seen = "".join(again.communicate(timeout=PATIENCE))
     assert again.returncode == 0, seen
     assert not set(hub.fetched()) & (set(before) - {"model.safetensors"})  # what had come whole is not fetched again
     (first, whole), (second, rest) = [one for one in hub.asked if one[0] == "model.safetensors"]
@@ -84,7 +85,7 @@ def test_a_download_that_is_killed_or_cut_is_gone_on_with_and_then_no_hub_is_nee
     assert 0 < int(rest.removeprefix("bytes=").removesuffix("-")) <= len(hub.files[first]) // 2
     hub.asked = []
     with asking(f"me/model@{COMMIT}", tmp_path / "offline.json", HF_HUB_OFFLINE="1") as offline:
-        seen = "".join(offline.communicate(timeout=300))
+        seen = "".join(offline.communicate(timeout=PATIENCE))
     assert offline.returncode == 0, seen
     assert hub.asked == []
     options = EvaluateOptions(str(checkpoint), str(dataset), str(tmp_path / "here.json"), device="cpu")
@@ -95,7 +96,7 @@ def test_a_download_that_is_killed_or_cut_is_gone_on_with_and_then_no_hub_is_nee
 
 def test_a_revision_that_is_not_there_is_one_error(asking, hub, tmp_path):
     with asking(f"me/model@{'6' * 40}", tmp_path / "none.json") as run:
-        _, seen = run.communicate(timeout=300)
+        _, seen = run.communicate(timeout=PATIENCE)
     said = " ".join(seen.split())
     assert run.returncode == 1
     assert "Traceback" not in seen

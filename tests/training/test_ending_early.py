@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from runs import losses, tiny_run
 from torch.utils.data import get_worker_info
 from vqa_fakes import fake_dataset
@@ -56,7 +57,7 @@ def interrupted(words: list[str], sign: str) -> str:
     while sign not in seen and (more := process.stdout.read(1)):
         seen += more
     os.killpg(process.pid, signal.SIGINT)
-    rest, _ = process.communicate(timeout=120)
+    rest, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, seen + rest
     return seen + rest
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE
 from runs import logged, losses, tiny_run
 from tiny_batches import fake_rows, tiny_collator
 from transformers import Trainer, TrainingArguments
@@ -124,7 +125,9 @@ def test_two_processes_are_one_that_accumulates_two_batches(dataset, tmp_path):
     command = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc_per_node=2", "-m", "rfm"]
     command += ["train", *flags, "--packing", "--no_gradient_checkpointing"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=240)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     for name in ("loss", "grad_norm"):
         assert logged(tmp_path / "two", name) == pytest.approx(logged(tmp_path / "one", name), rel=1e-4)

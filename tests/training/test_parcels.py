@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE
 from vqa_fakes import fake_dataset
 
 from rfm.training.parcels import Parcel, Parcelled
@@ -61,7 +62,8 @@ def trained(dataset, folder: Path, before: str, *flags: str) -> subprocess.Compl
     command = f'{before} && exec "$@"'
     return subprocess.run(
         ["bash", "-c", command, "bash", sys.executable, "-m", "rfm", "train", *flags],
-        capture_output=True, text=True, check=False, timeout=240, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 

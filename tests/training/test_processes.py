@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE
 from runs import logged, losses, tiny_run
 from safetensors.torch import load_file
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
@@ -52,7 +53,9 @@ def launch(command: list[str], options: TrainOptions) -> str:
             flags += [f"--{name}={value}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [*command, *flags, "--no_gradient_checkpointing"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=240)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=PATIENCE
+    )
     return "" if done.returncode == 0 else done.stderr
 
 

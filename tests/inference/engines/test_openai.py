@@ -9,6 +9,7 @@ import pytest
 from chat_servers import completion, free_port, position, running, serving
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
+from patience import PATIENCE
 from PIL import Image
 from vqa_fakes import preference_row, progress_row, row, similarity_row, write_frames
 
@@ -145,7 +146,7 @@ def test_what_was_answered_is_never_asked_again(rows, tmp_path):
 def test_requests_run_at_once_and_no_more_than_the_batch_size(tmp_path):
     paths, rng = write_frames(tmp_path, 2), np.random.default_rng(0)
     many = [progress_row(paths, rng) for _ in range(6)]
-    barrier, app, most = threading.Barrier(3, timeout=10), FastAPI(), []
+    barrier, app, most = threading.Barrier(3, timeout=PATIENCE), FastAPI(), []
     under_way, lock = [0], threading.Lock()
 
     @app.post("/v1/chat/completions")
