@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,6 @@ from rfm.files import seal
 from rfm.model.load import load_model
 from rfm.vqa.provenance import load_hashes
 
-SECONDS = 25
-"""Most that one test may take; on a machine at rest it tries every file in every way."""
 OTHER_VALUES = (None, True, 0, -1, 10**30, 1e308, "", "x", [], [None], {}, {"a": 1})
 
 
@@ -83,13 +80,10 @@ DAMAGES = (cut, emptied, flipped, of_another_type, deleted)
 
 
 def damaged(source: Path, target: Path, rng: random.Random) -> Iterator[tuple[Path, str, str]]:
-    """Yield copies of a checkpoint, each with one file damaged in one way, as long as there is time."""
+    """Yield copies of a checkpoint, each with one file damaged in one way."""
     cases = [(path.name, damage) for path in sorted(source.iterdir()) for damage in DAMAGES]
     rng.shuffle(cases)
-    end = time.monotonic() + SECONDS
     for name, damage in cases:
-        if time.monotonic() > end:
-            return
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(source, target)
         content = damage((target / name).read_bytes(), rng)
