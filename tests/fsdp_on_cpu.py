@@ -13,17 +13,20 @@ from accelerate.utils import DistributedType
 
 from rfm.cli import run_command
 
-begin = AcceleratorState.__init__
 
+def main(words: list[str]) -> int:
+    """Run `rfm train` in this process, which shards from now on."""
+    begin = AcceleratorState.__init__
 
-def begin_sharding(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
-    begin(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
-    if fsdp_plugin is not None:
-        self.fsdp_plugin = fsdp_plugin
-        self.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+    def begin_sharding(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
+        begin(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
+        if fsdp_plugin is not None:
+            self.fsdp_plugin = fsdp_plugin
+            self.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
 
+    AcceleratorState.__init__ = begin_sharding
+    return run_command(("train",), words, program=None)
 
-AcceleratorState.__init__ = begin_sharding
 
 if __name__ == "__main__":
-    sys.exit(run_command(("train",), sys.argv[1:], program=None))
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,8 @@
-"""Moments at which a training run is killed, and the run that is; a module, since another process imports it."""
+"""Moments at which a run is killed, and the run that is; a module, since another process imports it."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable
@@ -12,7 +13,9 @@ import pytest
 import torch
 import transformers.modeling_utils as modeling
 
+from rfm.cli import run_command
 from rfm.files import seal
+from rfm.inference.predictor import Predictor
 from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.training.trainer import VQATrainer
@@ -85,3 +88,15 @@ def train_until(arrange: Callable[[Patch], None], options: TrainOptions) -> None
     with pytest.MonkeyPatch.context() as patch:
         arrange(patch)
         train(options)
+
+
+def evaluate_until(number: int, words: list[str]) -> None:
+    """Run `rfm evaluate` until a batch of that number is to be answered."""
+    answer, batches = Predictor.answer, itertools.count(1)
+
+    def dying(self, *args, **options):
+        return die() if next(batches) == number else answer(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Predictor, "answer", dying)
+        run_command(("evaluate",), words, "rfm evaluate")

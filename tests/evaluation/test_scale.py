@@ -1,15 +1,13 @@
 """The whole command in several processes, killed, with every decoding and with a server."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import kills
 import pytest
 from checkpoints import random_checkpoint
-from patience import PATIENCE
+from forked import started, together
 from vqa_fakes import fake_dataset
 
 from rfm.cli import run_command
@@ -18,7 +16,6 @@ from rfm.evaluation.options import EvaluateOptions
 from rfm.inference.predictor import Predictor
 
 ROWS = 21
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.fixture(scope="module")
@@ -54,42 +51,22 @@ def output(words):
 SCORED = ("--decoding", "scored", "--both_orders", "--controls", "blank")
 
 
-def test_two_processes_write_the_same_file_as_one(command):
+def test_two_processes_write_the_same_file_as_one(command, tmp_path):
     alone, shared = command("one.json", *SCORED), command("two.json", *SCORED)
     results(alone)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "rfm"]
-    run = subprocess.run(
-        [*torchrun, "evaluate", *shared], env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert run.returncode == 0, run.stderr
+    run = together(2, tmp_path / "said", run_command, ("evaluate",), shared, "rfm evaluate")
+    assert not run.failed, run.errors
     assert output(shared).read_bytes() == output(alone).read_bytes()
-    assert run.stdout.count("ahead of its best control") == 1  # one process prints
+    assert run.output.count("ahead of its best control") == 1  # one process prints
     assert not Path(f"{output(shared)}.answers").exists()
-
-
-KILLED = """
-import os, signal, sys
-from rfm.cli import run_command
-from rfm.inference.predictor import Predictor
-
-answer, batches = Predictor.answer, []
-
-def dying(self, *args, **options):
-    batches.append(1)
-    if len(batches) == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer(self, *args, **options)
-
-Predictor.answer = dying
-run_command(("evaluate",), sys.argv[2:], "rfm evaluate")
-"""
 
 
 def test_a_killed_run_goes_on_to_the_same_file(command, monkeypatch, caplog):
     whole, killed = command("whole.json", *SCORED), command("killed.json", *SCORED)
     results(whole)
-    run = subprocess.run([sys.executable, "-c", KILLED, "9", *killed], env=ENVIRONMENT, timeout=PATIENCE)
-    assert run.returncode == -signal.SIGKILL
+    process = started(kills.evaluate_until, 9, killed)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     saved = Path(f"{output(killed)}.answers") / "0.jsonl"
     lines = saved.read_bytes().splitlines(keepends=True)
     assert len(lines) >= 4 * 6

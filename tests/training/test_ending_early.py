@@ -15,6 +15,7 @@ from torch.utils.data import get_worker_info
 from vqa_fakes import fake_dataset
 
 from rfm.batch.collator import VQACollator
+from rfm.cli import run_command
 from rfm.errors import RfmError
 from rfm.training.command import way_on_command
 from rfm.training.loading import LoadingError
@@ -63,12 +64,12 @@ def interrupted(words: list[str], sign: str) -> str:
 
 
 def advised(text: str) -> list[str]:
-    """The command that the last lines of an interrupted run name."""
+    """The words behind `rfm train` of the command that the last lines of an interrupted run name."""
     assert "Traceback" not in text
     line = text[text.rindex("interrupted; ") :].splitlines()[1]
     words = shlex.split(line)
     assert words[:4] == ["python", "-m", "rfm", "train"]
-    return [sys.executable, *words[1:]]
+    return words[4:]
 
 
 def test_ctrl_c_with_a_checkpoint_names_the_command_that_goes_on(dataset, tmp_path):
@@ -79,10 +80,7 @@ def test_ctrl_c_with_a_checkpoint_names_the_command_that_goes_on(dataset, tmp_pa
     assert words[-2:] == ["--resume_from_checkpoint", "latest"]
     assert "--overwrite_output_dir" not in words
     step = max(int(path.name.rpartition("-")[2]) for path in tmp_path.glob("checkpoint-*"))
-    done = subprocess.run(
-        [*words, f"--max_steps={step + 2}"], capture_output=True, text=True, check=False, env=environment(), cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    assert run_command(("train",), [*words, f"--max_steps={step + 2}"], "rfm train") == 0
     assert len(losses(tmp_path)) == step + 2
 
 
@@ -90,10 +88,7 @@ def test_ctrl_c_before_a_checkpoint_says_that_nothing_was_saved(dataset, tmp_pat
     text = interrupted(command(dataset, tmp_path, "--max_steps=400", "--dataloader_num_workers=0"), "'epoch': '1'")
     assert "interrupted; nothing was saved yet; start anew with\n" in text
     words = advised(text)
-    done = subprocess.run(
-        [*words, "--max_steps=1"], capture_output=True, text=True, check=False, env=environment(), cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    assert run_command(("train",), [*words, "--max_steps=1"], "rfm train") == 0
 
 
 def test_what_an_interrupted_command_becomes(tmp_path, monkeypatch):

@@ -2,16 +2,14 @@
 
 import dataclasses
 import logging
-import multiprocessing
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import kills
 import pytest
 import torch
+from forked import started
 from runs import losses, tiny_run
 from safetensors.torch import load_file
 from vqa_fakes import fake_dataset
@@ -35,14 +33,8 @@ def whole(dataset, tmp_path_factory):
 
 
 def killed(options, moment) -> None:
-    """Train in a process of its own that kills itself where `moment` says.
-
-    A plain fork would not do: autograd refuses to run in a child of a process that it has run in.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rfm.training.run"])  # the slow imports, once
-    process = context.Process(target=kills.train_until, args=(moment, options))
-    process.start()
+    """Train in a process of its own that kills itself where `moment` says."""
+    process = started(kills.train_until, moment, options)
     process.join()
     assert process.exitcode == -signal.SIGKILL
 
@@ -88,19 +80,14 @@ def test_a_killed_run_reaches_the_same_losses_and_weights(
 
 def test_a_real_process_killed_while_it_saves(dataset, whole, tmp_path):
     """From outside, at whatever byte it happens to be."""
-    flags = [f"--{name}={value}" for name, value in STEPS.items()]
-    flags += ["--per_device_train_batch_size=4", "--gradient_accumulation_steps=1", "--no_gradient_checkpointing"]
-    flags += ["--dataloader_num_workers=0", "--learning_rate=3e-3", "--logging_steps=1", "--report_to=none"]
-    flags += [f"--dataset_path={dataset}", "--model_name=tiny", f"--output_dir={tmp_path}"]
-    command = [sys.executable, "-m", "rfm", "train", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    while not (tmp_path / "checkpoint-4").exists() and process.poll() is None:
+    options = tiny_run(dataset, tmp_path, **STEPS)
+    process = started(train, options)
+    while not (tmp_path / "checkpoint-4").exists() and process.is_alive():
         time.sleep(0.001)
     process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    done = subprocess.run([*command, "--resume_from_checkpoint=latest"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    train(dataclasses.replace(options, resume_from_checkpoint="latest"))
     assert losses(tmp_path) == losses(whole.parent)
 
 

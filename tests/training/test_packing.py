@@ -1,19 +1,16 @@
 import dataclasses
-import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
-from patience import PATIENCE
+from forked import together
 from runs import logged, losses, tiny_run
 from tiny_batches import fake_rows, tiny_collator
 from transformers import Trainer, TrainingArguments
 from vqa_fakes import write_dataset
 
 from rfm.batch.packing import PackedBatches
+from rfm.cli import run_command
 from rfm.errors import ConfigError
 from rfm.model.kernels.attention import use_packed_segments
 from rfm.model.load import load_model
@@ -23,8 +20,6 @@ from rfm.training.packed_batches import ShareOfBatches
 from rfm.training.run import train
 
 torch.set_num_threads(1)
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +117,9 @@ def test_two_processes_are_one_that_accumulates_two_batches(dataset, tmp_path):
     train(tiny_run(dataset, tmp_path / "one", **changes, gradient_accumulation_steps=2))
     options = tiny_run(dataset, tmp_path / "two", **changes)
     flags = [f"--{name}={value}" for name, value in vars(options).items() if type(value) in (str, int, float)]
-    command = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc_per_node=2", "-m", "rfm"]
-    command += ["train", *flags, "--packing", "--no_gradient_checkpointing"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=PATIENCE
-    )
-    assert done.returncode == 0, done.stderr
+    flags += ["--packing", "--no_gradient_checkpointing"]
+    run = together(2, tmp_path / "said", run_command, ("train",), flags, "rfm train")
+    assert not run.failed, run.errors
     for name in ("loss", "grad_norm"):
         assert logged(tmp_path / "two", name) == pytest.approx(logged(tmp_path / "one", name), rel=1e-4)
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsdp_on_cpu
 import pytest
 import torch
+from forked import together
 from patience import PATIENCE
 from runs import logged, losses, tiny_run
 from safetensors.torch import load_file
@@ -14,6 +16,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen3VLForCondition
 from vqa_fakes import fake_dataset
 
 from rfm.batch.bad_rows import left_out
+from rfm.cli import run_command
 from rfm.errors import ConfigError
 from rfm.model.load import load_model
 from rfm.training.options import TrainOptions
@@ -29,7 +32,6 @@ ACCELERATE = [
     "--mixed_precision=no",
     "--main_process_port=0",
 ]
-FSDP_ON_CPU = str(ROOT / "tests" / "fsdp_on_cpu.py")
 SAME = {"eval_strategy": "steps", "eval_steps": 2, "save_steps": 2}
 METRICS = ("loss", "grad_norm", "eval_loss", "eval_preference_accuracy", "eval_progress_mae", "eval_progress_rmse")
 
@@ -44,19 +46,14 @@ def alone(dataset, tmp_path_factory):
     return train(tiny_run(dataset, tmp_path_factory.mktemp("alone"), **SAME, eval_dataset_path=str(dataset)))
 
 
-def launch(command: list[str], options: TrainOptions) -> str:
+def words(options: TrainOptions) -> list[str]:
     flags = []
     for name, value in vars(options).items():
         if isinstance(value, bool):
             flags += [f"--{name}"] if value else []
         elif value not in (None, ()):
             flags += [f"--{name}={value}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [*command, *flags, "--no_gradient_checkpointing"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=PATIENCE
-    )
-    return "" if done.returncode == 0 else done.stderr
+    return [*flags, "--no_gradient_checkpointing"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +61,7 @@ def launch(command: list[str], options: TrainOptions) -> str:
     [
         [*TORCHRUN, "-m", "rfm", "train"],
         [*ACCELERATE, "--config_file=launch/ddp.yaml", "-m", "rfm", "train"],
-        [*ACCELERATE, "--config_file=launch/fsdp.yaml", FSDP_ON_CPU],
+        [*ACCELERATE, "--config_file=launch/fsdp.yaml", fsdp_on_cpu.__file__],
     ],
     ids=["ddp torchrun", "ddp accelerate", "fsdp accelerate"],
 )
@@ -73,8 +70,12 @@ def test_two_processes_are_one_with_twice_the_batch(dataset, alone, tmp_path, co
         dataset, tmp_path, **SAME, eval_dataset_path=str(dataset), per_device_train_batch_size=2,
         per_device_eval_batch_size=5,
     )  # fmt: skip
-    fault = launch(command, options)
-    assert not fault, fault
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*command, *words(options)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
     for name in METRICS:
         assert logged(tmp_path, name) == pytest.approx(logged(alone.parent, name), rel=1e-5), name
     mine, theirs = load_file(alone / "model.safetensors"), load_file(tmp_path / "final" / "model.safetensors")
@@ -87,15 +88,15 @@ def test_an_adapter_on_shards_and_going_on_with_it(dataset, tmp_path):
         dataset, tmp_path / "out", per_device_train_batch_size=2, fsdp=True, lora_rank=4, save_steps=2,
         lr_scheduler_type="constant",
     )  # fmt: skip
-    fault = launch([*TORCHRUN, FSDP_ON_CPU], options)
-    assert not fault, fault
+    run = together(2, tmp_path / "first", fsdp_on_cpu.main, words(options))
+    assert not run.failed, run.errors
     whole = losses(tmp_path / "out")
     for name in ("checkpoint-4", "final"):
         for file in (tmp_path / "out" / name).iterdir():
             file.unlink()
         (tmp_path / "out" / name).rmdir()
-    fault = launch([*TORCHRUN, FSDP_ON_CPU, "--resume_from_checkpoint=latest"], options)
-    assert not fault, fault
+    run = together(2, tmp_path / "second", fsdp_on_cpu.main, [*words(options), "--resume_from_checkpoint=latest"])
+    assert not run.failed, run.errors
     assert losses(tmp_path / "out") == pytest.approx(whole, rel=1e-5)
     assert type(load_model(tmp_path / "out" / "final").model).__name__.startswith("Peft")
 
@@ -128,8 +129,8 @@ def test_rows_left_out_do_not_part_the_processes(tmp_path):
         for name, rows in (("one", 2), ("two", 1))
     )
     train(one)
-    fault = launch([*TORCHRUN, "-m", "rfm", "train"], two)
-    assert not fault, fault
+    run = together(2, tmp_path / "said", run_command, ("train",), words(two), "rfm train")
+    assert not run.failed, run.errors
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
     listed = [{entry.number for entry in left_out(tmp_path / name / "bad_rows.jsonl")} for name in ("one", "two")]
     assert listed[0]

@@ -56,9 +56,9 @@ def poison(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("accumulation", [1, 2])
-@pytest.mark.parametrize("part", ["loss", "grad_norm"])
+@pytest.mark.parametrize(
+    ("part", "accumulation", "workers"), [("loss", 1, 0), ("loss", 2, 2), ("grad_norm", 1, 2), ("grad_norm", 2, 0)]
+)
 def test_rows_that_give_no_number_are_named(tmp_path, poison, part, accumulation, workers):
     dataset = questions(tmp_path, rare=(5,))
     poison(part)

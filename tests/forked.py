@@ -1,0 +1,62 @@
+"""Processes in which torch and `rfm` are imported already: forked from a server that did so once.
+
+What runs in them is real, without the ten seconds of imports that each would take. They are forked from a server as
+autograd refuses to run in a child of a process that it has run in.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from patience import PATIENCE
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["rfm.training.run", "rfm.evaluation.evaluate"])
+
+
+class Written(NamedTuple):
+    """What processes wrote to standard output and standard error, and whether one of them failed."""
+
+    output: str
+    errors: str
+    failed: bool
+
+
+def started(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
+    process = _CONTEXT.Process(target=function, args=arguments)
+    process.start()
+    return process
+
+
+def together(count: int, folder: Path, function: Callable[..., int], *arguments: Any) -> Written:
+    """Call a function that returns an exit status in so many processes, each told what torchrun tells it."""
+    from chat_servers import free_port
+
+    folder.mkdir()
+    port = free_port()
+    processes = [started(_member, rank, count, port, folder, function, *arguments) for rank in range(count)]
+    running = {process.sentinel: process for process in processes}
+    while running and (ended := wait(running, PATIENCE)):
+        if any(running.pop(sentinel).exitcode for sentinel in ended):
+            break
+    for process in running.values():  # one has failed, for which the others would wait
+        process.kill()
+    for process in processes:
+        process.join()
+    written = ["".join(path.read_text() for path in sorted(folder.glob(f"*.{name}"))) for name in ("out", "err")]
+    return Written(*written, failed=any(process.exitcode for process in processes))
+
+
+def _member(rank: int, count: int, port: int, folder: Path, function: Callable[..., int], *arguments: Any) -> None:
+    os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{count}", "LOCAL_WORLD_SIZE": f"{count}"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT, 0o600), stream)
+    sys.exit(function(*arguments))
