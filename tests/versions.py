@@ -19,16 +19,22 @@ ROOT = Path(__file__).resolve().parents[1]
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 RESOLUTIONS = ("lowest-direct", "highest")
 TESTS = (
-    "tests/test_cli.py", "tests/test_workflow.py", "tests/frames", "tests/ingest/sources/test_videos.py",
+    "tests/test_cli.py", "tests/test_workflow.py", "tests/frames", "tests/ingest/sources", "tests/ingest/hdf5",
     "tests/ingest/test_lerobot.py", "tests/trajectories", "tests/generation/test_generate.py", "tests/vqa",
     "tests/batch", "tests/model", "tests/training/test_run.py", "tests/training/test_interrupted.py",
     "tests/inference/test_predictor.py", "tests/inference/answering", "tests/evaluation/test_evaluate.py",
     "tests/export/test_merge.py",
 )  # fmt: skip
+EXTRAS = ("hdf5", "rlds", "zarr", "mcap")
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "dashscope", "fastapi", "uvicorn", "openai")
+ZARR = "zarr>=3; python_version >= '3.11'"
+"""What writes the test data of `rfm ingest zarr`; it would lift the lowest numcodecs and numpy, so those tests skip."""
 WHEELS = ("--only-binary", ":all:", "--no-binary", "antlr4-python3-runtime")
 """The lowest release that a Python can have is the first with a wheel for it: older sources do not build there."""
-SHOWN = ("torch", "transformers", "peft", "accelerate", "datasets", "av", "numpy", "pyarrow", "pillow")
+SHOWN = (
+    "torch", "transformers", "peft", "accelerate", "datasets", "huggingface-hub", "av", "numpy", "pyarrow", "pillow",
+    "h5py", "numcodecs", "mcap",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -77,10 +83,11 @@ def install(place: Path, python: str, resolution: str) -> bool:
     """Make the environment, unless it is there; this package itself is installed too, for tests ask for its version."""
     if not place.is_dir() and subprocess.run([uv(), "venv", "-q", "-p", python, str(place)], check=False).returncode:
         return False
-    settings = [*WHEELS, "--resolution", resolution, "-r", "pyproject.toml", "--extra", "hdf5", "--extra", "rlds"]
+    settings = [*WHEELS, "--resolution", resolution, "-r", "pyproject.toml", *(f"--extra={name}" for name in EXTRAS)]
+    tools = [*TOOLS, *([ZARR] if resolution == "highest" else [])]
     itself = ["--no-deps", "--editable", "."]
     command = [uv(), "pip", "install", "-q", "-p", str(place)]
-    runs = (subprocess.run([*command, *what], cwd=ROOT, check=False) for what in (settings, TOOLS, itself))
+    runs = (subprocess.run([*command, *what], cwd=ROOT, check=False) for what in (settings, tools, itself))
     return all(run.returncode == 0 for run in runs)
 
 
