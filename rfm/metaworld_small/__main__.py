@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rfm.metaworld_small.recipe import STEPS, train_model
+from rfm.metaworld_small.recipe import NAME, STEPS, release, train_model
 from rfm.metaworld_small.sides import SETS, make_sets
 from rfm.options import parse_options
 
@@ -31,7 +31,8 @@ def main(options: MetaworldSmallOptions) -> None:
     folder = Path(options.output_dir)
     root = make_sets(folder / "sets", options.sets, options.num_workers)
     if not options.sets:
-        logger.info("model: %s", train_model(root, folder, options.steps))
+        final = train_model(root, folder, options.steps)
+        logger.info("model: %s", release(final, folder / NAME))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,11 @@
 import shutil
 from pathlib import Path
 
-import pytest
 from worlds import make_world
 
-from rfm.metaworld_small.recipe import LESSONS, SIDE, train_model
+from rfm.metaworld_small.recipe import SIDE, release, train_model
 from rfm.model.load import load_model
 from rfm.model.stock.preprocessing import load_form
-
-
-def test_lessons_share_all_of_the_steps():
-    assert sum(lesson.share for lesson in LESSONS) == pytest.approx(1)
 
 
 def test_all_lessons_train_one_model_and_a_stopped_run_goes_on(tmp_path: Path):
@@ -30,3 +25,8 @@ def test_all_lessons_train_one_model_and_a_stopped_run_goes_on(tmp_path: Path):
     shutil.rmtree(final)
     assert train_model(root, tmp_path / "run", steps=5) == final
     assert weights.read_bytes() == before
+    released = release(final, tmp_path / "released")
+    assert {path.name for path in released.iterdir()} >= {"config.json", "trained_on.npy", "training_data.json"}
+    assert not (released / "training_args.bin").exists()
+    assert all(str(tmp_path).encode() not in path.read_bytes() for path in released.iterdir())
+    assert load_model(released).form == form
