@@ -7,7 +7,8 @@
     folders: tuple[str, ...] = field(metadata={…, "positional": True})     FOLDERS [FOLDERS ...], one or more
 
 `metadata["choices"]` limits the values; `metadata["const"]` is what the bare flag means; a flag with
-`metadata["instead_of"]` makes the required flag of that name dispensable, which is then empty.
+`metadata["instead_of"]` makes the required flag of that name dispensable, which is then empty; one of several values
+with `metadata["repeatable"]` takes one at a time, so that it may stand before positional ones: --task a --task b.
 """
 
 from __future__ import annotations
@@ -90,13 +91,15 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: A
     text = field.metadata.get("help", "") + ("" if required else _shown_default(field.default))
     text = text.replace("%", "%%")
     if field.metadata.get("positional"):
-        several: dict[str, Any] = {"nargs": "+"} if many else {}
+        several: dict[str, Any] = {"nargs": "*" if field.name in replaced else "+"} if many else {}
         parser.add_argument(field.name, metavar=field.name.upper(), help=text, type=kind, **several)
         return
     if kind is bool:
         _add_switch(parser, field, text)
         return
     extra: dict[str, Any] = {"nargs": "*"} if many else {}
+    if field.metadata.get("repeatable"):
+        extra = {"action": _Repeated}
     if "const" in field.metadata:
         extra = {"nargs": "?", "const": field.metadata["const"]}
     if field.metadata.get("choices"):
@@ -106,6 +109,14 @@ def _add(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: A
     default = "" if required else field.default
     must = required and field.name not in replaced
     parser.add_argument(f"--{field.name}", help=text, type=kind, required=must, default=default, **extra)
+
+
+class _Repeated(argparse.Action):
+    """Collects the values of a flag that is given several times; what is given takes the place of the default."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, flag: str | None = None) -> None:
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*(given if isinstance(given, list) else []), value])
 
 
 def _add_switch(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], text: str) -> None:

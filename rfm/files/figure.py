@@ -1,4 +1,4 @@
-"""Charts as PNG files: matplotlib without a display, and words of data in them as they stand, never as formulas.
+"""Charts as files, PNG or what their ending says: matplotlib without a display. Words of data in them stay words.
 
 One import of matplotlib for all of them; half a second, so that only who draws imports this module.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from rfm.console import one_line
@@ -17,7 +18,11 @@ from rfm.files.staging import staged_file
 matplotlib.use("Agg")
 matplotlib.rcParams["text.parse_math"] = False  # a path with `$\frac{` in it is no formula
 
-__all__ = ["label", "plt", "save"]
+__all__ = ["font_file", "label", "plt", "save"]
+
+matplotlib.rcParams["svg.hashsalt"] = "rfm"
+_METADATA = {".svg": {"Date": None}}
+"""The clock has no place in the bytes."""
 
 
 def label(words: str, most: int = 100) -> str:
@@ -26,9 +31,14 @@ def label(words: str, most: int = 100) -> str:
     return f" {line}" if line.startswith("_") else line  # matplotlib leaves such labels out of legends
 
 
+def font_file() -> str:
+    """Return the file of the font that charts are lettered in, which comes with matplotlib."""
+    return str(font_manager.findfont("DejaVu Sans"))
+
+
 def save(figure: Figure, path: Path, dpi: int = 100) -> None:
     """Write a figure whole or not at all, and forget it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with staged_file(path) as staged:
-        figure.savefig(staged, dpi=dpi, format="png")
+        figure.savefig(staged, dpi=dpi, format=path.suffix[1:] or "png", metadata=_METADATA.get(path.suffix))
     plt.close(figure)

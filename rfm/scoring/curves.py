@@ -25,7 +25,7 @@ class Answers(Protocol):
 
 
 @dataclass(frozen=True)
-class Curve:
+class EpisodeCurve:
     """One episode's scores in [0, 100] at the ends of its prefixes; NaN where an answer could not be parsed."""
 
     trajectory_id: str
@@ -55,7 +55,9 @@ def prefix_rows(catalog: Catalog, trajectory: int, max_frames: int, *, discrete:
     ]
 
 
-def progress_curve(model: Answers, catalog: Catalog, trajectory: int, max_frames: int, batch_size: int = 16) -> Curve:
+def progress_curve(
+    model: Answers, catalog: Catalog, trajectory: int, max_frames: int, batch_size: int = 16
+) -> EpisodeCurve:
     """Ask the model for the progress at every prefix of an episode; its progress must be recorded."""
     low, high = catalog.progress_offsets[trajectory : trajectory + 2]
     if low == high:
@@ -64,7 +66,7 @@ def progress_curve(model: Answers, catalog: Catalog, trajectory: int, max_frames
     said = model.predict(rows, batch_size, 10)
     scores = [parse_answer("progress", one.text) for one in said]
     ends = np.array([row["frame_indices"][-1] for row in rows])
-    return Curve(
+    return EpisodeCurve(
         catalog.ids[trajectory].as_py(),
         catalog.texts[int(catalog.text_code[trajectory])].as_py(),
         _quality(int(catalog.quality[trajectory])),

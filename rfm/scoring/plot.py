@@ -10,31 +10,33 @@ from jaxtyping import UInt8
 from matplotlib.axes import Axes
 
 from rfm.files.figure import label, plt, save
-from rfm.scoring.curves import Curve
+from rfm.scoring.curves import EpisodeCurve
 
 FILMSTRIP = 4
 """Frames shown above each curve."""
 _NAME = 80
 
 
-def plot_curves(curves: Sequence[Curve], films: Sequence[UInt8[np.ndarray, "t h w 3"]], path: Path) -> None:
+def plot_curves(curves: Sequence[EpisodeCurve], films: Sequence[UInt8[np.ndarray, "t h w 3"]], path: Path) -> None:
     """Write a PNG with one column an episode; `films` are some frames of each, evenly spaced."""
     figure, axes = plt.subplots(
         2, len(curves), figsize=(5 * len(curves), 4.6), height_ratios=[1, 2.4], squeeze=False, layout="constrained"
     )
     for column, (curve, film) in enumerate(zip(curves, films, strict=True)):
-        _filmstrip(axes[0, column], curve, film)
+        title = f"{label(curve.task, _NAME)}\n{label(curve.trajectory_id, _NAME)}"
+        draw_filmstrip(axes[0, column], list(film), title)
         _curve(axes[1, column], curve, first=column == 0)
     save(figure, path, dpi=110)
 
 
-def _filmstrip(axis: Axes, curve: Curve, film: UInt8[np.ndarray, "t h w 3"]) -> None:
+def draw_filmstrip(axis: Axes, film: Sequence[UInt8[np.ndarray, "h w 3"]], title: str) -> None:
+    """Draw frames side by side, under a title."""
     axis.imshow(np.concatenate(list(film), axis=1))
-    axis.set_title(f"{label(curve.task, _NAME)}\n{label(curve.trajectory_id, _NAME)}", fontsize=10)
+    axis.set_title(title, fontsize=10)
     axis.axis("off")
 
 
-def _curve(axis: Axes, curve: Curve, *, first: bool) -> None:
+def _curve(axis: Axes, curve: EpisodeCurve, *, first: bool) -> None:
     axis.plot(curve.end, curve.recorded, color="black", linewidth=2, label="recorded")
     axis.plot(curve.end, curve.predicted, color="tab:blue", marker="o", markersize=3, label="predicted")
     axis.set(xlabel="frame", ylim=(-4, 104), xlim=(0, curve.end[-1]))
@@ -45,7 +47,7 @@ def _curve(axis: Axes, curve: Curve, *, first: bool) -> None:
         axis.legend(loc="upper left")
 
 
-def _error(curve: Curve) -> str:
+def _error(curve: EpisodeCurve) -> str:
     """Say how far off the answers are, and how many could not be parsed."""
     errors = np.abs(curve.predicted - curve.recorded)
     unparsed = int(np.isnan(errors).sum())

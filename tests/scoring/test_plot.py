@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rfm.scoring.curves import Curve
+from rfm.scoring.curves import EpisodeCurve
 from rfm.scoring.plot import _error, plot_curves
 
 
 def curve(predicted):
     end = np.arange(1, 5)
-    return Curve("t0", "open the drawer", "failure", end, np.array(predicted, float), 25.0 * end)
+    return EpisodeCurve("t0", "open the drawer", "failure", end, np.array(predicted, float), 25.0 * end)
 
 
 def film(level):

@@ -20,6 +20,7 @@ from rfm.errors import DataError
 from rfm.files.limits import check_kept, check_pixels
 from rfm.frames.kept import Sizing, as_recorded, gathered
 from rfm.frames.npz.file import check_indices
+from rfm.frames.resize import resize_frames
 from rfm.frames.video.container import opened
 from rfm.frames.video.timeline import Choice, choose
 from rfm.frames.video.upright import Viewer
@@ -29,6 +30,8 @@ __all__ = [
     "Video",
     "chosen_frames",
     "decode_video",
+    "frame_rate",
+    "played",
     "read_frames_at",
     "read_video",
     "read_video_frames",
@@ -117,6 +120,28 @@ def read_video_frames(path: Path, indices: Sequence[int] | Int[np.ndarray, "n"])
     check_indices(wanted, len(decoded.stamps), path)
     check_kept(len(wanted), decoded.frames.shape[1], decoded.frames.shape[2], f"video {path}")
     return decoded.frames if np.array_equal(distinct, wanted) else decoded.frames[place]
+
+
+def played(path: Path, sizing: Sizing = as_recorded) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
+    """Every frame as it is shown and the second at which it comes up, from the first on; one in memory at a time.
+
+    Frames without a timestamp come up one step of the video's rate after the one before.
+    """
+    with opened(path) as (container, stream):
+        viewer, base = Viewer(f"video {path}"), float(stream.time_base)
+        step = 1 / float(stream.average_rate or stream.guessed_rate or 10)
+        start, second = None, -step
+        for frame in container.decode(stream):
+            start = frame.pts if start is None else start
+            second = second + step if frame.pts is None or start is None else (frame.pts - start) * base
+            pixels = viewer.rgb(frame)
+            yield second, resize_frames(pixels[np.newaxis], *sizing(*pixels.shape[:2]))[0]
+
+
+def frame_rate(path: Path) -> float:
+    """The frames a second that the video has on average, as its container says; 0 where it does not say."""
+    with opened(path) as (_, stream):
+        return float(stream.average_rate or stream.guessed_rate or 0)
 
 
 def read_frames_at(

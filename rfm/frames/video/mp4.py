@@ -6,8 +6,9 @@ key frame a clip, and no self-description of the encoder, which is 0.7 kB in eve
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -16,30 +17,46 @@ from av.bitstream import BitStreamFilterContext
 from jaxtyping import UInt8
 
 from rfm.errors import DataError
+from rfm.files.staging import staged_file
 
 
-def write_mp4(path: Path, frames: UInt8[np.ndarray, "t h w 3"], *, fps: float, crf: int) -> None:
+def write_mp4(
+    path: Path,
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    *,
+    fps: float,
+    crf: int,
+    preset: str = "veryslow",
+    for_web: bool = False,
+) -> None:
     """Write RGB frames as an mp4 of 4:2:0 colour, whole or not at all; `crf` 18 looks lossless, 30 is small.
 
+    Frames are taken one by one. `for_web` puts what a player needs first to the front, so that it need not load all.
     Raises `DataError` where height or width is odd: 4:2:0 halves both.
     """
-    height, width = frames.shape[1:3]
-    if height % 2 or width % 2:
-        raise DataError(f"frames for {path} must have an even height and width, but have {height} x {width} pixels")
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     options = {
         "crf": str(crf),
-        "preset": "veryslow",
+        "preset": preset,
         "tune": "animation",
         "x264-params": "keyint=250:threads=1:aq-mode=3:asm=AVX2",
     }
-    with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps), options=options)
+    container_options = {"movflags": "+faststart"} if for_web else {}
+    pictures = iter(frames)
+    first = next(pictures)
+    height, width = first.shape[:2]
+    if height % 2 or width % 2:
+        raise DataError(f"frames for {path} must have an even height and width, but have {height} x {width} pixels")
+    with (
+        staged_file(path, durable=False) as staged,
+        av.open(str(staged), "w", format="mp4", options=container_options) as container,
+    ):
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.codec_context.thread_count = 1
         without_sei = BitStreamFilterContext("filter_units=remove_types=6", stream)
-        for picture in [*(av.VideoFrame.from_ndarray(frame, format="rgb24") for frame in frames), None]:
-            for packet in stream.encode(picture):
+        for picture in chain([first], pictures):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")):
                 container.mux(without_sei.filter(packet))
+        for packet in stream.encode(None):
+            container.mux(without_sei.filter(packet))
         container.mux(without_sei.filter(None))
-    partial.replace(path)

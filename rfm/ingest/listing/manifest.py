@@ -92,11 +92,11 @@ def read_manifest(manifest: Path, folder: Path, data_source: str | None = None) 
         listed = "\n  ".join(faults[:_MOST_FAULTS])
         raise DataError(f"{manifest} has {len(faults)} fault{'s' * (len(faults) > 1)}:\n  {listed}{more}")
     _report_unknown(manifest, {name for _, entry in entries for name in entry})
-    _warn_of_unknown(manifest, rows)
     return with_ids(rows, folder)
 
 
-def _warn_of_unknown(manifest: Path, rows: Sequence[ManifestRow]) -> None:
+def warn_of_unknown(manifest: Path, rows: Sequence[ManifestRow]) -> None:
+    """Say how many recordings serve no label, as nobody knows whether they succeeded."""
     unknown = sum(row.quality_label is None and row.partial_success is None and not row.progress for row in rows)
     if unknown:
         logger.warning(

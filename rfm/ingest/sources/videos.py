@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rfm.errors import ConfigError
 from rfm.ingest.episode import Episode, IngestOptions
-from rfm.ingest.listing.manifest import NAMES, ManifestRow, check_folder, find_manifest, read_manifest
+from rfm.ingest.listing.manifest import NAMES, ManifestRow, check_folder, find_manifest, read_manifest, warn_of_unknown
 from rfm.ingest.listing.recordings import recording
 from rfm.ingest.options import run_ingest
 from rfm.ingest.pipeline import IngestSummary, ingest
@@ -63,7 +63,10 @@ def ingest_videos(
 
 def video_episodes(folder: Path, manifest: Path | None = None, data_source: str | None = None) -> Iterator[Episode]:
     """The episodes that a folder's manifest lists; raises for all its faults at once."""
-    for row in read_manifest(find_manifest(folder, manifest), folder, data_source):
+    listed = find_manifest(folder, manifest)
+    rows = read_manifest(listed, folder, data_source)
+    warn_of_unknown(listed, rows)
+    for row in rows:
         yield _episode(row, folder)
 
 

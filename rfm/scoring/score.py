@@ -1,0 +1,177 @@
+"""`rfm score` and `rfm prefer`: a model's word on videos, as tables, files, plots and videos.
+
+A recording is read once for all tasks and models that see it in the same size. One that can't be read is said with its
+reason, the others are scored, and the status is 1.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rfm.console import tracked
+from rfm.errors import ConfigError, DataError
+from rfm.files.ownership import check_new_file
+from rfm.files.staging import staged_file
+from rfm.ingest.episode import IngestOptions
+from rfm.scoring.given_frames import Clip
+from rfm.scoring.recordings import Recording, recordings_of
+from rfm.scoring.records import Curve
+from rfm.scoring.reward_model import RewardModel
+from rfm.scoring.score_options import PreferOptions, ScoreOptions
+from rfm.scoring.score_tables import print_preferences, print_scores
+from rfm.scoring.scored import Judged, Scored, write_lines
+
+logger = logging.getLogger(__name__)
+
+MOST_PLOTTED = 12
+"""Recordings on one picture."""
+DOUBTFUL = 0.5
+"""Share of a model's probability on what is no answer, from which on that is said."""
+
+
+class Named(NamedTuple):
+    """A model, and what tables and files call it."""
+
+    name: str
+    model: RewardModel
+
+
+def score(options: ScoreOptions) -> int:
+    """Run `rfm score`; status 1 where a recording could not be read."""
+    options.check_new()
+    recordings = recordings_of(options.videos, options.task, options.manifest, options.camera)
+    overlays = _overlay_files(options, recordings)
+    if options.plot is not None and len(recordings) > MOST_PLOTTED:
+        raise ConfigError(f"`plot` must be of at most {MOST_PLOTTED} videos, but there are {len(recordings)}")
+    models = _models(options.model, options.device)
+    scored, faults = [], []
+    for recording in tracked(recordings, "scoring", len(recordings)):
+        try:
+            scored.append(_scored(recording, models, options))
+        except DataError as error:
+            faults.append(f"{recording.name}: {error}")
+    for fault in faults:
+        logger.error("%s", fault)
+    if not scored:
+        raise DataError("at least one video must be readable, but none is; the reasons are above")
+    _warn_of_doubt(scored)
+    if options.output is not None:
+        write_lines(Path(options.output), scored)
+    print_scores(scored, [one.name for one in models])
+    _draw(options, recordings, scored, overlays)
+    if faults:
+        logger.error("%d of %d videos could not be read", len(faults), len(recordings))
+    return 1 if faults else 0
+
+
+def prefer(options: PreferOptions) -> int:
+    """Run `rfm prefer`."""
+    if options.output is not None:
+        check_new_file("output", Path(options.output), overwrite=options.overwrite)
+    sides = [recordings_of([path], options.task) for path in (options.first, options.second)]
+    for path, found in zip((options.first, options.second), sides, strict=True):
+        if len(found) != 1:
+            raise ConfigError(f"a pair must be of single videos, but {path} holds {len(found)}")
+    [[a], [b]] = sides
+    judged = []
+    for name, model in _models(options.model, options.device):
+        clips = [side.read(model.reading) for side in (a, b)]
+        pairs = model.prefer([clips[0]] * len(options.task), [clips[1]] * len(options.task), tasks=options.task)
+        judged += [Judged(name, pair) for pair in pairs]
+    if options.output is not None:
+        with staged_file(Path(options.output)) as staged:
+            lines = [{"first": a.name, "second": b.name, "model": one.model, **one.pair.to_json()} for one in judged]
+            staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    print_preferences(a.name, b.name, judged, several=len(options.model) > 1)
+    return 0
+
+
+def _models(paths: Sequence[str], device: str) -> list[Named]:
+    names = _short(paths)
+    return [Named(name, RewardModel.from_pretrained(path, device)) for name, path in zip(names, paths, strict=True)]
+
+
+def _short(paths: Sequence[str]) -> list[str]:
+    """Return the last parts of each path that tell them apart, two where there are."""
+    for parts in range(2, 9):
+        names = ["/".join(Path(path).parts[-parts:]) for path in paths]
+        if len({*names}) == len(names):
+            return names
+    return list(paths)
+
+
+def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions) -> Scored:
+    clips: dict[IngestOptions, Clip] = {}
+    curves: list[tuple[str, Curve]] = []
+    for name, model in models:
+        reading = _reading(model, options)
+        if reading not in clips:
+            clips[reading] = recording.read(reading)
+        found = model.curve(clips[reading], tasks=recording.tasks, points=options.points, batch_size=options.batch_size)
+        curves += [(name, curve) for curve in found]
+    by_task = sorted(curves, key=lambda one: recording.tasks.index(one[1].task))  # models side by side
+    return Scored(recording.name, tuple(by_task))
+
+
+def _reading(model: RewardModel, options: ScoreOptions) -> IngestOptions:
+    """How a recording is read for a model: in its own size, or else as asked for."""
+    own = replace(model.reading, max_frames=options.max_frames)
+    return own if own.height is not None else replace(own, shortest_side=options.shortest_side)
+
+
+def _warn_of_doubt(scored: Sequence[Scored]) -> None:
+    for name in dict.fromkeys(name for one in scored for name, _ in one.curves):
+        shares = [float(curve.leftover.mean()) for one in scored for model, curve in one.curves if model == name]
+        share = sum(shares) / len(shares)
+        if share > DOUBTFUL:
+            logger.warning(
+                "%s gives %.0f%% of its probability to what is no score: it was not trained for this question, and its "
+                "scores say little", name, 100 * share,
+            )  # fmt: skip
+
+
+def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> list[Path]:
+    """Return where each recording's overlay goes; ConfigError where one is there."""
+    if options.overlay is None:
+        return []
+    target = Path(options.overlay)
+    single = target.suffix.lower() == ".mp4"
+    if single and len(recordings) > 1:
+        raise ConfigError(f"`overlay` must name a folder for {len(recordings)} videos, but is {target}")
+    files = [target] if single else list(_files_in(target, recordings))
+    for file in files:
+        check_new_file("overlay", file, overwrite=options.overwrite)
+    return files
+
+
+def _files_in(folder: Path, recordings: Sequence[Recording]) -> Iterator[Path]:
+    """Yield a file for each recording, called as it is; a number tells those apart that are called alike."""
+    taken: dict[str, int] = {}
+    for recording in recordings:
+        stem = Path(recording.name).stem
+        taken[stem] = taken.get(stem, 0) + 1
+        yield folder / (f"{stem}.mp4" if taken[stem] == 1 else f"{stem}_{taken[stem]}.mp4")
+
+
+def _draw(
+    options: ScoreOptions, recordings: Sequence[Recording], scored: Sequence[Scored], overlays: Sequence[Path]
+) -> None:
+    by_name = {(one.name, one.curves[0][1].task): one for one in scored}
+    drawn = [(at, by_name[key]) for at, one in enumerate(recordings) if (key := (one.name, one.tasks[0])) in by_name]
+    if options.plot is not None:
+        from rfm.scoring.score_plot import STRIP, plot_scores  # matplotlib, half a second
+
+        films = [list(recordings[at].read(STRIP).frames) for at, _ in drawn]
+        plot_scores([one for _, one in drawn], films, Path(options.plot))
+        logger.info("plot: %s", options.plot)
+    if overlays:
+        from rfm.scoring.overlay import write_overlay
+
+        for at, one in tracked(drawn, "overlays", len(drawn)):
+            write_overlay(recordings[at], one, overlays[at])
+        logger.info("overlay: %s", options.overlay)
