@@ -59,9 +59,7 @@ def make_catalog(
         quality=np.array(quality if quality is not None else [2] * n, np.int8),
         partial_success=np.array(partial if partial is not None else [np.nan] * n, np.float32),
         num_frames=np.array(frames, np.int32),
-        frames_shape=np.array(
-            [[f, size, size, 3] for f, size in zip(frames, sizes or [8] * n, strict=True)], np.int32
-        ).reshape(n, 4),
+        frames_shape=np.column_stack([frames, sizes or [8] * n, sizes or [8] * n, [3] * n]).astype(np.int32),
         is_robot=np.array(is_robot if is_robot is not None else [True] * n, bool),
         progress_offsets=np.cumsum([0, *map(len, curves)]).astype(np.int64),
         progress_values=np.array([p for curve in curves for p in curve], np.float32),

@@ -39,9 +39,24 @@ def together(count: int, folder: Path, function: Callable[..., int], *arguments:
     """Call a function that returns an exit status in so many processes, each told what torchrun tells it."""
     from chat_servers import free_port
 
-    folder.mkdir()
     port = free_port()
-    processes = [started(_member, rank, count, port, folder, function, *arguments) for rank in range(count)]
+    return _finished(folder, [_told(rank, count, port) for rank in range(count)], function, *arguments)
+
+
+def apart(folder: Path, function: Callable[..., int], *arguments: Any) -> Written:
+    """Call a function that returns an exit status in a process of its own."""
+    return _finished(folder, [{}], function, *arguments)
+
+
+def _told(rank: int, count: int, port: int) -> dict[str, str]:
+    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
+    return {"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in told.items()}}
+
+
+def _finished(folder: Path, environments: list[dict[str, str]], *call: Any) -> Written:
+    """Make a call once with each environment, at the same time; what they write goes to files in `folder`."""
+    folder.mkdir()
+    processes = [started(_call, folder / str(number), told, *call) for number, told in enumerate(environments)]
     running = {process.sentinel: process for process in processes}
     while running and (ended := wait(running, PATIENCE)):
         if any(running.pop(sentinel).exitcode for sentinel in ended):
@@ -54,9 +69,8 @@ def together(count: int, folder: Path, function: Callable[..., int], *arguments:
     return Written(*written, failed=any(process.exitcode for process in processes))
 
 
-def _member(rank: int, count: int, port: int, folder: Path, function: Callable[..., int], *arguments: Any) -> None:
-    os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{count}", "LOCAL_WORLD_SIZE": f"{count}"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
-    for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT, 0o600), stream)
+def _call(place: Path, told: dict[str, str], function: Callable[..., int], *arguments: Any) -> None:
+    os.environ |= told
+    for stream, name in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(place.with_suffix(name), os.O_WRONLY | os.O_CREAT, 0o600), stream)
     sys.exit(function(*arguments))

@@ -2,13 +2,15 @@
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import narrow_places
 import pytest
+from forked import apart
+from narrow_places import needs_mounts
 from patience import PATIENCE
 from runs import losses, tiny_run
 from torch.utils.data import get_worker_info
@@ -164,33 +166,15 @@ def test_an_error_of_ours_in_a_worker_is_its_own_text(dataset, tmp_path, monkeyp
         train(tiny_run(dataset, tmp_path, dataloader_num_workers=1))
 
 
-def own_mounts() -> bool:
-    unshare = shutil.which("unshare")
-    return (
-        unshare is not None
-        and subprocess.run([unshare, "-m", "true"], check=False, capture_output=True).returncode == 0
-    )
-
-
-@pytest.mark.skipif(not own_mounts(), reason="a small disk of one's own needs the right to mount")
+@needs_mounts
 def test_a_first_checkpoint_cut_by_a_full_disk_says_what_works(dataset, tmp_path):
     """4 MB take the weights and not the optimizer's state; then 64 MB, and what the message advises."""
-    words = shlex.join(command(dataset, tmp_path / "disk" / "run", "--max_steps=1", "--dataloader_num_workers=0"))
-    disk = shlex.quote(str(tmp_path / "disk"))
-    script = (
-        f"mkdir {disk} && mount -t tmpfs -o size=4m tmpfs {disk} && ! {words} && mount -o remount,size=64m {disk} && "
-    )
-    script += f"{words} --overwrite_output_dir && ls {disk}/run"
-    done = subprocess.run(
-        ["unshare", "-m", "bash", "-c", script],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "checkpoint-1 must be written whole, but can't be" in done.stderr
-    assert "free some, then no checkpoint is whole yet: start anew with --overwrite_output_dir" in done.stderr
-    assert done.stdout.split() >= ["checkpoint-1", "final"]
+    words = command(dataset, tmp_path / "disk" / "run", "--max_steps=1", "--dataloader_num_workers=0")[4:]
+    advised = ["--overwrite_output_dir"]
+    act = narrow_places.train_on_a_full_disk_and_on_a_larger_one
+    done = apart(tmp_path / "said", act, tmp_path / "disk", words, advised)
+    assert not done.failed, done.errors
+    assert "Traceback" not in done.errors
+    assert "checkpoint-1 must be written whole, but can't be" in done.errors
+    assert "free some, then no checkpoint is whole yet: start anew with --overwrite_output_dir" in done.errors
+    assert {"checkpoint-1", "final"} <= {*done.output.split()}

@@ -2,13 +2,15 @@
 
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import narrow_places
 import pytest
 import torch
+from forked import apart
+from narrow_places import needs_mounts
 from patience import PATIENCE
 from vqa_fakes import fake_dataset
 
@@ -52,53 +54,44 @@ def test_in_the_run_itself_nothing_is_packed():
     assert Parcelled(lambda rows: {"rows": rows})([1, 2]) == {"rows": [1, 2]}
 
 
-def trained(dataset, folder: Path, before: str, *flags: str) -> subprocess.CompletedProcess:
-    """`rfm train` in a shell that did `before`."""
-    flags = (
+def words(dataset, folder: Path, *flags: str) -> list[str]:
+    return [
         f"--dataset_path={dataset}", f"--output_dir={folder}", "--model_name=tiny", "--max_steps=3",
         "--gradient_accumulation_steps=1", "--report_to=none", "--save_strategy=no", "--learning_rate=1e-3",
         "--per_device_train_batch_size=4", "--logging_steps=1", *flags,
-    )  # fmt: skip
-    command = f'{before} && exec "$@"'
-    return subprocess.run(
-        ["bash", "-c", command, "bash", sys.executable, "-m", "rfm", "train", *flags],
-        capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
-def own_mounts() -> bool:
-    """Tell whether this user may mount something that nobody else sees."""
-    unshare = shutil.which("unshare")
-    return (
-        unshare is not None
-        and subprocess.run([unshare, "-m", "true"], check=False, capture_output=True).returncode == 0
-    )
-
-
-@pytest.mark.skipif(not own_mounts(), reason="a /dev/shm of one's own needs the right to mount")
+@needs_mounts
 @pytest.mark.parametrize("size", ["64k", "4m"])
 def test_a_container_with_little_shared_memory_trains(dataset, tmp_path, size):
     """Batches of 2.4 MB, of which four workers have up to twelve under way."""
     big = ("data.resized_height=224", "data.resized_width=224")
-    flags = ("--dataloader_num_workers=2", "--config_overrides", *big)
-    mount = f"mount -t tmpfs -o size={size} tmpfs /dev/shm"
-    before = f'if [ -z "$INSIDE" ]; then INSIDE=1 exec unshare -m bash -c \'{mount} && exec "$@"\' bash "$@"; fi'
-    done = trained(dataset, tmp_path / "out", before, *flags)
-    assert done.returncode == 0, done.stderr[-2000:]
-    text = " ".join(done.stderr.split())
+    flags = words(dataset, tmp_path / "out", "--dataloader_num_workers=2", "--config_overrides", *big)
+    done = apart(tmp_path / "said", narrow_places.train_with_shared_memory, size, flags)
+    assert not done.failed, done.errors[-2000:]
+    text = " ".join(done.errors.split())
     assert "go through pipes, which is slower: /dev/shm has" in text
     for way_out in ("docker run --shm-size=8g", "--dataloader_num_workers 0"):
         assert way_out in text
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.errors
 
 
 def test_few_open_files(dataset, tmp_path):
-    done = trained(dataset, tmp_path / "out", "ulimit -n 64", "--dataloader_num_workers=4")
+    command = ["bash", "-c", 'ulimit -n 64 && exec "$@"', "bash", sys.executable, "-m", "rfm", "train"]
+    command += words(dataset, tmp_path / "out", "--dataloader_num_workers=4")
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    done = trained(dataset, tmp_path / "less", "ulimit -n 16", "--dataloader_num_workers=4")
-    assert done.returncode == 1, done.stderr[-2000:]
-    text = " ".join(done.stderr.split())
-    assert "Traceback" not in text, done.stderr
+
+
+def test_too_few_open_files_are_said(dataset, tmp_path):
+    flags = words(dataset, tmp_path / "less", "--dataloader_num_workers=4")
+    done = apart(tmp_path / "said", narrow_places.train_with_open_files, 16, flags)
+    assert done.failed
+    text = " ".join(done.errors.split())
+    assert "Traceback" not in text, done.errors
     assert "`ulimit -n` must allow" in text
     assert "--dataloader_num_workers 2" in text
