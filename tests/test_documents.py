@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"\s*(rfm|pip|python|make|uv|torchrun|accelerate|for|done|do|[A-Z_]+=\S+ )")
+_COMMAND = re.compile(r"\s*((rfm|pip|python|make|uv|torchrun|accelerate|for|done|do)(\s|$)|[A-Z_]+=\S+ )")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\$\{\w+\}|\$\(.*?\)")
 _PATTERN = re.compile(r"[][{}?*!]|(^|\s)#")
 """What zsh takes for a pattern, a history event or (a comment, at its prompt) for a command."""

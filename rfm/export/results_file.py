@@ -36,7 +36,7 @@ _METRICS = (
     "macro_mae", "answered_micro_mae", "answered_macro_mae", "ece", "answer", "score", "known", "same_scene_gap",
     "same_scene_gap_known", "followed", "diagonal", "off_diagonal", "exact",
 )  # fmt: skip
-_COUNTS = ("count", "unparsed", "correct", "episodes")
+_COUNTS = ("count", "unparsed", "undefined", "correct", "episodes")
 _SETS = (
     "reward_alignment",
     "policy_ranking",

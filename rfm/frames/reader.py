@@ -30,7 +30,7 @@ def read_frames(
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """The frames at `indices` of an .npz or a video under `root`; DataError names what is wrong."""
     path = frames_file(root, relative_path)
-    suffix = path.suffix.lower()
+    suffix = Path(relative_path).suffix.lower()  # a link may lead to a name without one, as in the Hugging Face cache
     with within_memory(f"the frames of {relative_path}"):
         if suffix == ".npz":
             return read_npz_frames(path, indices, way_out=_SMALLER)

@@ -119,6 +119,13 @@ def confined(root: Path, relative: str, name: str) -> Path:
     return root / relative
 
 
+def home_of(root: Path) -> Path:
+    """The folder that a dataset's files lie in with links resolved: its own, or its part of the Hugging Face cache."""
+    base = os.path.realpath(root)
+    blobs = _blobs(base)
+    return Path(blobs[0]).parent if blobs else Path(base)
+
+
 def _blobs(base: str) -> list[str]:
     """The folder of a Hugging Face cache that `snapshots/<revision>` links into."""
     return [

@@ -78,7 +78,8 @@ class FrameStore:
     def stored_size(self, path: str) -> tuple[int, int]:
         """Return the height and width of the frames in a file: of an .npz from its header, of a video from a frame."""
         file = frames_file(self.root, path)
-        shape = npz_frames_shape(file) if file.suffix.lower() == ".npz" else read_frames(self.root, path, [0]).shape
+        is_npz = Path(path).suffix.lower() == ".npz"
+        shape = npz_frames_shape(file) if is_npz else read_frames(self.root, path, [0]).shape
         return shape[1], shape[2]
 
     def _shrink(self) -> None:

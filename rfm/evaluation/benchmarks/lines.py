@@ -18,14 +18,16 @@ Where a line comes from is told by its name and reward, as the release is made:
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import DataError
-from rfm.files.documents.regular import LARGE, open_regular
+from rfm.files.documents.regular import open_regular
 from rfm.frames.video.decoding import chosen_frames
 from rfm.ingest.sources.roboreward import METADATA, Recording, recordings
 from rfm.vqa.prompts import prompt
@@ -36,6 +38,8 @@ NATURAL, TEMPORAL, ORIGINAL, COUNTERFACTUAL = ORIGINS = ("natural", "temporal", 
 _ARENA = ("robo_arena", "roboarena")
 _CUT_OFF = re.compile(r"_attempt_\d+_score_([1-4])\.mp4$")
 _BLOCK = 2**20
+MOST_LINES = 2**18
+"""Lines of a list; each takes some 3 kB of memory as a row."""
 
 
 class Clip(NamedTuple):
@@ -56,12 +60,13 @@ class Line(NamedTuple):
 
 def read_lines(folder: Path, max_frames: int, most: int | None = None) -> list[Line]:
     """Return the lines of a split, the first `most`; DataError where there are none."""
-    metadata = folder / METADATA
-    if (size := metadata.stat().st_size) > LARGE:
-        raise DataError(f"{metadata} must have at most {LARGE} bytes, but has {size}")
-    listed = list(recordings(folder))[:most]
+    listed = list(islice(recordings(folder), MOST_LINES + 1 if most is None else min(most, MOST_LINES)))
     if not listed:
-        raise DataError(f"{metadata} must list videos, but lists none")
+        raise DataError(f"{folder / METADATA} must list videos, but lists none")
+    if len(listed) > MOST_LINES:
+        raise DataError(
+            f"{folder / METADATA} must list at most {MOST_LINES} videos, but lists more; --max_samples takes the first"
+        )
     known: dict[Path, Clip | DataError] = {}
     lines = []
     for _, recording, fault in tracked(listed, "reading videos", len(listed)):
@@ -75,20 +80,20 @@ def read_lines(folder: Path, max_frames: int, most: int | None = None) -> list[L
     return lines
 
 
-def row_of(line: Line, *, discrete: bool) -> dict[str, Any]:
-    """Return a line as a row about a file below the split's folder; of one that can't be asked nearly all is null."""
+def row_of(line: Line, root: Path, *, discrete: bool) -> dict[str, Any]:
+    """Return a line as a row about a file below `root`; of one that can't be asked nearly all is null."""
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {"sample_type": "progress", "prompt": "", "answer": ""}
     if line.recording is None:
         return row
-    name, task, reward, _ = line.recording
+    _, task, reward, path = line.recording
     row |= {"task": task, "data_source": line.recording.subset, "data_gen_strategy": origin(line.recording)}
     if line.clip is None:
         return row
     return row | {
         "prompt": prompt("progress", task, discrete=discrete),
         "answer": str(reward if discrete else 25 * (reward - 1)),
-        "npz_path": name,
+        "npz_path": (Path(os.path.realpath(path.parent)) / path.name).relative_to(root).as_posix(),
         "frame_indices": list(line.clip.indices),
         "trajectory_id": line.clip.sha256,
         "quality_label": "successful" if reward == 5 else "failure",

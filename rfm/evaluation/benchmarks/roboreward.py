@@ -30,6 +30,7 @@ from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.sets import SET_METRICS
 from rfm.evaluation.results_output import check_output
 from rfm.inference.ranks import processes
+from rfm.ingest.reading import confined, home_of
 from rfm.ingest.sources.roboreward import METADATA, split_folders
 from rfm.trajectories.record import normalise_task
 from rfm.vqa.presentation import EVENLY
@@ -83,18 +84,22 @@ def bench_roboreward(options: RoboRewardOptions) -> int:
 
 def exam_of_lines(folder: Path, lines: Sequence[Line], frames: int, *, discrete: bool) -> Exam:
     """Return the questions; an instruction is another one to a video if no line asks it about the same bytes."""
-    rows = [row_of(line, discrete=discrete) for line in lines]
+    root = home_of(folder)
+    rows = [row_of(line, root, discrete=discrete) for line in lines]
     dataset = Dataset(InMemoryTable(pa.Table.from_pylist(rows, schema=SCHEMA)))
     faults = {at: line.fault for at, line in enumerate(lines) if line.fault is not None}
     settings = {"max_frames": frames, "discrete_progress": discrete}
     config = {"config": {"data": settings}, "prompt_version": PROMPT_VERSION, "content_hash": _hash(rows)}
     columns = columns_of(dataset)
-    return Exam(dataset, config, folder, columns, faults, {}, _tasks_of_files(rows), in_datasets=False)
+    return Exam(dataset, config, root, columns, faults, {}, _tasks_of_files(rows), in_datasets=False)
 
 
 def _folder(options: RoboRewardOptions) -> Path:
+    """Return the split's folder; DataError where its list is a link that leads out of PATH."""
     path = Path(options.dataset_path)
-    return path if (path / METADATA).is_file() else split_folders(path, options.split)[0]
+    folder = path if (path / METADATA).is_file() else split_folders(path, options.split)[0]
+    confined(path, str((folder / METADATA).relative_to(path)), "the list of videos")
+    return folder
 
 
 def _hash(rows: Sequence[dict[str, Any]]) -> str:

@@ -105,6 +105,11 @@ def _rbm_lines(known: Numbers) -> Iterator[str]:
         for name, one in sets.items():
             if "why_not" in one:
                 yield f"{key} has no {name}: {one['why_not']}"
+            if one.get("undefined"):
+                count = f"{one['undefined']} of {one['episodes']} correlations are undefined"
+                yield f"{key}, {name}: {count} (a constant score, or an unparsed one) and count as 0"
+            if one.get("unparsed"):
+                yield f"{key}, {name}: {one['unparsed']} of {one['rows']} answers are unparsed and count as the worst"
     yield f"up to {known['max_frames']} frames a clip, as {known['max_frames_from']} says; seed {known['seed']}"
 
 

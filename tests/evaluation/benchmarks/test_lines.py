@@ -54,18 +54,18 @@ def split(tmp_path):
 def test_lines_are_rows_about_videos_where_they_lie(split):
     lines = read_lines(split, 4)
     assert [line.fault is None for line in lines] == [True] * 3 + [False] * 7
-    one, other, cut = (row_of(line, discrete=False) for line in lines[:3])
+    one, other, cut = (row_of(line, split, discrete=False) for line in lines[:3])
     assert (one["npz_path"], one["frame_indices"], one["answer"]) == ("s/a.mp4", [0, 3, 5, 8], "100")
     assert (other["answer"], other["end_progress"], other["data_source"]) == ("25", 0.25, "s")
     assert one["trajectory_id"] == other["trajectory_id"] != cut["trajectory_id"]  # the same bytes
     assert [row["data_gen_strategy"] for row in (one, other, cut)] == ["original", "counterfactual", "temporal"]
     assert [row["quality_label"] for row in (one, other, cut)] == ["successful", "failure", "failure"]
     assert cut["frame_indices"] == [0, 1, 2]
-    assert one["prompt"].endswith("from 0 to 100 for the robot in the video. " + one["prompt"].partition("video. ")[2])
-    assert "from 1 to 5" in row_of(lines[0], discrete=True)["prompt"]
-    assert [row_of(line, discrete=True)["answer"] for line in lines[:3]] == ["5", "2", "2"]
+
+    assert "from 1 to 5" in row_of(lines[0], split, discrete=True)["prompt"]
+    assert [row_of(line, split, discrete=True)["answer"] for line in lines[:3]] == ["5", "2", "2"]
     assert contradicted(lines) == 1
-    assert all(set(row_of(line, discrete=False)) == set(SCHEMA.names) for line in lines)
+    assert all(set(row_of(line, split, discrete=False)) == set(SCHEMA.names) for line in lines)
 
 
 def test_what_cannot_be_asked_says_why_and_nothing_outside_is_read(split):
@@ -92,9 +92,11 @@ def test_the_first_lines_can_be_taken_and_no_line_is_refused(split):
 
 
 def test_a_list_of_any_length_is_not_taken_into_memory(split, monkeypatch):
-    monkeypatch.setattr(module, "LARGE", 100)
-    with pytest.raises(DataError, match=r"metadata.jsonl must have at most 100 bytes, but has \d+"):
+    monkeypatch.setattr(module, "MOST_LINES", 4)
+    message = r"metadata.jsonl must list at most 4 videos, but lists more; --max_samples takes the first"
+    with pytest.raises(DataError, match=message):
         read_lines(split, 4)
+    assert len(read_lines(split, 4, 3)) == 3
 
 
 def test_what_another_model_said_of_the_label_is_not_read(tmp_path):
@@ -102,4 +104,4 @@ def test_what_another_model_said_of_the_label_is_not_read(tmp_path):
     line = {"file_name": "s/a.mp4", "task": "t", "reward": 3, "gpt5_mini_check": "the score should be 1"}
     (tmp_path / "metadata.jsonl").write_text(json.dumps(line))
     [read] = read_lines(tmp_path, 4)
-    assert "should be" not in repr(read) + repr(row_of(read, discrete=False))
+    assert "should be" not in repr(read) + repr(row_of(read, tmp_path, discrete=False))

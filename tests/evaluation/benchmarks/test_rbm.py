@@ -75,6 +75,21 @@ def test_a_model_that_knows_is_at_the_top(bench, monkeypatch):
         assert (one["confusion"]["diagonal"], one["confusion"]["off_diagonal"]) == (100, 0)
 
 
+def test_a_model_that_says_nothing_is_told_by_count(bench, monkeypatch, capsys):
+    class Silent(Knowing):
+        def answer(self, rows, max_new_tokens, *, blank_frames=False):
+            return [Prediction("no idea") for _ in rows]
+
+    monkeypatch.setattr(evaluation, "open_engine", lambda options, exam: Silent())
+    bench("--episodes", "2", "--datasets", "mw_eval")
+    shown = capsys.readouterr().out
+    assert "mw_eval, alignment: 2 of 2 correlations are undefined (a constant score, or an unparsed one)" in shown
+    assert "mw_eval, ranking: 12 of 12 answers are unparsed and count as the worst" in shown
+    monkeypatch.undo()
+    bench("--episodes", "2", "--datasets", "mw_eval", model="constant")
+    assert "alignment: 2 of 2 correlations are undefined" in capsys.readouterr().out
+
+
 def test_the_seed_says_which_episodes_and_the_same_gives_the_same_file(bench, tmp_path):
     flags = ("--episodes", "1", "--sets", "alignment")
     bench(*flags)

@@ -224,6 +224,27 @@ def test_a_killed_run_goes_on_and_not_with_answers_about_other_bytes(tmp_path, m
     assert len(asked) == 2 + 4
 
 
+def test_a_download_in_the_hugging_face_cache_is_read_through_its_links(bench, benchmark, tmp_path):
+    home = tmp_path / "hub" / "datasets--teetone--RoboReward"
+    snapshot = home / "snapshots" / "469b9af"
+    files = sorted(path for path in (benchmark / "test").rglob("*") if path.is_file())
+    (home / "blobs").mkdir(parents=True)
+    for at, file in enumerate(files):
+        link = snapshot / file.relative_to(benchmark)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, home / "blobs" / f"blob{at}")
+        link.symlink_to(os.path.relpath(home / "blobs" / f"blob{at}", link.parent))
+    status, results = bench("--model_path", "frame_difference", path=snapshot)
+    assert (status, results["progress"]["count"]) == (0, 7)
+
+
+def test_a_list_that_a_link_fetches_from_elsewhere_is_not_read(bench, benchmark, tmp_path, capsys):
+    (tmp_path / "in" / "test").mkdir(parents=True)
+    (tmp_path / "in" / "test" / "metadata.jsonl").symlink_to(benchmark / "test" / "metadata.jsonl")
+    assert bench(path=tmp_path / "in")[0] == 1
+    assert "the list of videos must lie in the dataset's folder" in capsys.readouterr().err
+
+
 def test_real_clips(bench, tmp_path):
     clips = sorted((SHARED / "real_clips").glob("*.mp4"))
     if not clips:
