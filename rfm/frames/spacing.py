@@ -3,9 +3,15 @@
 Places on a path are evenly spaced, its first and last one included, and each takes the frame nearest to it; of two
 equally near ones the later. Whoever shows a clip chooses by this rule, so a model that is used sees the frames that it
 would have seen in training.
+
+A clip that grows shows other frames at every step, once it has more than can be shown. `nested` is for curves of long
+clips: frames stay the same until there are too many, and then every second one goes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
@@ -29,3 +35,22 @@ def evenly_spaced(count: int, most: int) -> Int64[np.ndarray, "t"]:
     if most == 1:
         return np.array([count - 1])
     return nearest(np.arange(most) * ((count - 1) / (most - 1))).astype(np.int64)
+
+
+def nested(count: int, most: int) -> Int64[np.ndarray, "t"]:
+    """All of `count` frames, or every second, fourth, … of them from the first on, and the last: at most `most` >= 2.
+
+    Clips that grow share all their frames but the last until the next step is taken; the last steps may be shorter.
+    """
+    step = 1
+    while -(-(count - 1) // step) + 1 > most:
+        step *= 2
+    places = np.arange(0, count, step)
+    return places if places[-1] == count - 1 else np.append(places, count - 1)
+
+
+EVENLY, NESTED = "evenly_spaced", "nested"
+CHOICES: Mapping[str, Callable[[int, int], Int64[np.ndarray, "t"]]] = MappingProxyType(
+    {EVENLY: evenly_spaced, NESTED: nested}
+)
+"""By name, as a checkpoint records how its training chose."""

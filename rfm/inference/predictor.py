@@ -26,11 +26,13 @@ from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
+from rfm.files.limits import within_memory
 from rfm.inference.answering.answer_tree import answer_tree
 from rfm.inference.answering.decoding import GREEDY, Decoding, summarise
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.answering.generation import generate
 from rfm.inference.answering.scored import answer_distribution
+from rfm.inference.answering.shared import shared_distribution
 from rfm.inference.engines.engine import Engine
 from rfm.inference.prediction import Prediction
 from rfm.inference.rows import row_digest, videos_swapped
@@ -134,6 +136,14 @@ class Predictor(Engine):
             Prediction("", unreadable=str(outcome)) if isinstance(outcome, DataError) else next(answers)
             for outcome in outcomes
         ]
+
+    def predict_shared(self, rows: Sequence[Row], batch_size: int) -> list[Prediction]:
+        """Answer progress rows that begin alike, as `answer` scores them, with what they share computed once."""
+        kind = "progress"
+        tree = answer_tree(self.encoder, kind, discrete=self.decoding.discrete)
+        with within_memory(f"{len(rows)} questions about {rows[0]['npz_path']}"):
+            scores = shared_distribution(self.loaded.model, self.encoder, self.frames, rows, tree, batch_size)
+        return scored_predictions(scores, kind)
 
     def _answer_within(
         self, collator: VQACollator, shown: Sequence[EncodedRow], rows: Sequence[Row], max_new_tokens: int

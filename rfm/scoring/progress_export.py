@@ -28,12 +28,13 @@ from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import check_new_file, replaced
 from rfm.files.staging import staged_file
+from rfm.frames.spacing import EVENLY
 from rfm.ingest.reading import file_identity
 from rfm.scoring.lerobot_column import COPY, EpisodeProgress, copy_with_column
 from rfm.trajectories.catalog import Catalog, load_catalog, resolve_root
 from rfm.trajectories.hashes import source_hashes
 from rfm.vqa.answers import parse_score
-from rfm.vqa.presentation import EVENLY, Presentation
+from rfm.vqa.presentation import Presentation
 from rfm.vqa.prompts import PROMPT_VERSION
 
 logger = logging.getLogger(__name__)

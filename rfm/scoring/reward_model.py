@@ -19,7 +19,7 @@ from jaxtyping import Int64, UInt8
 from rfm.batch.pictures.frame_store import HeldFrames
 from rfm.errors import ConfigError, DataError
 from rfm.frames.resize import resize_frames
-from rfm.frames.spacing import evenly_spaced
+from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
 from rfm.inference.answering.decoding import Decoding
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.prediction import Prediction
@@ -32,7 +32,7 @@ from rfm.scoring.success import DEFAULT as SUCCESS
 from rfm.scoring.success import SuccessRule
 from rfm.scoring.tracker import Tracker
 from rfm.vqa.answers import valid_answers
-from rfm.vqa.presentation import EVENLY, Presentation
+from rfm.vqa.presentation import Presentation
 from rfm.vqa.prompts import PROMPT_VERSION, ROBOT, prompt
 
 logger = logging.getLogger(__name__)
@@ -119,11 +119,25 @@ class RewardModel:
 
     @overload
     def curve(
-        self, frames: Any, task: str, *, points: int | None = ..., actor: str = ..., batch_size: int = ...
+        self,
+        frames: Any,
+        task: str,
+        *,
+        points: int | None = ...,
+        frame_choice: str = ...,
+        actor: str = ...,
+        batch_size: int = ...,
     ) -> Curve: ...
     @overload
     def curve(
-        self, frames: Any, *, tasks: Sequence[str], points: int | None = ..., actor: str = ..., batch_size: int = ...
+        self,
+        frames: Any,
+        *,
+        tasks: Sequence[str],
+        points: int | None = ...,
+        frame_choice: str = ...,
+        actor: str = ...,
+        batch_size: int = ...,
     ) -> list[Curve]: ...
     def curve(
         self,
@@ -132,16 +146,24 @@ class RewardModel:
         *,
         tasks: Sequence[str] | None = None,
         points: int | None = None,
+        frame_choice: str = EVENLY,
         actor: str = ROBOT,
         batch_size: int = 16,
     ) -> Curve | list[Curve]:
-        """Return the progress at the end of every prefix of the clip, or of `points` of them, evenly spaced."""
+        """Return the progress at the end of every prefix of the clip, or of `points` of them, evenly spaced.
+
+        What prefixes share is computed once (`rfm.inference.answering.shared`). `frame_choice` says which frames of
+        each are shown: as in training, so that every point is what `progress` says of that prefix, or `nested`, which
+        is faster for clips of more frames than the model is shown (`rfm.frames.spacing`).
+        """
+        if frame_choice not in CHOICES:
+            raise ConfigError(f"`frame_choice` must be one of {', '.join(CHOICES)}, but is {frame_choice!r}")
         if points is not None and points < 1:
             raise ConfigError(f"`points` must be at least 1, but is {points}")
         texts = _texts(task, tasks)
         clips = self._clips(frames, texts, one=tasks is None)
         ends = [evenly_spaced(len(clip), points or len(clip)) for clip in clips]
-        found = self._curves(clips, texts, ends, actor, batch_size)
+        found = self._curves(clips, texts, ends, actor, batch_size, frame_choice)
         return found if task is None else found[0]
 
     @overload
@@ -207,17 +229,20 @@ class RewardModel:
         ends: Sequence[Int64[np.ndarray, " p"]],
         actor: str,
         size: int,
+        frame_choice: str = EVENLY,
     ) -> list[Curve]:
         """Return a curve a clip, at these last frames."""
-        held = {str(number): clip.frames for number, clip in enumerate(clips)}
-        shown = [[evenly_spaced(end + 1, self.max_frames).tolist() for end in of_clip] for of_clip in ends]
+        names = {id(clip): str(number) for number, clip in enumerate(clips)}
+        held = {names[id(clip)]: clip.frames for clip in clips}
+        choose = CHOICES[frame_choice]
+        shown = [[choose(end + 1, self.max_frames).tolist() for end in of_clip.tolist()] for of_clip in ends]
         rows = [
-            _progress_row(text, actor, self.discrete, str(number), indices)
-            for number, (text, of_clip) in enumerate(zip(texts, shown, strict=True))
+            _progress_row(text, actor, self.discrete, names[id(clip)], indices)
+            for clip, text, of_clip in zip(clips, texts, shown, strict=True)
             for indices in of_clip
         ]
         answers = valid_answers("progress", discrete=self.discrete)
-        said = _distribution(self._ask(held, rows, size), answers)
+        said = _distribution(self._ask_together(held, rows, size), answers)
         scale = (np.array(answers, np.float64) - answers[0]) / (answers[-1] - answers[0])
         borders = np.cumsum([0, *map(len, ends)])
         return [
@@ -234,14 +259,33 @@ class RewardModel:
         frames = np.array(clip.numbered(ends.tolist()), np.int64)
         return Curve(text, frames, seconds, tuple(map(clip.numbered, shown)), rule.along(values), said)
 
+    def _ask_together(
+        self, held: Mapping[str, Any], rows: Sequence[dict[str, Any]], batch_size: int
+    ) -> list[Prediction]:
+        """Ask several questions about one clip with what they share computed once, and single ones side by side."""
+        by_clip: dict[str, list[int]] = {}
+        for number, row in enumerate(rows):
+            by_clip.setdefault(row["npz_path"], []).append(number)
+        alone = [numbers[0] for numbers in by_clip.values() if len(numbers) == 1]
+        said = dict(zip(alone, self._ask(held, [rows[number] for number in alone], batch_size), strict=True))
+        engine = self._engine(held)
+        for numbers in by_clip.values():
+            if len(numbers) > 1:
+                answers = engine.predict_shared([rows[number] for number in numbers], batch_size)
+                said |= dict(zip(numbers, answers, strict=True))
+        return [said[number] for number in range(len(rows))]
+
     def _ask(self, held: Mapping[str, Any], rows: Sequence[dict[str, Any]], batch_size: int) -> list[Prediction]:
-        predictor = self._predictor
-        store = HeldFrames(held, predictor.loaded.spec, predictor.form)
-        said = predictor.over(store).predict(rows, batch_size, progress=False)
+        said = self._engine(held).predict(rows, batch_size, progress=False) if rows else []
         for one in said:
             if one.unreadable is not None:
                 raise DataError(one.unreadable)
         return said
+
+    def _engine(self, held: Mapping[str, Any]) -> Predictor:
+        """Return what answers rows about clips in memory."""
+        predictor = self._predictor
+        return predictor.over(HeldFrames(held, predictor.loaded.spec, predictor.form))
 
 
 def _texts(task: str | None, tasks: Sequence[str] | None) -> list[str]:

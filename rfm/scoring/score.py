@@ -112,7 +112,13 @@ def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions
         reading = _reading(model, options)
         if reading not in clips:
             clips[reading] = recording.read(reading)
-        found = model.curve(clips[reading], tasks=recording.tasks, points=options.points, batch_size=options.batch_size)
+        found = model.curve(
+            clips[reading],
+            tasks=recording.tasks,
+            points=options.points,
+            frame_choice=options.frame_choice,
+            batch_size=options.batch_size,
+        )
         curves += [(name, curve) for curve in found]
     by_task = sorted(curves, key=lambda one: recording.tasks.index(one[1].task))  # models side by side
     return Scored(recording.name, tuple(by_task))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rfm.errors import ConfigError
 from rfm.files.ownership import check_new_file
+from rfm.frames.spacing import CHOICES, EVENLY
 from rfm.ingest.episode import IngestOptions
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
@@ -44,6 +45,10 @@ class ScoreOptions:
         default=None, metadata={"help": "Video with the curve under the picture: .mp4; of several videos a folder"}
     )
     points: int | None = field(default=None, metadata={"help": "Points of a curve, at most; default: every frame read"})
+    frame_choice: str = field(
+        default=EVENLY,
+        metadata={"help": "Frames shown of a prefix: as in training, or faster", "choices": tuple(CHOICES)},
+    )
     max_frames: int = field(default=64, metadata={"help": "Frames read of each video, evenly in time, at most"})
     shortest_side: int | None = field(
         default=None, metadata={"help": "Pixels of the shorter side that a model without a size of its own is shown"}

@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int64
 
 from rfm.configs.experiment_configs import MOST_FRAMES
+from rfm.frames.spacing import EVENLY
 from rfm.vqa.schema import PREFIXES, is_integers
 
-EVENLY = "evenly_spaced"
-"""How frames are chosen: evenly along the path of a clip, its first and last one included."""
 _BLOCK = 100_000
 _COLUMNS = tuple(f"{prefix}frame_indices" for prefix in PREFIXES)
 

@@ -2,7 +2,8 @@ import pytest
 
 from rfm.batch.as_trained import differences, report, warning
 from rfm.batch.input_format import InputFormat
-from rfm.vqa.presentation import EVENLY, Presentation
+from rfm.frames.spacing import EVENLY
+from rfm.vqa.presentation import Presentation
 
 TRAINED = InputFormat(32, 32, max_frames=4, frame_choice=EVENLY, prompt_version=1, discrete_progress=False)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.frames.spacing import evenly_spaced
+from rfm.frames.spacing import evenly_spaced, nested
 from rfm.sampling.clips.table import evenly
 
 
@@ -38,3 +38,20 @@ def test_clips_of_training_show_the_same_frames(most: int) -> None:
             ends = np.array([count - 1])
             clip = evenly(ends * 0, ends * 0, ends, np.minimum(ends + 1, most), most)
             assert clip.indices[0, : clip.count[0]].tolist() == evenly_spaced(count, most).tolist()
+
+
+@given(count=st.integers(1, 2000), most=st.integers(2, 64))
+def test_nested_frames_stay_while_a_clip_grows(count: int, most: int) -> None:
+    places = nested(count, most)
+    assert (places[0], places[-1]) == (0, count - 1)
+    assert len(places) <= most
+    steps = np.diff(places)
+    if len(steps):
+        assert (steps[:-1] == steps[0]).all()
+        assert steps[-1] <= steps[0]
+    if count <= most:
+        assert places.tolist() == list(range(count))
+    grown = nested(count + 1, most)
+    if len(grown) > 2 and len(places) > 2 and grown[1] == places[1]:
+        assert grown[: len(places) - 1].tolist() == places[:-1].tolist()
+    assert len(places) > most // 2 or count <= most

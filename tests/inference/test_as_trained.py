@@ -16,13 +16,14 @@ from rfm.batch.clips import ClipReference, clips_of
 from rfm.batch.input_format import InputFormat
 from rfm.cli import run_command
 from rfm.errors import DataError
+from rfm.frames.spacing import EVENLY
 from rfm.inference.engines.openai import OpenAIEngine
 from rfm.inference.engines.vllm import VLLMEngine
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.model.load import load_model
 from rfm.model.trained_format import trained_format
-from rfm.vqa.presentation import EVENLY, Presentation
+from rfm.vqa.presentation import Presentation
 from rfm.vqa.prompts import prompt
 
 ASKED = {"frame_choice": EVENLY, "prompt_version": 1, "discrete_progress": False}

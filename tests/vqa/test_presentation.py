@@ -7,9 +7,10 @@ from datasets import Dataset
 from vqa_fakes import FEATURES, indices, row
 from worlds import make_world
 
+from rfm.frames.spacing import EVENLY
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.vqa.dataset import load_dataset
-from rfm.vqa.presentation import EVENLY, Presentation, presentation
+from rfm.vqa.presentation import Presentation, presentation
 
 
 def score(*frames):

@@ -75,6 +75,12 @@ class FrameStore:
             max_pixels=self.form.max_pixels,
         )
 
+    def in_size(self, path: str, indices: Sequence[int], size: tuple[int, int]) -> UInt8[np.ndarray, "t h w 3"]:
+        """Return frames of a file in a size that `size` gave for a clip of them."""
+        if self.form.resized_height is not None:
+            return self.clip(ClipReference(path, tuple(indices)))
+        return resize_frames(self._stored(path, indices), *size, filter=self.form.resize_filter)
+
     def stored_size(self, path: str) -> tuple[int, int]:
         """Return the height and width of the frames in a file: of an .npz from its header, of a video from a frame."""
         file = frames_file(self.root, path)
@@ -107,3 +113,8 @@ class HeldFrames(FrameStore):
     def _stored(self, path: str, indices: Sequence[int]) -> UInt8[np.ndarray, "t h w 3"]:
         clip = self._clips[path]
         return np.stack([clip[index] for index in indices])
+
+    def stored_size(self, path: str) -> tuple[int, int]:
+        """Return the height and width of a clip's frames."""
+        height, width, _ = self._clips[path][0].shape
+        return height, width

@@ -29,11 +29,11 @@ from rfm.evaluation.exam import Exam, columns_of
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.sets import SET_METRICS
 from rfm.evaluation.results_output import check_output
+from rfm.frames.spacing import EVENLY
 from rfm.inference.ranks import processes
 from rfm.ingest.reading import confined, home_of
 from rfm.ingest.sources.roboreward import METADATA, split_folders
 from rfm.trajectories.record import normalise_task
-from rfm.vqa.presentation import EVENLY
 from rfm.vqa.prompts import PROMPT_VERSION
 from rfm.vqa.schema import SCHEMA
 

@@ -47,7 +47,7 @@ def answer_log_probabilities(model: Any, batch: Batch, tree: AnswerTree) -> Floa
     device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
     inputs.pop("labels", None)
-    with _evaluating(model):
+    with evaluating(model):
         inputs = _with_prefix(inputs, tree)
         out = model(**inputs, logits_to_keep=1, use_cache=tree.nodes > 0)
         last = inputs["position_ids"][:, :, -1:]
@@ -68,7 +68,7 @@ def branch_log_probabilities(
     1 in `seen`. The model must be in evaluation mode; the cache is longer by the tree afterwards.
     """
     if tree.nodes:
-        with _masked_attention(model):
+        with masked_attention(model):
             nodes = model(**_tree_inputs(seen, last, tree, model.dtype), **with_cache(model, cache))
         logits = torch.cat([logits, nodes.logits.to(logits.dtype)], dim=1)
     return torch.stack([_read(row, tree) for row in logits])
@@ -119,7 +119,7 @@ def _read(logits: Float[torch.Tensor, "1+nodes vocabulary"], tree: AnswerTree) -
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every module is back in its own mode."""
     training = [module for module in model.modules() if module.training]
     for module in training:
@@ -133,7 +133,7 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _masked_attention(model: Any) -> Iterator[None]:
+def masked_attention(model: Any) -> Iterator[None]:
     """SDPA in the language model where its own attention takes no mask."""
     config = model.get_decoder().config
     own = config._attn_implementation
