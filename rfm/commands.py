@@ -123,10 +123,14 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "judge a checkpoint on evaluation sets of RFM and Robometer",
     ),
     ("score",): Command(
-        "rfm.scoring.score_options:ScoreOptions", "rfm.scoring.score:score", "how far did the robot get in these videos"
+        "rfm.scoring.videos.options:ScoreOptions",
+        "rfm.scoring.videos.command:score",
+        "how far did the robot get in these videos",
     ),
     ("prefer",): Command(
-        "rfm.scoring.score_options:PreferOptions", "rfm.scoring.score:prefer", "which of two videos got further"
+        "rfm.scoring.videos.options:PreferOptions",
+        "rfm.scoring.videos.command:prefer",
+        "which of two videos got further",
     ),
     ("compare",): Command(
         "rfm.evaluation.compare:CompareOptions", "rfm.evaluation.compare:compare", "which of two results is better"

@@ -20,7 +20,7 @@ import rfm
 from rfm.cli import run_command
 from rfm.errors import ConfigError
 from rfm.frames.npz.file import write_npz
-from rfm.scoring.recordings import recordings_of
+from rfm.scoring.videos.recordings import recordings_of
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from rfm.files.figure import label, plt, save
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.plot import draw_filmstrip
 from rfm.scoring.records import Curve
-from rfm.scoring.scored import BAND, Scored, told_apart
+from rfm.scoring.videos.scored import BAND, Scored, told_apart
 
 STRIP = IngestOptions(max_frames=8, shortest_side=120)
 """How a recording is read for its row of frames."""

@@ -13,7 +13,7 @@ from rich.text import Text
 from rfm.console import plain, results
 from rfm.frames.spacing import evenly_spaced
 from rfm.scoring.records import Curve, Preference
-from rfm.scoring.scored import BAND, Judged, Scored, told_apart
+from rfm.scoring.videos.scored import BAND, Judged, Scored, told_apart
 
 WIDTH = 32
 """Bars of a curve, at most."""

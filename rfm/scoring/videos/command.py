@@ -19,12 +19,12 @@ from rfm.files.ownership import check_new_file
 from rfm.files.staging import staged_file
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.given_frames import Clip
-from rfm.scoring.recordings import Recording, recordings_of
 from rfm.scoring.records import Curve
 from rfm.scoring.reward_model import RewardModel
-from rfm.scoring.score_options import PreferOptions, ScoreOptions
-from rfm.scoring.score_tables import print_preferences, print_scores
-from rfm.scoring.scored import Judged, Scored, write_lines
+from rfm.scoring.videos.options import PreferOptions, ScoreOptions
+from rfm.scoring.videos.recordings import Recording, recordings_of
+from rfm.scoring.videos.scored import Judged, Scored, write_lines
+from rfm.scoring.videos.tables import print_preferences, print_scores
 
 logger = logging.getLogger(__name__)
 
@@ -170,13 +170,13 @@ def _draw(
     by_name = {(one.name, one.curves[0][1].task): one for one in scored}
     drawn = [(at, by_name[key]) for at, one in enumerate(recordings) if (key := (one.name, one.tasks[0])) in by_name]
     if options.plot is not None:
-        from rfm.scoring.score_plot import STRIP, plot_scores  # matplotlib, half a second
+        from rfm.scoring.videos.plot import STRIP, plot_scores  # matplotlib, half a second
 
         films = [list(recordings[at].read(STRIP).frames) for at, _ in drawn]
         plot_scores([one for _, one in drawn], films, Path(options.plot))
         logger.info("plot: %s", options.plot)
     if overlays:
-        from rfm.scoring.overlay import write_overlay
+        from rfm.scoring.videos.overlay import write_overlay
 
         for at, one in tracked(drawn, "overlays", len(drawn)):
             write_overlay(recordings[at], one, overlays[at])

@@ -1,0 +1,129 @@
+"""Seconds for a curve with shared work, beside one answer after the other and in batches, in one run.
+
+    python benchmarks/curves.py [--points 32] [--frames 64] [--max_frames 64] [--size 256] [--frame_choice nested]
+
+The model is random, of the stock class, with an eighth of Qwen3-VL-4B's widths and a quarter of its layers: its tower
+weighs 8% of its language model, as there. Every figure is the fastest of the rounds; the answers must agree to
+1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+from rfm.batch.input_format import InputFormat
+from rfm.batch.pictures.frame_store import HeldFrames
+from rfm.batch.pictures.patches import VisionSpec
+from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
+from rfm.inference.answering.decoding import Decoding
+from rfm.inference.predictor import Predictor
+from rfm.model.kernels.attention import use_equal_segments
+from rfm.model.kernels.patch_embedding import use_matrix_product
+from rfm.model.kernels.pixels import accept_uint8
+from rfm.model.load import LoadedModel
+from rfm.model.tiny_tokenizer import build_tokenizer
+from rfm.vqa.prompts import prompt
+
+HALF = (0.5, 0.5, 0.5)
+SPEC = VisionSpec("qwen3_vl", 16, 2, 2, HALF, HALF, 768 * 32 * 32, 768 * 32 * 32)
+TASK = "put the red block into the drawer and close it"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=32)
+    parser.add_argument("--frames", type=int, default=64, help="of the clip")
+    parser.add_argument("--max_frames", type=int, default=64, help="shown of a prefix, at most")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frame_choice", choices=tuple(CHOICES), default=EVENLY)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    compare(drawn(options.device), options)
+
+
+def drawn(device: str) -> LoadedModel:
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer([prompt("progress", TASK)])
+    ids = tokenizer.convert_tokens_to_ids
+    text = {
+        "model_type": "qwen3_vl_text", "vocab_size": len(tokenizer), "hidden_size": 320, "intermediate_size": 1216,
+        "num_hidden_layers": 9, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 128,
+        "max_position_embeddings": 32_768, "tie_word_embeddings": True, "initializer_range": 0.08,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20],
+                            "mrope_interleaved": True},
+    }  # fmt: skip
+    vision = {
+        "model_type": "qwen3_vl_vision", "depth": 6, "hidden_size": 128, "intermediate_size": 512, "num_heads": 2,
+        "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 320,
+        "num_position_embeddings": 2304, "deepstack_visual_indexes": [1, 3, 4], "initializer_range": 0.08,
+    }  # fmt: skip
+    tokens = {
+        "image": "<|image_pad|>",
+        "video": "<|video_pad|>",
+        "vision_start": "<|vision_start|>",
+        "vision_end": "<|vision_end|>",
+    }
+    config = Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        tie_word_embeddings=True,
+        **{f"{name}_token_id": ids(token) for name, token in tokens.items()},
+    )
+    model = Qwen3VLForConditionalGeneration(config).to(device)
+    accept_uint8(model, SPEC)
+    use_matrix_product(model)
+    use_equal_segments(model)
+    return LoadedModel(model, tokenizer, SPEC, "an eighth of 4B", None, {})
+
+
+def compare(loaded: LoadedModel, options: argparse.Namespace) -> None:
+    form = InputFormat(options.size, options.size, max_frames=options.max_frames)
+    film = np.random.default_rng(0).integers(0, 256, (options.frames, options.size, options.size, 3), np.uint8)
+    predictor = Predictor(loaded, Path(), form, Decoding("scored")).over(HeldFrames({"film": film}, SPEC, form))
+    choose, text = CHOICES[options.frame_choice], prompt("progress", TASK)
+    rows = [
+        {
+            "sample_type": "progress",
+            "prompt": text,
+            "npz_path": "film",
+            "frame_indices": choose(int(end) + 1, options.max_frames).tolist(),
+        }
+        for end in evenly_spaced(options.frames, options.points)
+    ]
+    parts = (loaded.model.model.visual.blocks, loaded.model.model.language_model.layers)
+    weights = [sum(weight.numel() for weight in part.parameters()) / 1e6 for part in parts]
+    print(f"tower {weights[0]:.1f} M, language model {weights[1]:.1f} M weights")
+    print(f"tokens of the question's text: {len(predictor.encoder.text_ids(text))}")
+    ways: dict[str, Callable[[], list[Any]]] = {
+        "one after the other": lambda: [predictor.answer([row], 10)[0] for row in rows],
+        "in batches of 16": lambda: predictor.predict(rows, 16, progress=False),
+        "with shared work": lambda: predictor.predict_shared(rows, 16),
+    }
+    best = dict.fromkeys(ways, float("inf"))
+    said: dict[str, np.ndarray] = {}
+    for _ in range(options.rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            answers = way()
+            best[name] = min(best[name], time.perf_counter() - start)
+            said[name] = np.array([one.probabilities for one in answers])
+    apart = np.abs(said["with shared work"] - said["one after the other"]).max()
+    if apart > 1e-4:
+        raise SystemExit(f"the answers must agree to 1e-4, but differ by {apart:.1e}")
+    for name, seconds in best.items():
+        print(f"{name:20} {seconds:8.2f} s  {best['one after the other'] / seconds:5.1f}x")
+    print(f"largest difference of a probability: {apart:.1e}")
+
+
+if __name__ == "__main__":
+    main()
