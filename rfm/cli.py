@@ -122,7 +122,7 @@ def _way_on(name: tuple[str, ...], options: Any, command: Sequence[str]) -> str:
     """Return what to do after an interruption of a command that was called like this."""
     if name == ("train",) and options is not None:
         return str(load("rfm.training.command:way_on_command")(options, command))
-    goes_on = name[0] in ("ingest", "generate", "evaluate", "bench") or name == ("export", "rows")
+    goes_on = name[0] in ("ingest", "generate", "evaluate", "bench", "relabel") or name == ("export", "rows")
     return f"the same command {'goes on where it stopped' if goes_on else 'starts anew, nothing is left half made'}"
 
 

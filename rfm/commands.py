@@ -143,16 +143,16 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.export.rows:export_rows",
         "VQA dataset -> TRL, LLaMA-Factory or ms-swift, frames as files",
     ),
-    ("export", "progress"): Command(
-        "rfm.scoring.progress_export:ProgressOptions",
-        "rfm.scoring.progress_export:export_progress",
-        "per-frame progress -> parquet, and a column of a LeRobot dataset",
-    ),
     ("export", "card"): Command(
         "rfm.export.options:CardOptions", "rfm.export.model_card:export_card", "write a checkpoint's model card anew"
     ),
     ("export", "push"): Command(
         "rfm.export.options:HubOptions", "rfm.export.hub:export_push", "upload a checkpoint to the Hugging Face hub"
+    ),
+    ("relabel",): Command(
+        "rfm.scoring.relabelling.options:RelabelOptions",
+        "rfm.scoring.relabelling.command:relabel",
+        "progress of every frame -> LeRobot's sample weights, a column, a parquet",
     ),
     ("report",): Command(
         "rfm.evaluation.reports.command:ReportOptions",

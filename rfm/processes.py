@@ -46,6 +46,12 @@ def worker_killed() -> RfmError:
     )
 
 
+def worker_number() -> int:
+    """Return which of the workers this process is, in the order in which they were started; 0 outside of a pool."""
+    name, _, number = multiprocessing.current_process().name.rpartition("-")
+    return int(number) - 1 if name and number.isdigit() else 0
+
+
 def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     die_with_parent()
     if begin is not None:

@@ -104,6 +104,7 @@ def write_lerobot(
             time = place / fps + (jitter * rng.uniform(-1, 1) / fps if place else 0.0)
             row = {
                 "timestamp": np.float32(time),
+                "index": len(rows),
                 "episode_index": index,
                 "frame_index": place,
                 "task_index": tasks[index],

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -5,6 +6,8 @@ import sys
 import time
 
 from patience import PATIENCE
+
+from rfm.processes import worker_number
 
 PARENT = """
 import multiprocessing, sys
@@ -44,3 +47,10 @@ def _is_running(pid: int) -> bool:
             return file.read().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_workers_are_numbered_in_the_order_of_their_start(monkeypatch):
+    assert worker_number() == 0
+    for name, number in (("SpawnProcess-1", 0), ("SpawnProcess-4", 3), ("ForkProcess-2:1", 0), ("mine", 0)):
+        monkeypatch.setattr(multiprocessing.current_process(), "name", name)
+        assert worker_number() == number

@@ -187,6 +187,27 @@ def replaced(
         yield work
 
 
+@contextmanager
+def replaced_file(
+    output: Path, option: str, *, overwrite: bool, plan: dict[str, Any], whole: Callable[[Path], bool]
+) -> Iterator[Workplace]:
+    """The same for a single file, of which `whole` says whether it is there, made from the plan.
+
+    `folder` is for what it is made of, which goes when the block ends well.
+
+    Raises:
+        ConfigError: a file or folder is there without `overwrite`, or another writer.
+
+    """
+    with workplace(output, option) as work:
+        work.complete = not overwrite and whole(work.output)
+        if not work.complete:
+            check_new_file(option, output, overwrite=overwrite)
+            work.resumed = _gone_on_with(work.folder, plan)
+        yield work
+        empty(work.folder)
+
+
 def check_replaceable(output: Path, kind: Kind, *, overwrite: bool) -> None:
     """Raise ConfigError where something foreign is at `output`, or a folder of ours and `overwrite` is not set."""
     if not output.exists():

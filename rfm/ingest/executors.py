@@ -42,9 +42,12 @@ def run_local(function: Callable[[Job], Result], jobs: Iterable[Job], workers: i
                 yield running.pop(done), done.result()
 
 
-def run_ray(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[tuple[int, Result]]:
+def run_ray(
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int, *, on_gpus: bool = False
+) -> Iterator[tuple[int, Result]]:
     """As `workers` tasks of one core at a time, in the cluster of `RAY_ADDRESS`, one that runs here, or a new one.
 
+    `on_gpus`: of one GPU too, where the cluster has any; its workers live on from task to task, and keep their model.
     The function's module and the files that jobs name must be there on every machine. MissingExtraError without Ray.
     """
     try:
@@ -54,7 +57,8 @@ def run_ray(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, workers)
-    remote = ray.remote(function).options(num_cpus=1, max_retries=0)
+    gpus = 1 if on_gpus and ray.cluster_resources().get("GPU", 0) >= 1 else 0
+    remote = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=0, max_retries=0)(function)
     numbered = enumerate(jobs)
     running: dict[Any, int] = {}
     try:

@@ -167,18 +167,16 @@ def robot(tmp_path):
         ({}, (), 16, "does not say how many frames a clip it was trained on"),
     ],
 )
-def test_progress_is_exported_with_as_many_frames_as_training_showed(
-    robot, monkeypatch, caplog, form, flags, most, said
-):
+def test_relabelling_shows_as_many_frames_as_training(robot, monkeypatch, caplog, form, flags, most, said):
     model, shown = random_checkpoint(robot / "model", **form), []
 
     def answer(self, rows, *_, **__):
         shown.extend(len(one["frame_indices"]) for one in rows)
-        return [Prediction("ANS: 50")] * len(rows)
+        return [Prediction("ANS: 50", probabilities=(1 / 101,) * 101, leftover=0.0)] * len(rows)
 
-    monkeypatch.setattr(Predictor, "answer", answer)
+    monkeypatch.setattr(Predictor, "predict_shared", answer)
     words = ["robot", "--output", str(robot / "p.parquet"), "--datasets_root", str(robot), "--model_path", str(model)]
-    assert run_command(("export", "progress"), [*words, "--device", "cpu", *flags], "rfm export progress") == 0
+    assert run_command(("relabel",), [*words, "--device", "cpu", *flags], "rfm relabel") == 0
     assert max(shown) == most
     told = [*warnings_in(caplog), *warnings_in(caplog, "does not say")]
     assert len(told) == (said is not None)
@@ -186,27 +184,20 @@ def test_progress_is_exported_with_as_many_frames_as_training_showed(
 
 
 @pytest.mark.parametrize("discrete", [False, True])
-def test_progress_is_exported_on_the_scale_of_training(robot, monkeypatch, discrete):
+def test_relabelling_asks_on_the_scale_of_training(robot, monkeypatch, discrete):
     model = random_checkpoint(robot / "model", max_frames=4, **{**ASKED, "discrete_progress": discrete})
     asked = set()
 
     def answer(self, rows, *_, **__):
         asked.update(one["prompt"].partition(" for the robot")[0][-16:] for one in rows)
-        return [Prediction("ANS: 4")] * len(rows)
+        shares = np.eye(5 if discrete else 101)[3 if discrete else 4]
+        return [Prediction("ANS: 4", probabilities=tuple(shares), leftover=0.0)] * len(rows)
 
-    monkeypatch.setattr(Predictor, "answer", answer)
+    monkeypatch.setattr(Predictor, "predict_shared", answer)
     words = ["robot", "--output", str(robot / "p.parquet"), "--datasets_root", str(robot), "--model_path", str(model)]
-    assert run_command(("export", "progress"), [*words, "--device", "cpu"], "rfm export progress") == 0
+    assert run_command(("relabel",), [*words, "--device", "cpu"], "rfm relabel") == 0
     assert asked == {"core from 1 to 5" if discrete else "re from 0 to 100"}
     assert set(read_table(robot / "p.parquet")["progress"].to_pylist()) == {np.float32(0.75 if discrete else 0.04)}
-
-
-def test_frames_are_not_asked_for_where_nothing_is_asked(robot, capsys):
-    words = ["robot", "--output", "p.parquet", "--datasets_root", str(robot), "--max_frames", "4"]
-    assert run_command(("export", "progress"), words, "rfm export progress") == 1
-    assert "`max_frames` must go with --model_path: recorded progress is written without asking" in " ".join(
-        capsys.readouterr().err.split()
-    )
 
 
 @pytest.mark.parametrize("images", [False, True])

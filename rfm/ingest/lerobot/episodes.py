@@ -69,7 +69,7 @@ def ingest_lerobot_command(options: IngestLeRobotOptions) -> int:
 
 def lerobot_episodes(options: IngestLeRobotOptions) -> Iterator[Episode]:
     """The episodes in the order of the metadata; faulty ones with their reason."""
-    options = _fetched(options)
+    options = fetched(options)
     dataset = read_dataset(Path(options.path))
     camera = dataset.camera(options.camera)
     parts = checked_parts(dataset, camera, dataset.entries(camera))
@@ -93,8 +93,8 @@ def lerobot_episodes(options: IngestLeRobotOptions) -> Iterator[Episode]:
     reader.rules.finish()
 
 
-def _fetched(options: IngestLeRobotOptions) -> IngestLeRobotOptions:
-    """With the folder in place of a name on the hub, of which what the camera needs is downloaded."""
+def fetched(options: IngestLeRobotOptions) -> IngestLeRobotOptions:
+    """The options with the folder in place of a name on the hub, of which what the camera needs is downloaded."""
     if not is_hub_name(options.path):
         if options.revision is not None:
             raise ConfigError(f"--revision must go with `owner/name` on the hub, but PATH is {options.path}")

@@ -93,7 +93,7 @@ class RowReader:
         for name in self._dataset.files():
             path = self._dataset.root / name
             try:
-                column = _numbers(_small_columns(path, ["episode_index"]), "episode_index", pa.int64(), path)
+                column = number_column(small_columns(path, ["episode_index"]), "episode_index", pa.int64(), path)
             except DataError:
                 continue
             for index in pc.unique(column).to_pylist():
@@ -116,12 +116,12 @@ class RowReader:
         columns = tuple(opened_parquet(path).schema_arrow.names)
         known = [name for name in ("frame_index", "task_index") if name in columns]
         own = [name for name in self._named if name in columns]
-        table = _small_columns(path, list(dict.fromkeys(["episode_index", "timestamp", *known, *own])))
+        table = small_columns(path, list(dict.fromkeys(["episode_index", "timestamp", *known, *own])))
         return _File(
             rows=rows_of_episodes(table, path),
             frame_index=_frame_index(table, path),
-            timestamps=_numbers(table, "timestamp", pa.float64(), path).to_numpy(),
-            tasks=_numbers(table, "task_index", pa.int64(), path, nulls=True) if "task_index" in known else None,
+            timestamps=number_column(table, "timestamp", pa.float64(), path).to_numpy(),
+            tasks=number_column(table, "task_index", pa.int64(), path, nulls=True) if "task_index" in known else None,
             named={name: flat(table[name].to_pylist()) for name in own},
             columns=columns,
         )
@@ -130,7 +130,8 @@ class RowReader:
 def rows_of_episodes(table: pa.Table, path: Path) -> dict[int, Int64[np.ndarray, "t"]]:
     """The rows of each episode in the order of its frames; DataError where the columns that say it are none."""
     _check_columns(table.column_names, ["episode_index"], path)
-    episodes, frame_index = _numbers(table, "episode_index", pa.int64(), path).to_numpy(), _frame_index(table, path)
+    episodes = number_column(table, "episode_index", pa.int64(), path).to_numpy()
+    frame_index = _frame_index(table, path)
     order = np.lexsort((np.arange(len(episodes)) if frame_index is None else frame_index, episodes))
     held, first = np.unique(episodes[order], return_index=True)
     ends = [*first[1:].tolist(), len(order)]
@@ -139,7 +140,7 @@ def rows_of_episodes(table: pa.Table, path: Path) -> dict[int, Int64[np.ndarray,
 
 def _frame_index(table: pa.Table, path: Path) -> Int64[np.ndarray, "n"] | None:
     known = "frame_index" in table.column_names
-    return _numbers(table, "frame_index", pa.int64(), path).to_numpy() if known else None
+    return number_column(table, "frame_index", pa.int64(), path).to_numpy() if known else None
 
 
 def flat(values: Sequence[Any]) -> list[Any]:
@@ -147,7 +148,8 @@ def flat(values: Sequence[Any]) -> list[Any]:
     return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
 
 
-def _small_columns(path: Path, names: list[str]) -> pa.Table:
+def small_columns(path: Path, names: list[str]) -> pa.Table:
+    """These columns of a parquet file; DataError where it lacks one or can't be read."""
     _check_columns(opened_parquet(path).schema_arrow.names, names, path)
     return read_table(path, names)
 
@@ -158,7 +160,7 @@ def _check_columns(held: Sequence[str], names: list[str], path: Path) -> None:
         raise DataError(f"{path} must have the columns {', '.join(names)}, but lacks {', '.join(missing)}")
 
 
-def _numbers(table: pa.Table, name: str, kind: pa.DataType, path: Path, *, nulls: bool = False) -> pa.ChunkedArray:
+def number_column(table: pa.Table, name: str, kind: pa.DataType, path: Path, *, nulls: bool = False) -> pa.ChunkedArray:
     """A column with one number a frame, lists of one included; DataError where it holds anything else."""
     column = table[name]
     if any(kind(column.type) for kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from rfm.errors import DataError
-from rfm.scoring.dataset_copy import copy_dataset
+from rfm.scoring.relabelling.dataset_copy import copy_dataset
 
 
 @pytest.fixture

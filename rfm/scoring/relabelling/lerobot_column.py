@@ -1,0 +1,108 @@
+"""Progress as a column of a LeRobot dataset: a copy of its folder in which the frames' tables have one more.
+
+Rows are an episode's, in the order of its frames. Frames of episodes without progress are null, and counted. The source
+is never changed.
+
+Cost: the copy (hard links for everything but the tables), one table in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32
+
+from rfm.console import tracked
+from rfm.errors import ConfigError, DataError
+from rfm.files.documents.json_documents import parse_json, read_json_object
+from rfm.files.documents.shapes import OBJECT, fields, fitted
+from rfm.files.ownership import MADE_FROM, Kind, listed
+from rfm.ingest.lerobot.dataset import read_dataset, read_table
+from rfm.ingest.lerobot.rows import rows_of_episodes
+from rfm.scoring.relabelling.dataset_copy import copy_dataset
+
+logger = logging.getLogger(__name__)
+
+_INFO = Path("meta") / "info.json"
+_MARK = Path("meta") / "rfm_progress.json"
+_DESCRIBED = fields({"info": fields({"features": OBJECT})})
+COPY = Kind("a copy with progress", "output", (_MARK.as_posix(),), listed(_MARK.as_posix()))
+
+Values = Callable[[int], Float32[np.ndarray, " t"] | None]
+"""Of an episode's number: the value at each of its frames; None where it has none."""
+
+
+def check_new_column(source: Path, column: str) -> None:
+    """ConfigError where the dataset has such a column."""
+    if column in read_dataset(source).features:
+        raise ConfigError(f"`column` must be a new one, but {source} has `{column}`; name another by --column")
+
+
+def copy_with_column(source: Path, folder: Path, column: str, values: Values, left_out: int) -> int:
+    """Write the copy with its column, and return how many frames have a value.
+
+    `left_out` is how many episodes have none, to be said by whoever finds the copy.
+    """
+    copy_dataset(source, folder, leave_out=(MADE_FROM, _MARK.name))  # of a copy that is copied
+    files = sorted((folder / "data").rglob("*.parquet"))
+    episodes: dict[int, Path] = {}
+    total = 0
+    for file in tracked(files, "frames", len(files)):
+        total += _add_column(source / file.relative_to(folder), file, column, values, episodes)
+    _describe(folder / _INFO, column)
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    mark = json.dumps({"files": names, "left_out": left_out}, indent=1) + "\n"
+    (folder / _MARK).write_text(mark, encoding="utf-8")  # last: it says that all is there
+    return total
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all of a copy is there."""
+    return (folder / _MARK).is_file()
+
+
+def left_out_of(folder: Path) -> int:
+    """Return how many episodes of a copy have no progress."""
+    return int(read_json_object(folder / _MARK).get("left_out", 0))
+
+
+def _add_column(source: Path, target: Path, column: str, values: Values, episodes: dict[int, Path]) -> int:
+    table = read_table(source)
+    new = np.full(len(table), np.nan, np.float32)
+    for number, rows in rows_of_episodes(table, source).items():
+        if episodes.setdefault(number, source) != source:
+            raise DataError(
+                f"the frames of episode {number} must lie in one file, but lie in {episodes[number]} and {source}"
+            )
+        if (of_episode := values(number)) is not None:
+            if len(of_episode) != len(rows):
+                raise DataError(f"episode {number} must have {len(of_episode)} rows in {source}, but has {len(rows)}")
+            new[rows] = of_episode
+    array = pa.array(new, pa.float32(), from_pandas=True)  # NaN becomes null
+    table = table.append_column(pa.field(column, pa.float32()), array)
+    target.unlink()  # it may be a link to the source
+    pq.write_table(table.replace_schema_metadata(_described(table.schema.metadata or {}, column, source)), target)
+    return len(array) - int(array.null_count)
+
+
+def _described(metadata: dict[bytes, bytes], column: str, source: Path) -> dict[bytes, bytes]:
+    """Return what the table says of its columns, with the new one where the `datasets` library looks for it."""
+    if b"huggingface" not in metadata:
+        return metadata
+    place = f"`huggingface` of {source}"
+    described = fitted(parse_json(metadata[b"huggingface"], place), _DESCRIBED, place)
+    described["info"]["features"][column] = {"dtype": "float32", "_type": "Value"}
+    return {**metadata, b"huggingface": json.dumps(described).encode()}
+
+
+def _describe(info: Path, column: str) -> None:
+    content = read_json_object(info)
+    content["features"][column] = {"dtype": "float32", "shape": [1], "names": None}
+    info.unlink()
+    info.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
