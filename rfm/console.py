@@ -77,12 +77,17 @@ def _console(*, stderr: bool) -> Console:
 
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send the package's log lines to the console."""
+    hush_libraries()
+    logging.basicConfig(level=logging.WARNING, handlers=[_handler()])
+    logging.getLogger("rfm").setLevel(level)
+
+
+def hush_libraries() -> None:
+    """Leave out what libraries say that nobody can do anything about."""
     for words, category in _NOISE:
         warnings.filterwarnings("ignore", words, category)
     for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.basicConfig(level=logging.WARNING, handlers=[_handler()])
-    logging.getLogger("rfm").setLevel(level)
 
 
 def _handler() -> logging.Handler:

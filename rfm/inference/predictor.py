@@ -139,6 +139,8 @@ class Predictor(Engine):
 
     def predict_shared(self, rows: Sequence[Row], batch_size: int) -> list[Prediction]:
         """Answer progress rows that begin alike, as `answer` scores them, with what they share computed once."""
+        if batch_size < 1:
+            raise ConfigError(f"`batch_size` must be >= 1, but is {batch_size}")
         kind = "progress"
         tree = answer_tree(self.encoder, kind, discrete=self.decoding.discrete)
         with within_memory(f"{len(rows)} questions about {rows[0]['npz_path']}"):

@@ -9,23 +9,23 @@ gives for the same clip and text, whoever asks: `rfm score`, relabelling, a serv
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from rfm.batch.pictures.frame_store import HeldFrames
-from rfm.errors import ConfigError, DataError
+from rfm.console import hush_libraries
+from rfm.errors import ConfigError
 from rfm.frames.resize import resize_frames
 from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
 from rfm.inference.answering.decoding import Decoding
 from rfm.inference.answering.distribution import Distribution
-from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
 from rfm.ingest.episode import IngestOptions
 from rfm.model.device import AUTO
+from rfm.scoring.asking import asked, asked_together, distribution_of, preference_row, progress_row, texts_of
 from rfm.scoring.given_frames import Clip, is_clip, read_clip
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.success import DEFAULT as SUCCESS
@@ -33,7 +33,7 @@ from rfm.scoring.success import SuccessRule
 from rfm.scoring.tracker import Tracker
 from rfm.vqa.answers import valid_answers
 from rfm.vqa.presentation import Presentation
-from rfm.vqa.prompts import PROMPT_VERSION, ROBOT, prompt
+from rfm.vqa.prompts import PROMPT_VERSION, ROBOT
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +57,10 @@ class RewardModel:
         if self.max_frames < 2:
             raise ConfigError(f"`max_frames` must be at least 2, but is {max_frames}")
         self.success = success
-        self._predictor = predictor
-        predictor.decoding = Decoding("scored", discrete=self.discrete)
+        self._predictor = predictor.over(predictor.frames)  # the caller's own goes on decoding as it did
+        self._predictor.decoding = Decoding("scored", discrete=self.discrete)
         shown = Presentation(self.max_frames, self.max_frames, EVENLY, PROMPT_VERSION, self.discrete)
-        predictor.compare(shown, way_out="leave `max_frames` out")
+        self._predictor.compare(shown, way_out="leave `max_frames` out")
 
     @classmethod
     def from_pretrained(
@@ -77,6 +77,7 @@ class RewardModel:
 
         `base_model` takes the place of the base that an adapter records.
         """
+        hush_libraries()
         predictor = Predictor.from_checkpoint(
             path, device, datasets_root=Path(), base_model=base_model, trust_remote_code=trust_remote_code
         )
@@ -111,7 +112,7 @@ class RewardModel:
         batch_size: int = 16,
     ) -> Progress | list[Progress]:
         """Return how far the robot has got at the end of the clip, of all its frames."""
-        texts = _texts(task, tasks)
+        texts = texts_of(task, tasks)
         clips = self._clips(frames, texts, one=tasks is None)
         ends = [np.array([len(clip) - 1]) for clip in clips]
         found = [curve[0] for curve in self._curves(clips, texts, ends, actor, batch_size)]
@@ -160,7 +161,7 @@ class RewardModel:
             raise ConfigError(f"`frame_choice` must be one of {', '.join(CHOICES)}, but is {frame_choice!r}")
         if points is not None and points < 1:
             raise ConfigError(f"`points` must be at least 1, but is {points}")
-        texts = _texts(task, tasks)
+        texts = texts_of(task, tasks)
         clips = self._clips(frames, texts, one=tasks is None)
         ends = [evenly_spaced(len(clip), points or len(clip)) for clip in clips]
         found = self._curves(clips, texts, ends, actor, batch_size, frame_choice)
@@ -186,7 +187,7 @@ class RewardModel:
 
         Both show equally many frames, as in training.
         """
-        texts = _texts(task, tasks)
+        texts = texts_of(task, tasks)
         sides = [self._clips(side, texts, one=tasks is None, name=name) for side, name in ((a, "`a`"), (b, "`b`"))]
         held: dict[str, Any] = {}
         rows: list[dict[str, Any]] = []
@@ -196,8 +197,8 @@ class RewardModel:
             held |= dict(zip(names, (first.frames, second.frames), strict=True))
             shown = [evenly_spaced(len(clip), count).tolist() for clip in (first, second)]
             pair = list(zip(names, shown, strict=True))
-            rows += [_preference_row(text, actor, *pair), _preference_row(text, actor, *pair[::-1])]
-        said = _distribution(self._ask(held, rows, batch_size), valid_answers("preference"))
+            rows += [preference_row(text, actor, *pair), preference_row(text, actor, *pair[::-1])]
+        said = distribution_of(asked(self._predictor, held, rows, batch_size), valid_answers("preference"))
         found = [_preference(text, said, 2 * number) for number, text in enumerate(texts)]
         return found if task is None else found[0]
 
@@ -237,12 +238,12 @@ class RewardModel:
         choose = CHOICES[frame_choice]
         shown = [[choose(end + 1, self.max_frames).tolist() for end in of_clip.tolist()] for of_clip in ends]
         rows = [
-            _progress_row(text, actor, self.discrete, names[id(clip)], indices)
+            progress_row(text, actor, self.discrete, names[id(clip)], indices)
             for clip, text, of_clip in zip(clips, texts, shown, strict=True)
             for indices in of_clip
         ]
         answers = valid_answers("progress", discrete=self.discrete)
-        said = _distribution(self._ask_together(held, rows, size), answers)
+        said = distribution_of(asked_together(self._predictor, held, rows, size), answers)
         scale = (np.array(answers, np.float64) - answers[0]) / (answers[-1] - answers[0])
         borders = np.cumsum([0, *map(len, ends)])
         return [
@@ -258,69 +259,6 @@ class RewardModel:
         rule = self.success if len(ends) > 1 else self.success.at_once()
         frames = np.array(clip.numbered(ends.tolist()), np.int64)
         return Curve(text, frames, seconds, tuple(map(clip.numbered, shown)), rule.along(values), said)
-
-    def _ask_together(
-        self, held: Mapping[str, Any], rows: Sequence[dict[str, Any]], batch_size: int
-    ) -> list[Prediction]:
-        """Ask several questions about one clip with what they share computed once, and single ones side by side."""
-        by_clip: dict[str, list[int]] = {}
-        for number, row in enumerate(rows):
-            by_clip.setdefault(row["npz_path"], []).append(number)
-        alone = [numbers[0] for numbers in by_clip.values() if len(numbers) == 1]
-        said = dict(zip(alone, self._ask(held, [rows[number] for number in alone], batch_size), strict=True))
-        engine = self._engine(held)
-        for numbers in by_clip.values():
-            if len(numbers) > 1:
-                answers = engine.predict_shared([rows[number] for number in numbers], batch_size)
-                said |= dict(zip(numbers, answers, strict=True))
-        return [said[number] for number in range(len(rows))]
-
-    def _ask(self, held: Mapping[str, Any], rows: Sequence[dict[str, Any]], batch_size: int) -> list[Prediction]:
-        said = self._engine(held).predict(rows, batch_size, progress=False) if rows else []
-        for one in said:
-            if one.unreadable is not None:
-                raise DataError(one.unreadable)
-        return said
-
-    def _engine(self, held: Mapping[str, Any]) -> Predictor:
-        """Return what answers rows about clips in memory."""
-        predictor = self._predictor
-        return predictor.over(HeldFrames(held, predictor.loaded.spec, predictor.form))
-
-
-def _texts(task: str | None, tasks: Sequence[str] | None) -> list[str]:
-    """Return the tasks asked about, one or several."""
-    if (task is None) == (tasks is None):
-        raise ConfigError("`task` or `tasks` must be given, one of them")
-    texts = [task] if tasks is None else tasks
-    if isinstance(texts, str):
-        raise ConfigError(f"`tasks` must be a list of texts, but is one: give task={texts!r}, or a list")
-    for text in texts:
-        if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f"a task must be a text that says what to do, but is {text!r}")
-    return [str(text) for text in texts]
-
-
-def _progress_row(task: str, actor: str, discrete: bool, path: str, indices: list[int]) -> dict[str, Any]:
-    text = prompt("progress", task, discrete=discrete, actor=actor)
-    return {"sample_type": "progress", "prompt": text, "npz_path": path, "frame_indices": indices}
-
-
-def _preference_row(
-    task: str, actor: str, first: tuple[str, list[int]], second: tuple[str, list[int]]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"sample_type": "preference", "prompt": prompt("preference", task, actor=actor)}
-    for side, (path, indices) in (("first", first), ("second", second)):
-        row |= {f"{side}_npz_path": path, f"{side}_frame_indices": indices}
-    return row
-
-
-def _distribution(said: Sequence[Prediction], answers: Sequence[int]) -> Distribution:
-    return Distribution(
-        np.array(answers, np.float64),
-        np.array([one.probabilities for one in said], np.float64).reshape(len(said), len(answers)),
-        np.array([one.leftover for one in said], np.float64),
-    )
 
 
 def _preference(task: str, said: Distribution, at: int) -> Preference:

@@ -60,6 +60,15 @@ def test_a_curve_is_the_progress_of_every_prefix(model: RewardModel) -> None:
     assert few.expected == pytest.approx(curve.expected[[0, 5, 10]], abs=1e-5)
 
 
+def test_a_nested_curve_shows_other_frames_and_says_which(model: RewardModel) -> None:
+    frames = film(30)
+    curve = model.curve(frames, "pick up the cup", frame_choice="nested")
+    assert curve.shown[13] == (0, 2, 4, 6, 8, 10, 12, 13)
+    assert curve.shown[:8] == model.curve(frames[:8], "pick up the cup").shown
+    asked = model.progress(frames[list(curve.shown[13])], "pick up the cup")
+    assert curve.expected[13] == pytest.approx(asked.expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 30])
 def test_the_frames_shown_are_those_of_training(model: RewardModel, count: int) -> None:
     said = model.progress(film(count), "pick")
@@ -130,6 +139,11 @@ def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
             "`frames` must be one clip, or a clip a task, but are 2 for 1",
         ),
         (lambda m: m.curve(film(2), "pick", points=0), "`points` must be at least 1, but is 0"),
+        (lambda m: m.curve(film(2), "pick", batch_size=0), "`batch_size` must be >= 1, but is 0"),
+        (
+            lambda m: m.curve(film(2), "pick", frame_choice="x"),
+            "`frame_choice` must be one of evenly_spaced, nested",
+        ),
     ],
 )
 def test_calls_that_say_too_little_or_too_much(model: RewardModel, call: object, text: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from rfm.batch.clips import Row, clips_of
 from rfm.batch.pictures.frame_store import FrameStore
@@ -128,7 +128,8 @@ def _log_probabilities(
     found: list[torch.Tensor | None] = [None] * len(rows.rests)
     with encoded.in_place_of_pixels(), masked_attention(model):
         trunk = _trunk(model, asked, device)
-        order = sorted(range(len(rows.rests)), key=lambda row: -len(rows.rests[row].ids))  # alike in length
+        # side by side are rows alike in length, and of those neighbours, which see the same of the trunk
+        order = sorted(range(len(rows.rests)), key=lambda row: -len(rows.rests[row].ids))
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             for row, logs in zip(chosen, _rest(model, asked, chosen, trunk, tree, device), strict=True):
@@ -158,15 +159,26 @@ def _rest(
     inputs = asked.inputs(parts, device)
     length = inputs["input_ids"].shape[1]
     own = np.array([np.arange(length) >= length - len(part.ids) for part in parts])
-    seen = torch.from_numpy(np.concatenate([rows.seen[list(chosen)], own], axis=1).astype(np.int64)).to(device)
+    of_trunk = rows.seen[list(chosen)]
+    needed = np.flatnonzero(of_trunk.any(axis=0))
+    both = np.concatenate([of_trunk[:, needed], own], axis=1)
+    seen = torch.from_numpy(both.astype(np.int64)).to(device)
     cached = {}
-    if trunk is not None:
-        cache = copy.deepcopy(trunk)
-        cache.batch_repeat_interleave(len(chosen))
-        cached = with_cache(model, cache)
+    if len(needed):
+        cached = with_cache(model, _repeated(trunk, torch.from_numpy(needed).to(device), len(chosen)))
     out = model(**inputs, **cached, attention_mask=seen, logits_to_keep=1, use_cache=True)
     last = inputs["position_ids"][:, :, -1:]
     return branch_log_probabilities(model, out.logits, cache_in(out), seen, last, tree)
+
+
+def _repeated(trunk: Any, needed: Int64[torch.Tensor, " m"], rows: int) -> Any:
+    """Return a cache of some of the trunk's tokens for so many rows."""
+    cache = copy.copy(trunk)
+    cache.layers = [copy.copy(layer) for layer in trunk.layers]
+    for layer in cache.layers:
+        layer.keys = layer.keys[:, :, needed].expand(rows, -1, -1, -1)
+        layer.values = layer.values[:, :, needed].expand(rows, -1, -1, -1)
+    return cache
 
 
 def _as_scores(sees: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

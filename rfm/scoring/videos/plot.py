@@ -35,7 +35,8 @@ def plot_scores(scored: Sequence[Scored], films: Sequence[Sequence[UInt8[np.ndar
         draw_filmstrip(strip, film, label(called[number] + task, _TITLE))
         draw_curves(curves, one)
         curves.set_ylabel("progress")
-        curves.legend(loc="best", fontsize=8)
+        if len(one.curves) > 1:
+            curves.legend(loc="best", fontsize=8)
     save(figure, path, dpi=110)
 
 
