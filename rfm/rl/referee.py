@@ -1,0 +1,226 @@
+"""Judges several episodes at once and says what each step is paid: what both wrappers share.
+
+A frame of an episode is kept when it is scored, in the size that the model sees; the model is asked about all frames
+kept so far. A value is therefore the same number that `RewardModel.progress` gives for those frames. Scores are asked
+in one batch for all episodes that are due.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from rfm.errors import DataError
+from rfm.rl.payment import Rules
+from rfm.scoring.records import Progress
+
+Frame = UInt8[np.ndarray, "h w 3"]
+LIKELY_SUCCESS = 0.9
+"""Progress from which answers count towards `success_prob` where no `success_threshold` is given."""
+
+
+class Judge(Protocol):
+    """A `RewardModel`, or a client of one."""
+
+    def progress(self, frames: Any, *, tasks: Sequence[str]) -> list[Progress]:
+        """Return how far each of several clips has got on its task."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A model in the arguments that Gymnasium records to make a wrapper anew: the same one in all copies of them."""
+
+    model: Judge
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
+        return self
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is known of an episode's progress."""
+
+    progress: float
+    """In [0, 1]."""
+    success_prob: float
+    """The probability of progress of at least the threshold."""
+    step: int
+    """Of the episode, at which it was seen."""
+    streak: int
+    """Scorings in a row, this one included, that reach the threshold."""
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What the model's part of a step came to."""
+
+    reward: float
+    score: Score
+    """The last one known after the step."""
+    success: bool
+    """Whether the model ends the episode as a success."""
+    step: int
+    """Of the episode, from 1."""
+    error: str | None = None
+    """Why the last scoring failed, under `on_error=hold`."""
+
+
+@dataclass(eq=False)
+class _Episode:
+    task: str
+    frames: list[Frame] = field(default_factory=list)
+    step: int = 0
+    score: Score | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Question:
+    """An episode as it was when its score was asked for."""
+
+    episode: _Episode
+    step: int
+    frames: UInt8[np.ndarray, "t h w 3"]
+
+
+class Referee:
+    """The episodes of `len(tasks)` places, each place one after another."""
+
+    def __init__(self, model: Judge | Shared, tasks: Sequence[str], rules: Rules) -> None:
+        self._model = model.model if isinstance(model, Shared) else model
+        self._tasks, self.rules = tuple(tasks), rules
+        self._episodes: dict[int, _Episode] = {}
+        self._worker = ThreadPoolExecutor(1, "reward model") if rules.asynchronous else None
+        self._waiting: Future[list[Progress]] | None = None
+        self._asked: Sequence[_Question] = ()
+
+    def close(self) -> None:
+        """Let go of the model."""
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)
+
+    def begin(self, frames: Mapping[int, Frame]) -> dict[int, Score]:
+        """Begin an episode at each of these places and return the scores of their first states.
+
+        Raises what the model raised: there is no score yet that could be held.
+        """
+        questions = [self._first(place, frame) for place, frame in frames.items()]
+        if questions:
+            self._take(questions, self._ask(questions))
+        return {place: self._known(place) for place in frames}
+
+    def due(self, live: Iterable[int], ended: Iterable[int]) -> list[int]:
+        """Count a step of each live place, and return of which of them a frame is needed."""
+        over = set(ended)
+        for place in live:
+            self._episodes[place].step += 1
+        return [place for place in live if place in over or self._episodes[place].step % self.rules.every == 0]
+
+    def pay(
+        self,
+        live: Sequence[int],
+        frames: Mapping[int, Frame],
+        terminated: Iterable[int],
+        truncated: Iterable[int],
+    ) -> dict[int, Paid]:
+        """Return what each live place's step is paid; `frames` are those of the places that are due."""
+        terminated, truncated = set(terminated), set(truncated)
+        before = {place: self._known(place) for place in live}
+        for place, frame in frames.items():
+            self._episodes[place].frames.append(self._small(frame))
+        self._score(list(frames), final=terminated | truncated)
+        return {place: self._paid(place, before[place], place in terminated, place in truncated) for place in live}
+
+    def _paid(self, place: int, before: Score, terminated: bool, truncated: bool) -> Paid:
+        episode, after = self._episodes[place], self._known(place)
+        wanted = self.rules.success_threshold
+        success = wanted is not None and after is not before and after.streak >= self.rules.success_steps
+        reward = self.rules.paid(before.progress, after.progress, terminated=terminated or success, truncated=truncated)
+        return Paid(reward, after, success, episode.step, episode.error)
+
+    def _score(self, places: Sequence[int], final: set[int]) -> None:
+        """Score these places: at once, or later unless an episode ends."""
+        self._collect(wait=bool(final))
+        questions = [self._question(place) for place in places]
+        if not questions:
+            return
+        if self._worker is None or final:
+            self._take(questions, self._ask_or_hold(questions))
+        elif self._waiting is None:  # else the model is behind: the frames are kept, and asked about next time
+            self._waiting, self._asked = self._worker.submit(self._said, questions), questions
+
+    def _collect(self, *, wait: bool) -> None:
+        """Take what was asked for earlier, if it is there."""
+        if self._waiting is None or not (wait or self._waiting.done()):
+            return
+        waiting, asked = self._waiting, self._asked
+        self._waiting, self._asked = None, ()
+        try:
+            said = waiting.result()
+        except Exception as error:  # noqa: BLE001 - whatever a model, or a server, may raise
+            self._fail(asked, error)
+        else:
+            self._take(asked, said)
+
+    def _ask_or_hold(self, questions: Sequence[_Question]) -> list[Progress] | None:
+        try:
+            return self._ask(questions)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(questions, error)
+            return None
+
+    def _fail(self, questions: Sequence[_Question], error: Exception) -> None:
+        if self.rules.on_error == "raise":
+            raise error
+        for question in questions:
+            question.episode.error = f"{type(error).__name__}: {error}"
+
+    def _ask(self, questions: Sequence[_Question]) -> list[Progress]:
+        if self._worker is not None:  # the model is used by one thread alone
+            return self._worker.submit(self._said, questions).result()
+        return self._said(questions)
+
+    def _said(self, questions: Sequence[_Question]) -> list[Progress]:
+        """Return what the model says of each; anything but a score in [0, 1] is an error."""
+        said = self._model.progress([q.frames for q in questions], tasks=[q.episode.task for q in questions])
+        if len(said) != len(questions):
+            raise DataError(f"the model must score {len(questions)} clips, but scored {len(said)}")
+        for one in said:
+            if not (math.isfinite(one.expected) and -1e-6 <= one.expected <= 1 + 1e-6):
+                raise DataError(f"a score must be a number between 0 and 1, but the model said {one.expected}")
+        return said
+
+    def _take(self, questions: Sequence[_Question], said: Sequence[Progress] | None) -> None:
+        for question, one in zip(questions, said or (), strict=bool(said)):
+            episode, progress = question.episode, min(max(one.expected, 0.0), 1.0)
+            wanted = self.rules.success_threshold or LIKELY_SUCCESS
+            streak = episode.score.streak + 1 if episode.score else 1
+            reached = progress >= wanted
+            likely = float(one.probabilities[one.answers >= wanted - 1e-9].sum())
+            episode.score = Score(progress, likely, question.step, streak if reached else 0)
+            episode.error = None
+
+    def _first(self, place: int, frame: Frame) -> _Question:
+        self._episodes[place] = _Episode(self._tasks[place], [self._small(frame)])
+        return self._question(place)
+
+    def _question(self, place: int) -> _Question:
+        episode = self._episodes[place]
+        return _Question(episode, episode.step, np.stack(episode.frames))
+
+    def _known(self, place: int) -> Score:
+        score = self._episodes[place].score
+        if score is None:
+            raise DataError("the first state of an episode was not scored; reset the environment")
+        return score
+
+    def _small(self, frame: Frame) -> Frame:
+        """Return the frame in the size that the model sees, where the model knows it."""
+        shrink = getattr(self._model, "as_shown", None)
+        return frame if shrink is None else shrink(frame[None])[0]
