@@ -1,9 +1,10 @@
 """The wrappers with a real model: the numbers are those of `RewardModel.progress`."""
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
-from rl.moving_dot import MovingDot
+from rl.moving_dot import WIDTH, MovingDot
 from scored_clips import random_model
 
 from rfm.rl import RewardWrapper, VectorRewardWrapper
@@ -11,6 +12,10 @@ from rfm.rl import RewardWrapper, VectorRewardWrapper
 
 class SeenDot(MovingDot):
     """The dot on noise that differs from step to step, 40 x 48."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {"view": gymnasium.spaces.Box(0, 255, (40, 48, 3), np.uint8), "at": gymnasium.spaces.Discrete(WIDTH)}
+    )
 
     def _picture(self):
         rng = np.random.default_rng(self.at)
