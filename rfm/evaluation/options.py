@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from rfm.errors import ConfigError
 from rfm.inference.answering.decoding import METHODS, Decoding
+from rfm.model.shipped import resolve
 
 CONTROLS = (
     "blank",
@@ -31,7 +32,7 @@ class EvaluateOptions:
     """Evaluate a checkpoint on a VQA dataset: accuracy, MAE and RMSE, every sample counted."""
 
     model_path: str = field(
-        metadata={"help": "Path to trained checkpoint (a server's name of it), or constant, random, frame_difference"}
+        metadata={"help": "Trained checkpoint, metaworld-small, a server's name, or constant, random, frame_difference"}
     )
     dataset_path: str = field(metadata={"help": "Path to test dataset"})
     output_path: str = field(default="./eval_results.json", metadata={"help": "Path to save results JSON"})
@@ -83,6 +84,9 @@ class EvaluateOptions:
     overwrite: bool = field(default=False, metadata={"help": "Replace results of another evaluation"})
 
     def __post_init__(self) -> None:
+        resolve(self, "base_model", "input_format")
+        if self.engine != "openai":  # a server calls its models as it likes
+            resolve(self, "model_path")
         bounds = {"batch_size": 1, "max_new_tokens": 1, "max_unreadable": 0, "max_samples": 1}
         faults = [
             f"`{name}` must be at least {low}, but is {getattr(self, name)}"

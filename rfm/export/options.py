@@ -7,6 +7,7 @@ from typing import Any
 
 from rfm.errors import ConfigError
 from rfm.files.limits import LONGEST_SIDE
+from rfm.model.shipped import resolve
 
 FORMATS = ("trl", "llamafactory", "ms-swift")
 FRAMES = ("jpeg", "png", "mp4")
@@ -76,6 +77,7 @@ class MergeOptions:
     trust_remote_code: bool = _option(False, "Run code that a model brings along")
 
     def __post_init__(self) -> None:
+        resolve(self, "checkpoint", "base_model")
         if self.num_rows < 1:
             raise ConfigError(f"`num_rows` must be at least 1, but is {self.num_rows}")
         if self.tolerance is not None and self.tolerance < 0:
@@ -92,6 +94,9 @@ class CardOptions:
     evaluation: str | None = _option(None, "Results of `rfm evaluate`")
     overwrite: bool = _option(False, "Replace a README.md that is none of rfm's cards")
 
+    def __post_init__(self) -> None:
+        resolve(self, "checkpoint")
+
 
 @dataclass(frozen=True)
 class HubOptions:
@@ -100,3 +105,6 @@ class HubOptions:
     checkpoint: str = field(metadata={"help": "Folder of the checkpoint", "positional": True})
     hub_model_id: str = field(metadata={"help": "Repository to upload to, as in me/my-model"})
     hub_private_repo: bool = _option(False, "Make that repository private where it is created")
+
+    def __post_init__(self) -> None:
+        resolve(self, "checkpoint")

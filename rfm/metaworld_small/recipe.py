@@ -25,7 +25,7 @@ from rfm.training.run import train
 logger = logging.getLogger(__name__)
 
 NAME = "metaworld-small"
-PRESET = "small"
+PRESET = "tiny-wide"
 FRAMES, SIDE, BATCH = 4, 48, 16
 """Frames a clip, their height and width in pixels, and rows a step."""
 _DRAWN_FROM = f"data.train_datasets=[{TRAINING}]"

@@ -1,6 +1,7 @@
 """A model ready to use: weights, tokenizer, preprocessing parameters and input format.
 
-In: `tiny` or `tiny-64`, a hub name, a folder with a full checkpoint, or one with an adapter that was not merged. Out:
+In: a preset of random weights (`tiny`), a model that comes with the package (`metaworld-small`), a hub name, a folder
+with a full checkpoint, or one with an adapter that was not merged. Out:
 `LoadedModel`. The class comes from the configuration (`AutoModelForImageTextToText`); tokenizer and preprocessing are
 kept by ourselves, so that neither torchvision nor `AutoProcessor` is needed.
 

@@ -1,4 +1,4 @@
-"""The presets `tiny` and `tiny-64`: random Qwen3-VLs of 0.6 and 0.7 million parameters that learn on one CPU core.
+"""The presets `tiny`, `tiny-64` and `tiny-wide`: random Qwen3-VLs of 0.6, 0.7 and 1.1 million parameters for one core.
 
 In: a seed and texts for the tokenizer. Out: the stock `Qwen3VLForConditionalGeneration`, a small `Qwen2Tokenizer` and
 the preprocessing parameters. It is the true architecture (vision tower, merger, DeepStack, interleaved rotary
@@ -53,7 +53,7 @@ NAME = "tiny"
 PRESETS = {
     NAME: TinySizes(),
     "tiny-64": TinySizes(text_width=128, text_mlp=256),
-    "small": TinySizes(
+    "tiny-wide": TinySizes(
         vision_depth=2, vision_width=96, vision_heads=3, vision_mlp=288, deepstack=(0,), grid_side=6,
         text_depth=2, text_width=128, text_mlp=384,
     ),

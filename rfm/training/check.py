@@ -25,6 +25,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.generation.generate import GenerateOptions, generate
 from rfm.model import tiny
 from rfm.model.load import load_model
+from rfm.model.shipped import resolve
 from rfm.vqa.answers import valid_answer, write_answer
 from rfm.vqa.dataset import frames_root, load_dataset
 
@@ -44,6 +45,7 @@ class CheckOptions:
     use_multi_image: bool = field(default=False, metadata={"help": "Show frames as images instead of videos"})
 
     def __post_init__(self) -> None:
+        resolve(self, "model_name")
         if self.num_samples < 1:
             raise ConfigError(f"`num_samples` must be at least 1, but is {self.num_samples}")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from rfm.batch.bad_rows import POLICIES
 from rfm.errors import ConfigError
+from rfm.model.shipped import resolve
 
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup")
 STRATEGIES = ("no", "steps", "epoch")
@@ -37,7 +38,7 @@ class TrainOptions:
         None, "folder that frame paths are relative to; else RFM_PROCESSED_DATASETS_PATH, else the dataset's own record"
     )
 
-    model_name: str = _option("Qwen/Qwen3-VL-4B-Instruct", "hub name, checkpoint folder, or `tiny`")
+    model_name: str = _option("Qwen/Qwen3-VL-4B-Instruct", "hub name, checkpoint folder, `metaworld-small`, or `tiny`")
     use_multi_image: bool = _option(False, "show frames as images instead of videos")
     use_unsloth: bool = _option(False, "train with unsloth (needs it installed, and a GPU)")
     quantization: bool = _option(False, "load the base model in 4 bits (needs the extra `quantization`)")
@@ -110,6 +111,7 @@ class TrainOptions:
     config_overrides: tuple[str, ...] = _option((), "overrides such as data.resized_height=224 data.resize_filter=box")
 
     def __post_init__(self) -> None:
+        resolve(self, "model_name")
         _check_choices(self)
         _check_numbers(self)
         _check_combinations(self)

@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 from transformers.utils import cached_file
 
 from rfm.errors import DataError
+from rfm.model.shipped import resolved
 
 PATIENCE = 10
 """Seconds that the hub has for its first answer."""
@@ -29,7 +30,7 @@ def place_of(name: str | Path) -> str:
 
     Raises `DataError` ("Model not found: …") for a path that is no folder.
     """
-    folder = Path(name)
+    folder = Path(resolved(str(name)))
     if folder.is_dir():
         return str(folder.absolute())
     if is_path(str(name)):

@@ -11,6 +11,7 @@ from rfm.errors import ConfigError
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.rules.orientation import ORIENTATIONS
 from rfm.model.device import AUTO
+from rfm.model.shipped import resolve
 
 LEROBOT, COLUMN, PARQUET = "lerobot", "column", "parquet"
 FORMATS = (LEROBOT, COLUMN, PARQUET)
@@ -85,6 +86,7 @@ class RelabelOptions:
     overwrite: bool = field(default=False, metadata={"help": "Replace what is at --output"})
 
     def __post_init__(self) -> None:
+        resolve(self, "model_path", "base_model")
         faults = [
             f"`{name}` must be at least 1, but is {getattr(self, name)}"
             for name in ("batch_size", "num_workers")
