@@ -41,8 +41,19 @@ class Lesson:
     """Optimizer steps."""
     settings: tuple[str, ...]
     """Overrides of the configuration."""
+    fades: bool = False
+    """Whether learning rates fall to nothing, and 2% of the rows show grey."""
+    pace: float = 1.0
+    """Factor of the learning rates."""
 
 
+_EVERYTHING = (
+    "data.sample_type_ratio=[0.5,0.5,0]",
+    "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.5, whole_progress: 1, "
+    "different_task_instruction: 2, reverse_progress: 0.7, rewind: 0.7}",
+    "data.same_scene_share=0.5",
+    "data.progress_step=5",
+)
 LESSONS = (
     Lesson(
         "did it succeed?",
@@ -81,20 +92,11 @@ LESSONS = (
             "data.progress_step=10",
         ),
     ),
-    Lesson(
-        "everything",
-        5000,
-        (
-            "data.sample_type_ratio=[0.5,0.5,0]",
-            "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.5, whole_progress: 1, "
-            "different_task_instruction: 2, reverse_progress: 0.7, rewind: 0.7}",
-            "data.same_scene_share=0.5",
-            "data.progress_step=5",
-        ),
-    ),
+    Lesson("everything", 5000, _EVERYTHING, fades=True),
+    Lesson("everything again", 1800, _EVERYTHING, fades=True, pace=0.6),
 )
 STEPS = sum(lesson.steps for lesson in LESSONS)
-"""Of the whole training; about 40 minutes of one core that has nothing else to do."""
+"""Of the whole training: about an hour of one core."""
 
 
 def train_model(root: Path, folder: Path, steps: int = STEPS) -> Path:
@@ -112,7 +114,7 @@ def train_model(root: Path, folder: Path, steps: int = STEPS) -> Path:
 
 def _learn(root: Path, folder: Path, number: int, steps: int, model: str) -> Path:
     """Draw a lesson's questions and go on training the model with them; returns the folder of the new model."""
-    output, last = folder / f"model_{number}", number == len(LESSONS)
+    output, lesson = folder / f"model_{number}", LESSONS[number - 1]
     if (output / "final").is_dir():
         return output / "final"
     begun = any(output.glob("checkpoint-*"))
@@ -125,7 +127,7 @@ def _learn(root: Path, folder: Path, number: int, steps: int, model: str) -> Pat
             f"data.datasets_root={root}",
             _DRAWN_FROM,
             f"data.max_frames={FRAMES}",
-            *LESSONS[number - 1].settings,
+            *lesson.settings,
         ),
         overwrite=not begun,
     )
@@ -141,11 +143,11 @@ def _learn(root: Path, folder: Path, number: int, steps: int, model: str) -> Pat
             config_overrides=(f"data.resized_height={SIDE}", f"data.resized_width={SIDE}"),
             per_device_train_batch_size=BATCH,
             gradient_accumulation_steps=1,
-            blank_share=0.02 if last else 0.0,
+            blank_share=0.02 if lesson.fades else 0.0,
             optim="muon",
-            learning_rate=1e-3,
-            muon_learning_rate=2.5e-3,
-            lr_scheduler_type="cosine" if last else "constant_with_warmup",
+            learning_rate=1e-3 * lesson.pace,
+            muon_learning_rate=2.5e-3 * lesson.pace,
+            lr_scheduler_type="cosine" if lesson.fades else "constant_with_warmup",
             adam_beta2=0.95,
             weight_decay=0.01,
             max_grad_norm=1.0,

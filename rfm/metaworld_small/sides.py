@@ -7,7 +7,7 @@
 
 Two sides need no simulation of their own: the held-out episodes of seen tasks are a quarter of the training set's, and
 held-out wordings are asked of those same episodes, so that the two differ in nothing but words. Every other side has
-seeds of its own; nothing of it was looked at while the recipe was chosen.
+seeds of its own.
 """
 
 from __future__ import annotations
