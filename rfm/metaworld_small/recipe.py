@@ -43,8 +43,6 @@ class Lesson:
     """Overrides of the configuration."""
     fades: bool = False
     """Whether learning rates fall to nothing, and 2% of the rows show grey."""
-    pace: float = 1.0
-    """Factor of the learning rates."""
 
 
 _EVERYTHING = (
@@ -93,7 +91,6 @@ LESSONS = (
         ),
     ),
     Lesson("everything", 5000, _EVERYTHING, fades=True),
-    Lesson("everything again", 1800, _EVERYTHING, fades=True, pace=0.6),
 )
 STEPS = sum(lesson.steps for lesson in LESSONS)
 """Of the whole training: about an hour of one core."""
@@ -145,8 +142,8 @@ def _learn(root: Path, folder: Path, number: int, steps: int, model: str) -> Pat
             gradient_accumulation_steps=1,
             blank_share=0.02 if lesson.fades else 0.0,
             optim="muon",
-            learning_rate=1e-3 * lesson.pace,
-            muon_learning_rate=2.5e-3 * lesson.pace,
+            learning_rate=1e-3,
+            muon_learning_rate=2.5e-3,
             lr_scheduler_type="cosine" if lesson.fades else "constant_with_warmup",
             adam_beta2=0.95,
             weight_decay=0.01,
