@@ -30,9 +30,15 @@ class Written(NamedTuple):
 
 
 def started(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
-    process = _CONTEXT.Process(target=function, args=arguments)
+    process = _CONTEXT.Process(target=_begin, args=(function, *arguments))
     process.start()
     return process
+
+
+def _begin(function: Callable[..., Any], *arguments: Any) -> None:
+    """Workers start as in any other process: here the way in which this one was started would be taken for theirs."""
+    multiprocessing.set_start_method(None, force=True)
+    function(*arguments)
 
 
 def together(count: int, folder: Path, function: Callable[..., int], *arguments: Any) -> Written:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import kills
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from vqa_fakes import fake_dataset
 
 from rfm.errors import DataError
+from rfm.files.lock import exclusive
 from rfm.training.run import train
 from rfm.training.trainer import VQATrainer
 
@@ -37,6 +39,8 @@ def killed(options, moment) -> None:
     process = started(kills.train_until, moment, options)
     process.join()
     assert process.exitcode == -signal.SIGKILL
+    with exclusive(Path(options.output_dir), wait=True):  # its workers, which end within seconds, hold the lock too
+        pass
 
 
 @pytest.mark.parametrize(
