@@ -1,0 +1,115 @@
+"""A model on a side: the questions of each kind, and what `rfm evaluate` says of the answers.
+
+Questions of one side are drawn once for all models that are shown as many frames. Every model is asked them with exact
+probabilities (`--decoding scored`), under the controls, and beside the baselines. A kind of question that a side's
+episodes do not support is written down with its reason instead of a number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.results.figures import MIXTURE, Answers
+from benchmarks.results.sides import Ground, Side
+from benchmarks.results.steps import Made, Workshop, flags
+from rfm.errors import ConfigError
+from rfm.evaluation.evaluate import evaluate_checkpoint
+from rfm.evaluation.options import ALL, BASELINES, EvaluateOptions
+from rfm.files.documents.json_documents import LARGE, read_json_object
+from rfm.generation.generate import GenerateOptions, generate
+
+BATCH = 32
+QUESTIONS, ANSWERS, NOT_ASKED = "questions", "results.json", "not_asked.json"
+KINDS: dict[str, str | None] = {
+    MIXTURE: None, "prefixes": "prefixes", "ranking": "ranking", "confusion": "confusion", "quality": "quality",
+}  # fmt: skip
+"""Kinds of questions, and the `--eval_set` that each is; the mixture is that of training."""
+CONTROLS: dict[str, tuple[str, ...]] = {MIXTURE: (ALL,)}
+OTHER_CONTROLS = ("first_frame", "last_frame")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model to be judged."""
+
+    name: str
+    made: Made
+    """`folder` is the checkpoint's."""
+    max_frames: int
+
+
+def judge(workshop: Workshop, model: Judged, side: Side, ground: Ground, rows: int) -> list[Answers]:
+    """Return the answers to questions of every kind, at most about `rows` of each."""
+    return [_answers(workshop, model, side, ground, kind, rows) for kind in KINDS]
+
+
+def questions(
+    workshop: Workshop,
+    name: str,
+    kind: str,
+    frames: int,
+    rows: int,
+    settings: Sequence[str],
+    here: Sequence[str],
+    needs: Sequence[Made],
+    partition: str = "eval",
+) -> Made:
+    """Draw the questions of a kind, or write down why these episodes support none.
+
+    `here` are the overrides that say where the trajectories lie, which is no input of a step.
+    """
+    options = GenerateOptions(
+        output_path=str(workshop.place(name) / QUESTIONS),
+        num_samples=rows,
+        num_workers=1,
+        eval_set=KINDS[kind],
+        partition=partition,
+        config_overrides=(f"data.max_frames={frames}", *settings),
+    )
+
+    def make(folder: Path) -> None:
+        try:
+            generate(replace(options, config_overrides=(*options.config_overrides, *here)))
+        except ConfigError as error:
+            (folder / NOT_ASKED).write_text(json.dumps({"why": str(error)}) + "\n", encoding="utf-8")
+
+    return workshop.step(name, flags(options), make, needs)
+
+
+def why_not(asked: Made) -> str | None:
+    """Return why there are no questions, None where there are."""
+    path = asked.folder / NOT_ASKED
+    return read_json_object(path)["why"] if path.is_file() else None
+
+
+def evaluation(
+    workshop: Workshop, name: str, model: Judged, asked: Made, controls: Sequence[str] = (), rivals: bool = True
+) -> Made:
+    """Ask a model; the results file is `ANSWERS` in the step's folder."""
+    options = EvaluateOptions(
+        model_path=str(model.made.folder),
+        dataset_path=str(asked.folder / QUESTIONS),
+        output_path=str(workshop.place(name) / ANSWERS),
+        batch_size=BATCH,
+        device="cpu",
+        decoding="scored",
+        controls=tuple(controls),
+        baselines=BASELINES if rivals else (),
+    )
+    inputs = {**flags(options), "model_path": model.name}
+    return workshop.step(name, inputs, lambda _: evaluate_checkpoint(options), [model.made, asked])
+
+
+def _answers(workshop: Workshop, model: Judged, side: Side, ground: Ground, kind: str, rows: int) -> Answers:
+    name, frames = f"sides/{side.name}/{kind}_{model.max_frames}", model.max_frames
+    settings, here = (f"data.eval_datasets=[{ground.key}]",), (f"data.datasets_root={ground.root}",)
+    asked = questions(workshop, name, kind, frames, rows, settings, here, [ground.made])
+    if (reason := why_not(asked)) is not None:
+        return Answers(kind, None, reason, asked.folder)
+    controls = CONTROLS.get(kind, OTHER_CONTROLS)
+    made = evaluation(workshop, f"models/{model.name}/{side.name}/{kind}", model, asked, controls)
+    results = read_json_object(made.folder / ANSWERS, most=LARGE)
+    return Answers(kind, results, None, asked.folder / QUESTIONS)

@@ -1,0 +1,237 @@
+"""The page, from the JSON files alone: the same files give the same bytes.
+
+    docs/results/MODEL.json   a model: how it was trained, its figures on each side, its worst errors
+    docs/results/ladder.json  the ladder of data
+    docs/results.md           what this module makes of them
+
+Words that are no figures (what was tried where a bar was missed) stand in `notes.yaml`, by model and figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from benchmarks.results.advice import advice
+from benchmarks.results.figures import FIGURES, RIVALS, Numbers
+from benchmarks.results.verdicts import CARE, FIT, UNFIT, UNKNOWN, USES, uses
+from rfm.files.documents.json_documents import read_json_object
+from rfm.files.documents.yaml_documents import read_yaml
+from rfm.files.staging import staged_file
+
+FOLDER, PAGE, LADDER = "results", "results.md", "ladder.json"
+HERE = Path(__file__).parent
+MAIN = ("preference", "mae", "pearson", "tau_a", "quality", "gap")
+"""Figures that every rival is shown with."""
+_WORDS = {FIT: "**yes**", CARE: "*with care*", UNFIT: "**no**", UNKNOWN: "not measured"}
+_NONE = "-"
+
+
+def write_page(docs: Path) -> Path:
+    """Render docs/results.md from docs/results/*.json."""
+    folder = docs / FOLDER
+    files = sorted(path for path in folder.glob("*.json") if path.name != LADDER)
+    models = sorted((read_json_object(path) for path in files), key=lambda one: one["place"])
+    ladder = read_json_object(folder / LADDER) if (folder / LADDER).is_file() else None
+    text = render(models, ladder, read_yaml(HERE / "notes.yaml") or {})
+    path = docs / PAGE
+    with staged_file(path) as staged:
+        staged.write_text(text, encoding="utf-8")
+    return path
+
+
+def render(models: Sequence[Numbers], ladder: Numbers | None, notes: Mapping[str, Any]) -> str:
+    """Return the page's text."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown
+    )
+    environment.filters |= {"said": _said, "number": lambda one, name, digits: shown(one[name], digits)}
+    parts = [*models, *([] if ladder is None else [ladder])]
+    return environment.get_template("page.md.jinja").render(
+        models=[_model(one, notes.get(one["name"], {})) for one in models],
+        ladder=None if ladder is None else _ladder(ladder),
+        times=[line for one in parts for line in one["times"]],
+        made=_made(parts),
+        uses=USES,
+        bars=_bars(),
+        main_titles=[FIGURES[name].title for name in MAIN],
+    )
+
+
+def shown(number: Numbers | None, digits: int) -> str:
+    """Return a figure with its interval; a dash where there is none."""
+    if number is None:
+        return _NONE
+    text, interval = f"{number['value']:.{digits}f}", number.get("interval")
+    return text if interval is None else f"{text} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+
+def text_of(words: str) -> str:
+    """Return words of data as Markdown shows them, whatever signs are in them."""
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in " ".join(words.split()))
+
+
+def _said(side: Numbers, use: str, name: str) -> str:
+    """Return the verdict on a use of a model on a side, and the figure that it rests on."""
+    return f"{_WORDS[uses(side)[use]]} {_cell(side['model'], name)}".removesuffix(f" {_NONE}")
+
+
+def _cell(figures: Mapping[str, Numbers], name: str) -> str:
+    return shown(figures.get(name), FIGURES[name].digits)
+
+
+def _model(model: Numbers, notes: Mapping[str, str]) -> Numbers:
+    sides = [{**side, **_side(side)} for side in model["sides"]]
+    bars = [_bar(sides, bar) for bar in model["bars"]]
+    return {
+        **model,
+        "sides": sides,
+        "bars": bars,
+        "notes": [notes[name] for name in sorted(notes)],
+        "on_real": _on_real(model["real"]),
+    }
+
+
+def _on_real(real: Sequence[Numbers]) -> str:
+    """Return in a line what is known of real robots."""
+    if not real:
+        return "not measured."
+    told = [f"{shown(one['spearman'], 2)} over {one['episodes']} episodes of {one['title']}" for one in real]
+    return f"**not trained for it**; how its scores go with time (Spearman, 1 = always rising): {'; '.join(told)}."
+
+
+def _side(side: Numbers) -> Numbers:
+    missing: dict[str, list[str]] = {}
+    for name, why in side["missing"].items():
+        missing.setdefault(why, []).append(FIGURES[name].title)
+    return {
+        "beside": [("**the model**", _cells(side["model"])), *_beside(side)],
+        "rows": [_row(side, name) for name in FIGURES if name in side["model"]],
+        "missing": [f"{', '.join(names)} ({text_of(why)})" for why, names in missing.items()],
+        "worst": [_error(one) for one in side["worst"]],
+    }
+
+
+def _beside(side: Numbers) -> Iterator[tuple[str, list[str]]]:
+    """Yield baselines and controls with what they reach."""
+    for rival, title in RIVALS.items():
+        if rival in side["rivals"]:
+            yield title, _cells(side["rivals"][rival])
+
+
+def _cells(figures: Mapping[str, Numbers]) -> list[str]:
+    return [_cell(figures, name) for name in MAIN]
+
+
+def _row(side: Numbers, name: str) -> Numbers:
+    figure, found = FIGURES[name], side["model"][name]
+    known = f" (right: {found['known']:.{figure.digits}f})" if found.get("known") is not None else ""
+    return {
+        "title": figure.title + known,
+        "value": shown(found, figure.digits),
+        "count": found["count"] if found["count"] is not None else _NONE,
+        "rival": _best_rival(side, name),
+    }
+
+
+def _best_rival(side: Numbers, name: str) -> str:
+    """Return the rival that does best in what can be told without the content; none where better has no meaning."""
+    figure = FIGURES[name]
+    if figure.good is None:
+        return _NONE
+    able = [
+        (numbers[name]["value"], rival)
+        for rival, numbers in side["rivals"].items()
+        if name in numbers and rival in RIVALS
+    ]
+    if not able:
+        return _NONE
+    _, rival = (max if figure.rises else min)(able)
+    return f"{shown(side['rivals'][rival][name], figure.digits)} ({RIVALS[rival]})"
+
+
+def _error(error: Numbers) -> str:
+    task = text_of(error["task"])
+    clips = [f"`{clip['trajectory']}`" for clip in error["clips"]]
+    if error["sample_type"] == "progress":
+        said = "no answer" if error["said"] is None else f"{error['said']:.0f}"
+        return f'"{task}": right {error["truth"]:.0f}, said {said}; {error["strategy"]}, {clips[0]}'
+    ends = [f"{100 * clip['end']:.0f}" if clip["end"] is not None else "not known" for clip in error["clips"]]
+    said = "no answer" if error["said"] is None else f"video {error['said']:.0f}"
+    return (
+        f'"{task}": right video {error["truth"]:.0f}, said {said} with probability {error["loss"]:.2f}; '
+        f"{error['strategy']}, {' and '.join(clips)}, progress {' and '.join(ends)}"
+    )
+
+
+def _bar(sides: Sequence[Numbers], bar: Numbers) -> Numbers:
+    """Return a bar that a model was to pass on a side, and whether it did."""
+    figure = FIGURES[bar["figure"]]
+    side = next((one for one in sides if one["name"] == bar["side"]), None)
+    found = None if side is None else side["model"].get(bar["figure"])
+    sign = "at least" if bar["least"] else "at most"
+    passed = (found is not None and (found["value"] >= bar["value"]) == bar["least"]) or (
+        found is not None and found["value"] == bar["value"]
+    )
+    return {
+        "title": f"{figure.title}, {side['title'] if side else bar['side']}",
+        "wanted": f"{sign} {bar['value']:g}",
+        "measured": shown(found, figure.digits),
+        "verdict": "not measured" if found is None else "passed" if passed else "**missed**",
+    }
+
+
+def _bars() -> str:
+    parts = []
+    for _, name in USES.values():
+        figure = FIGURES[name]
+        parts.append(f"{figure.title} {'>=' if figure.rises else '<='} {figure.good:g}")
+    return ", ".join(parts)
+
+
+def _ladder(ladder: Numbers) -> Numbers:
+    titles = {"preference": "accuracy", "mae": "MAE", "tau_a": "tau-a", "gap": "own - same scene"}
+    columns = [
+        (side, name)
+        for side in ("seen", "unseen")
+        for name in titles
+        if any(rung[side][name] is not None for rung in ladder["rungs"])
+    ]
+    rungs = [
+        {**rung, "cells": [shown(rung[side][name], 1 if name in ("mae", "gap") else 2) for side, name in columns]}
+        for rung in ladder["rungs"]
+    ]
+    return {
+        **ladder,
+        "columns": [f"{titles[name]}, {side}" for side, name in columns],
+        "rungs": rungs,
+        "advice": advice(ladder["rungs"]),
+    }
+
+
+def _made(parts: Sequence[Numbers]) -> str:
+    codes = sorted({code for one in parts for code in one["codes"]})
+    versions = sorted({f"{name} {version}" for one in parts for name, version in one["versions"].items()})
+    return f"Commit {', '.join(codes)}; {', '.join(versions)}."
+
+
+def lines_of(times: Mapping[str, Sequence[Any]]) -> Iterator[Numbers]:
+    """Yield for each part of the run how many steps it had, their minutes and the last date."""
+    for part, made in times.items():
+        seconds = [one.seconds for one in made if one.seconds is not None]
+        finished = [one.finished for one in made if one.finished is not None]
+        if seconds:
+            yield {
+                "part": part,
+                "steps": len(seconds),
+                "minutes": round(sum(seconds) / 60, 1),
+                "finished": max(finished),
+            }
