@@ -11,6 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from rfm.evaluation.metrics.accuracy import mean
+from rfm.evaluation.metrics.bootstrap import interval
+
 Numbers = dict[str, Any]
 MIXTURE = "mixture"
 """The kind of questions that training has; the others are evaluation sets."""
@@ -59,6 +64,20 @@ FIGURES: Mapping[str, Figure] = {
     "same_scene": Figure(
         "… another one of the same scene", "confusion", ("instruction_confusion", "same_scene", "score"), 1, rises=False
     ),
+    "same_scene_0": Figure(
+        "… where 0 is right",
+        "confusion",
+        ("instruction_confusion", "same_scene_0", "score"),
+        1,
+        rises=False,
+    ),
+    "same_scene_more": Figure(
+        "… its error where more is right",
+        "confusion",
+        ("instruction_confusion", "same_scene_more", "mae"),
+        1,
+        rises=False,
+    ),
     "other_scene": Figure(
         "… one of another scene", "confusion", ("instruction_confusion", "other_scene", "score"), 1, rises=False
     ),
@@ -85,6 +104,26 @@ RIVALS = {
 }
 """Baselines and controls in the order in which they are shown."""
 COUNTS = ("count", "trajectories", "episodes", "pairs", "events")
+
+
+def with_same_scene(results: Numbers) -> Numbers:
+    """Return results of `--eval_set confusion` with instructions of the same scene told apart by the right answer."""
+    rows = [
+        one
+        for one in results.get("predictions", ())
+        if one.get("instruction") == "same_scene" and one["predicted"] is not None
+    ]
+    confusion = results.get("instruction_confusion")
+    if confusion is None or not rows:
+        return results
+    truth, said, group = (np.array([one[name] for one in rows]) for name in ("truth", "predicted", "trajectory"))
+    parts = {"same_scene_0": ("score", said, truth == 0), "same_scene_more": ("mae", np.abs(said - truth), truth > 0)}
+    told = {
+        name: {"count": int(at.sum()), key: mean(value[at]), f"{key}_interval": interval(value[at], group[at])}
+        for name, (key, value, at) in parts.items()
+        if at.any()
+    }
+    return {**results, "instruction_confusion": {**confusion, **told}}
 
 
 def figures_of(answers: Sequence[Answers]) -> Numbers:

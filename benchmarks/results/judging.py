@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.results.figures import MIXTURE, Answers
-from benchmarks.results.sides import Ground, Side
+from benchmarks.results.figures import MIXTURE, Answers, with_same_scene
+from benchmarks.results.sides import Ground
 from benchmarks.results.steps import Made, Workshop, flags
 from rfm.errors import ConfigError
 from rfm.evaluation.evaluate import evaluate_checkpoint
@@ -41,7 +41,7 @@ class Judged:
     max_frames: int
 
 
-def judge(workshop: Workshop, model: Judged, side: Side, ground: Ground, rows: int) -> list[Answers]:
+def judge(workshop: Workshop, model: Judged, side: str, ground: Ground, rows: int) -> list[Answers]:
     """Return the answers to questions of every kind, at most about `rows` of each."""
     return [_answers(workshop, model, side, ground, kind, rows) for kind in KINDS]
 
@@ -103,13 +103,13 @@ def evaluation(
     return workshop.step(name, inputs, lambda _: evaluate_checkpoint(options), [model.made, asked])
 
 
-def _answers(workshop: Workshop, model: Judged, side: Side, ground: Ground, kind: str, rows: int) -> Answers:
-    name, frames = f"sides/{side.name}/{kind}_{model.max_frames}", model.max_frames
+def _answers(workshop: Workshop, model: Judged, side: str, ground: Ground, kind: str, rows: int) -> Answers:
+    name, frames = f"sides/{side}/{kind}_{model.max_frames}", model.max_frames
     settings, here = (f"data.eval_datasets=[{ground.key}]",), (f"data.datasets_root={ground.root}",)
     asked = questions(workshop, name, kind, frames, rows, settings, here, [ground.made])
     if (reason := why_not(asked)) is not None:
         return Answers(kind, None, reason, asked.folder)
     controls = CONTROLS.get(kind, OTHER_CONTROLS)
-    made = evaluation(workshop, f"models/{model.name}/{side.name}/{kind}", model, asked, controls)
+    made = evaluation(workshop, f"models/{model.name}/{side}/{kind}", model, asked, controls)
     results = read_json_object(made.folder / ANSWERS, most=LARGE)
-    return Answers(kind, results, None, asked.folder / QUESTIONS)
+    return Answers(kind, with_same_scene(results), None, asked.folder / QUESTIONS)

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from safetensors import safe_open
+
+import rfm
 from benchmarks.results.changes import report_changes
 from benchmarks.results.figures import MIXTURE, Answers, Numbers, figures_of
 from benchmarks.results.judging import Judged, judge
@@ -23,7 +28,7 @@ from benchmarks.results.page import FOLDER, LADDER, lines_of, write_page
 from benchmarks.results.plot import plot_ladder
 from benchmarks.results.real import on_real_robots
 from benchmarks.results.recipe import taught
-from benchmarks.results.sides import Side, bundled, ground
+from benchmarks.results.sides import Side, bundled, film, held_out, of_small, reword
 from benchmarks.results.steps import Made, Workshop
 from benchmarks.results.worst import draw, worst_errors
 from rfm.batch.input_format import InputFormat
@@ -32,6 +37,8 @@ from rfm.errors import ConfigError
 from rfm.export.training_record import read_record
 from rfm.files.seal import FILE_NAME, digest
 from rfm.files.staging import staged_file
+from rfm.metaworld_small.recipe import FRAMES as SMALL_FRAMES
+from rfm.metaworld_small.sides import COMPOSITIONS, OBJECTS
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +57,10 @@ class Options:
     demo_model: str | None = field(
         default=None, metadata={"help": "Checkpoint that `make demo` made (default: train it by the same recipe)"}
     )
+    small_model: str | None = field(
+        default=None, metadata={"help": "Checkpoint that `python -m rfm.metaworld_small` made (default: not judged)"}
+    )
+    sides: tuple[str, ...] = field(default=(), metadata={"help": "Only judge on these sides (default: all)"})
     rows: int = field(default=600, metadata={"help": "Questions of each kind, at most, on a side"})
     ladder_steps: int = field(default=FULL_STEPS, metadata={"help": "Optimizer steps of each training of the ladder"})
     ladder_rows: int = field(default=600, metadata={"help": "Questions of each kind that the ladder is judged by"})
@@ -62,6 +73,9 @@ class Options:
             for name, low in least.items()
             if getattr(self, name) < low
         ]
+        named = {side.name for subject in (DEMO, SMALL) for side in subject.sides}
+        if unknown := [name for name in self.sides if name not in named]:
+            faults.append(f"`sides` must be among {', '.join(sorted(named))}, but one is {unknown[0]!r}")
         if not self.only:
             faults.append(f"`only` must name some of {', '.join(PARTS)}, but names none")
         if faults:
@@ -89,18 +103,99 @@ class Subject:
     bars: tuple[Bar, ...] = ()
 
 
-SEEN = Side("seen", "new episodes", "Held-out episodes of the tasks that it was trained on, in the words of training.")
-AFRESH = Side(
-    "afresh",
-    "simulated afresh",
-    "The same tasks, simulated and filmed anew with another seed: nothing but the seed differs from training.",
-    {"seed": 1, "episodes_per_task": 12},
-)
+UNSEEN = (*(name for name in (*COMPOSITIONS, *OBJECTS) if name != "drawer-close"),)
+"""Tasks that neither model was trained on; closing a drawer the demo has seen."""
 DEMO = Subject(
     "demo",
     "The demo's model",
-    "(`make demo`: 3 million weights, frames of 32 x 32, 15 tasks, about twenty minutes of one core).",
-    (SEEN, AFRESH),
+    "what `make demo` trains in about twenty minutes of one core, on 15 tasks.",
+    (
+        Side(
+            "seen",
+            "new episodes",
+            "Held-out episodes of the tasks that it was trained on, in the words of training.",
+            held_out,
+        ),
+        Side(
+            "wordings",
+            "new words",
+            "The same episodes, asked for in words that no training had.",
+            reword,
+        ),
+        Side(
+            "unseen",
+            "unseen tasks",
+            f"Tasks that it was never trained on: {', '.join(UNSEEN)}.",
+            film(seed=11, tasks=UNSEEN, episodes_per_task=12),
+        ),
+        Side(
+            "camera",
+            "another camera",
+            "Its tasks, filmed anew from another side and in frames of another size.",
+            film(seed=13, episodes_per_task=12, cameras=("side",), sizes=(128,)),
+        ),
+        Side(
+            "afresh",
+            "filmed afresh",
+            "Its tasks, simulated and filmed anew with another seed: nothing but the seed differs from training.",
+            film(seed=12, episodes_per_task=12),
+        ),
+    ),
+)
+SMALL = Subject(
+    "metaworld-small",
+    "metaworld-small",
+    "the model in the package, trained on 33 tasks from several cameras (`python -m rfm.metaworld_small`).",
+    (
+        Side(
+            "small_seen",
+            "new episodes",
+            "Held-out episodes of the tasks that it was trained on, in words of training.",
+            of_small("seen", "train"),
+        ),
+        Side(
+            "small_wordings",
+            "new words",
+            "The same episodes, asked for in words that no training had.",
+            of_small("wordings", "train"),
+        ),
+        Side(
+            "compositions",
+            "unseen compositions",
+            f"Tasks whose verb, object and place it has seen, never together: {', '.join(COMPOSITIONS)}.",
+            of_small("compositions", "compositions"),
+        ),
+        Side(
+            "objects",
+            "unseen objects",
+            f"Tasks with things that no task of training shows: {', '.join(OBJECTS)}.",
+            of_small("objects", "objects"),
+        ),
+        Side(
+            "small_camera",
+            "another camera",
+            "Its tasks, filmed anew from another side and in frames of another size.",
+            of_small("camera", "camera"),
+        ),
+        Side(
+            "small_afresh",
+            "filmed afresh",
+            "Its tasks, simulated and filmed anew with another seed.",
+            of_small("afresh", "afresh"),
+        ),
+    ),
+    (
+        Bar("small_seen", "preference", 0.95),
+        Bar("small_seen", "mae", 6.0, least=False),
+        Bar("small_seen", "pearson", 0.92),
+        Bar("small_seen", "tau_a", 0.85),
+        Bar("small_seen", "quality", 0.95),
+        Bar("small_seen", "own", 88.0),
+        Bar("small_seen", "same_scene_0", 10.0, least=False),
+        Bar("small_seen", "same_scene_more", 10.0, least=False),
+        Bar("compositions", "preference", 0.8),
+        Bar("compositions", "tau_a", 0.5),
+    ),
 )
 
 
@@ -109,26 +204,37 @@ def run(options: Options) -> None:
     workshop, docs = Workshop(Path(options.output_dir).absolute(), _code()), Path(options.docs)
     with workshop.alone():
         if "models" in options.only:
-            model = Judged(DEMO.name, _demo(workshop, options.demo_model), FRAMES)
-            _leave(docs / FOLDER / f"{DEMO.name}.json", _subject(workshop, DEMO, model, options, docs, place=0))
+            for place, (subject, model) in enumerate(_models(workshop, options)):
+                judged = _subject(workshop, subject, model, options, docs, place)
+                _leave(docs / FOLDER / f"{subject.name}.json", judged)
         if "ladder" in options.only:
             _leave(docs / FOLDER / LADDER, _ladder(workshop, options, docs))
     logger.info("page: %s", write_page(docs))
 
 
-def _demo(workshop: Workshop, path: str | None) -> Made:
-    if path is not None:
-        seal = Path(path) / FILE_NAME
-        if not seal.is_file():
-            raise ConfigError(f"`demo_model` must be a checkpoint folder with {FILE_NAME}, but {path} is none")
-        return Made(Path(path).absolute(), digest(seal))
-    source = bundled(BUNDLED_TRAIN)
-    return taught(workshop, "models/demo", FULL_STEPS, source.made, (f"data.datasets_root={source.root}",))
+def _models(workshop: Workshop, options: Options) -> Iterator[tuple[Subject, Judged]]:
+    """Yield the models that are there, or can be trained here."""
+    if options.small_model is not None:
+        yield SMALL, Judged(SMALL.name, _checkpoint("small_model", options.small_model), SMALL_FRAMES)
+    if options.demo_model is not None:
+        yield DEMO, Judged(DEMO.name, _checkpoint("demo_model", options.demo_model), FRAMES)
+    else:
+        source = bundled(BUNDLED_TRAIN)
+        made = taught(workshop, "models/demo", FULL_STEPS, source.made, (f"data.datasets_root={source.root}",))
+        yield DEMO, Judged(DEMO.name, made, FRAMES)
+
+
+def _checkpoint(name: str, path: str) -> Made:
+    seal = Path(path) / FILE_NAME
+    if not seal.is_file():
+        raise ConfigError(f"`{name}` must be a checkpoint folder with {FILE_NAME}, but {path} is none")
+    return Made(Path(path).absolute(), digest(seal))
 
 
 def _subject(workshop: Workshop, subject: Subject, model: Judged, options: Options, docs: Path, place: int) -> Numbers:
     real = on_real_robots(workshop, model, Path(options.shared))
-    sides = [_side(workshop, subject, model, side, options.rows, docs) for side in subject.sides]
+    wanted = [one for one in subject.sides if not options.sides or one.name in options.sides]
+    sides = [_side(workshop, subject, model, side, options.rows, docs) for side in wanted]
     return {
         "place": place,
         "name": subject.name,
@@ -136,14 +242,15 @@ def _subject(workshop: Workshop, subject: Subject, model: Judged, options: Optio
         "what": subject.what,
         "training": _training(model.made.folder),
         "sides": sides,
+        "left_out": [one.title for one in subject.sides if one not in wanted],
         "real": real,
         "bars": [vars(bar) for bar in subject.bars],
-        **_record(workshop, (f"models/{subject.name}/", "sides/", "real/")),
+        **_record(workshop, (f"models/{subject.name}/", "sides/", "sets/", "real/")),
     }
 
 
 def _side(workshop: Workshop, subject: Subject, model: Judged, side: Side, rows: int, docs: Path) -> Numbers:
-    answers = judge(workshop, model, side, ground(workshop, side), rows)
+    answers = judge(workshop, model, side.name, side.ground(workshop, side.name), rows)
     mixture = next(one for one in answers if one.kind == MIXTURE)
     picture, worst = f"{subject.name}-{side.name}.jpg", _worst(mixture)
     if worst:
@@ -172,7 +279,8 @@ def _ladder(workshop: Workshop, options: Options, docs: Path) -> Numbers:
 def _training(checkpoint: Path) -> list[str]:
     """Return what a checkpoint remembers of its training, a line each."""
     record, form = read_record(checkpoint), InputFormat.load(checkpoint)
-    lines = []
+    weights = sum(math.prod(load.get_slice(name).get_shape()) for load, name in _tensors(checkpoint))
+    lines = [f"{weights:,} weights"]
     if record.data:
         counts = ", ".join(f"{count['total']} {kind}" for kind, count in (record.data.get("counts") or {}).items())
         lines.append(f"last training set: {record.data['rows']} questions ({counts})")
@@ -183,6 +291,12 @@ def _training(checkpoint: Path) -> list[str]:
         size = f"{form.resized_height} x {form.resized_width}" if form.resized_height else "as stored"
         lines.append(f"shown: up to {form.max_frames} frames of a clip, {size}")
     return lines
+
+
+def _tensors(checkpoint: Path) -> Iterator[tuple[Any, str]]:
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        with safe_open(path, "numpy") as opened:
+            yield from ((opened, name) for name in opened.keys())  # noqa: SIM118
 
 
 def _record(workshop: Workshop, prefixes: Sequence[str]) -> Numbers:
@@ -207,9 +321,9 @@ def _leave(path: Path, content: Numbers) -> None:
 
 
 def _code() -> str:
-    """Return the commit that is checked out; "unknown" outside a clone."""
+    """Return the last commit that changed the package; "unknown" outside a clone."""
     found = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
+        ["git", "-C", str(Path(rfm.__file__).parent), "log", "-1", "--format=%h", "--abbrev=12", "."],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return found.stdout.strip() or "unknown"

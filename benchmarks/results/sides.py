@@ -1,27 +1,33 @@
 """The sides that models are judged on: episodes that training did not see, each unlike it in one way more.
 
-A side is a trajectory dataset: a part of one that is there, or one that the simulator films (`film`: flags of
-`rfm ingest metaworld`) and `rfm ingest videos` reads. All its episodes go under the side's own name, so that none is
-taken for one of training. Recordings of real robots have no known progress and are no sides: see `real`.
+A side is a trajectory dataset, made by a step of its own: from films of the simulator (`film`), from the bundled
+held-out episodes with other words (`reword`), or as a set of `rfm.metaworld_small` (`of_small`). All episodes of the
+first two go under the side's own name, so that none is taken for one of training. Recordings of real robots have no
+known progress and are no sides: see `real`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.results.steps import Made, Workshop
 from rfm.errors import DataError
-from rfm.ingest.bundled import bundled_root
-from rfm.ingest.metaworld.bundle import MANIFEST, read_manifest, write_text
+from rfm.ingest.bundled import NAME, bundled_root
+from rfm.ingest.metaworld.bundle import MANIFEST, Row, read_manifest, write_text
 from rfm.ingest.metaworld.command import IngestMetaworldOptions, ingest_metaworld_command
+from rfm.ingest.metaworld.tasks import TASKS
+from rfm.ingest.metaworld.wordings import wordings_of
 from rfm.ingest.sources.videos import ingest_videos
+from rfm.metaworld_small.sides import SETS, SIDES, make_sets
 from rfm.trajectories.hashes import source_hashes
 
+BUNDLE = Path(__file__).parents[2] / "data" / NAME
 BUNDLED_EVAL = "metaworld_eval"
-MAX_FRAMES = 32
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,8 @@ class Side:
     """A few words, for tables."""
     what: str
     """A sentence that says how it differs from training."""
-    film: dict[str, Any] = field(default_factory=dict)
-    """Flags of `rfm ingest metaworld`; empty for the bundled held-out episodes."""
+    ground: Callable[[Workshop, str], Ground]
+    """Makes its trajectories; called with the side's name."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,57 @@ class Ground:
     key: str
 
 
-def ground(workshop: Workshop, side: Side) -> Ground:
-    """Return a side's trajectories, filmed first where need be."""
-    if not side.film:
-        return bundled(BUNDLED_EVAL)
-    filmed = workshop.step(f"sides/{side.name}/films", side.film, lambda folder: _film(folder / "films", side.film))
+def held_out(workshop: Workshop, name: str) -> Ground:
+    """The bundled held-out episodes."""
+    return bundled(BUNDLED_EVAL)
+
+
+def reword(workshop: Workshop, name: str) -> Ground:
+    """The bundled held-out episodes, with words that no training has, in turn within each task."""
+    source = bundled(BUNDLED_EVAL)
+    turns: Counter[str] = Counter()
+
+    def reworded(row: Row) -> Row:
+        texts = wordings_of(TASKS[row["task_id"]], "held_out")
+        turns[row["task_id"]] += 1
+        return {**row, "task": texts[turns[row["task_id"]] % len(texts)]}
 
     def ingest(folder: Path) -> None:
-        films = filmed.folder / "films"
-        summary = ingest_videos(films, folder, manifest=_relisted(films, side.name), max_frames=MAX_FRAMES, form="jpeg")
-        if summary.rejected:
-            raise DataError(f"all films of {side.name} must be readable, but one is not: {summary.rejected[0].reason}")
+        rows = [reworded(row) for row in read_manifest(BUNDLE) if row["data_source"] == BUNDLED_EVAL]
+        _ingest(BUNDLE, rows, folder, name)
 
-    made = workshop.step(f"sides/{side.name}/trajectories", {"key": side.name}, ingest, [filmed])
-    return Ground(made, made.folder, side.name)
+    made = workshop.step(f"sides/{name}/trajectories", {"wordings": "held_out"}, ingest, [source.made])
+    return Ground(made, made.folder, name)
+
+
+def film(**flags: Any) -> Callable[[Workshop, str], Ground]:
+    """Episodes that the simulator films for the side; `flags` are those of `rfm ingest metaworld`."""
+
+    def ground(workshop: Workshop, name: str) -> Ground:
+        def simulate(folder: Path) -> None:
+            ingest_metaworld_command(IngestMetaworldOptions(output=str(folder / "films"), **flags))
+
+        films = workshop.step(f"sides/{name}/films", flags, simulate).folder / "films"
+        made = workshop.step(
+            f"sides/{name}/trajectories",
+            {"key": name},
+            lambda folder: _ingest(films, read_manifest(films), folder, name),
+            [workshop.made[f"sides/{name}/films"]],
+        )
+        return Ground(made, made.folder, name)
+
+    return ground
+
+
+def of_small(side: str, set_name: str) -> Callable[[Workshop, str], Ground]:
+    """A side of `metaworld-small`, cut from one of the sets that `rfm.metaworld_small` simulates."""
+    wanted = next(one for one in SETS if one.name == set_name)
+
+    def ground(workshop: Workshop, name: str) -> Ground:
+        made = workshop.step(f"sets/{set_name}", asdict(wanted), lambda folder: make_sets(folder, [set_name]))
+        return Ground(made, made.folder / "root", SIDES[side].key)
+
+    return ground
 
 
 def bundled(key: str) -> Ground:
@@ -68,13 +111,11 @@ def bundled(key: str) -> Ground:
     return Ground(Made(root, source_hashes(root, [key])[key]), root, key)
 
 
-def _film(folder: Path, flags: dict[str, Any]) -> None:
-    ingest_metaworld_command(IngestMetaworldOptions(output=str(folder), **flags))
-
-
-def _relisted(films: Path, key: str) -> Path:
-    """Write the films' manifest with the side as source of all and part of each id."""
-    path = films.with_name(MANIFEST)
-    rows = [{**row, "id": f"{key}_{row['id']}", "data_source": key} for row in read_manifest(films)]
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def _ingest(videos: Path, rows: Sequence[Row], folder: Path, key: str) -> None:
+    """Ingest the videos of these rows as the dataset `key`, which is also a part of each id."""
+    manifest = folder / MANIFEST
+    listed = ({**row, "id": f"{key}_{row['id']}", "data_source": key} for row in rows)
+    write_text(manifest, "".join(json.dumps(row) + "\n" for row in listed))
+    summary = ingest_videos(videos, folder, manifest=manifest, form="jpeg")
+    if summary.rejected:
+        raise DataError(f"all videos of {key} must be readable, but one is not: {summary.rejected[0].reason}")
