@@ -1,5 +1,6 @@
 # make demo   the whole way on the bundled robot videos, results in outputs/demo
 # make metaworld-small  simulate its sets and train it again; hours, goes on where it stopped; needs the extra `sim`
+# make results  what the models are worth: measures, for hours, and writes docs/results.md; goes on where it was stopped
 # make test   the tests
 # make check  lint, types and tests: what CI runs
 # make versions  the tests that matter on the lowest and the newest dependencies of each supported Python that is here
@@ -13,13 +14,16 @@ BASE_PYTHON ?= python3
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo metaworld-small test check versions install
+.PHONY: demo metaworld-small results test check versions install
 demo: $(INSTALLED)
 	$(PYTHON) -m rfm demo
 
 metaworld-small: $(INSTALLED)
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[sim]'
 	$(PYTHON) -m rfm.metaworld_small
+
+results: $(INSTALLED)
+	$(PYTHON) -m benchmarks.results
 
 test: $(INSTALLED)
 	$(PYTHON) -m pytest -n 2 --dist loadfile

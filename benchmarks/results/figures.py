@@ -103,6 +103,8 @@ RIVALS = {
     "floor": "classifier without frames",
 }
 """Baselines and controls in the order in which they are shown."""
+MEASURED = {"preference": "preference", "progress": "mae"}
+"""The figure that says how well questions of a type are answered."""
 COUNTS = ("count", "trajectories", "episodes", "pairs", "events")
 
 
@@ -129,7 +131,7 @@ def with_same_scene(results: Numbers) -> Numbers:
 def figures_of(answers: Sequence[Answers]) -> Numbers:
     """Return the model's figures by name, those of its rivals, and why others are missing."""
     by_kind = {one.kind: one for one in answers}
-    found: Numbers = {"model": {}, "rivals": {}, "missing": {}}
+    found: Numbers = {"model": {}, "rivals": {}, "missing": {}, "ahead": _ahead(by_kind[MIXTURE].results or {})}
     for name, figure in FIGURES.items():
         one = by_kind[figure.kind]
         value = None if one.results is None else number(one.results, figure.path)
@@ -141,6 +143,15 @@ def figures_of(answers: Sequence[Answers]) -> Numbers:
             if (beside := number(numbers, figure.path)) is not None:
                 found["rivals"].setdefault(rival, {})[name] = beside
     return found
+
+
+def _ahead(results: Mapping[str, Any]) -> Numbers:
+    """Return how far the model is ahead of its best control or constant, row by row: accuracy, or MAE saved."""
+    return {
+        kind: {"value": one["gap"], "interval": one.get("gap_interval"), "over": one["best_control"]}
+        for kind, one in results.get("gap", {}).items()
+        if one.get("gap") is not None
+    }
 
 
 def number(results: Mapping[str, Any], path: Sequence[str]) -> Numbers | None:

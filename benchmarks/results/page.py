@@ -16,8 +16,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.results.advice import advice
-from benchmarks.results.figures import FIGURES, RIVALS, Numbers
-from benchmarks.results.verdicts import CARE, FIT, UNFIT, UNKNOWN, USES, uses
+from benchmarks.results.figures import FIGURES, MEASURED, RIVALS, Numbers
+from benchmarks.results.verdicts import CARE, FIT, UNFIT, UNKNOWN, USES, needs_content, uses
 from rfm.files.documents.json_documents import read_json_object
 from rfm.files.documents.yaml_documents import read_yaml
 from rfm.files.staging import staged_file
@@ -53,7 +53,11 @@ def render(models: Sequence[Numbers], ladder: Numbers | None, notes: Mapping[str
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
     )
-    environment.filters |= {"said": _said, "number": lambda one, name, digits: shown(one[name], digits)}
+    environment.filters |= {
+        "said": _said,
+        "ahead": _ahead,
+        "number": lambda one, name, digits: shown(one[name], digits),
+    }
     parts = [*models, *([] if ladder is None else [ladder])]
     return environment.get_template("page.md.jinja").render(
         models=[_model(one, notes.get(one["name"], {})) for one in models],
@@ -70,8 +74,14 @@ def shown(number: Numbers | None, digits: int) -> str:
     """Return a figure with its interval; a dash where there is none."""
     if number is None:
         return _NONE
-    text, interval = f"{number['value']:.{digits}f}", number.get("interval")
-    return text if interval is None else f"{text} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+    text, interval = _rounded(number["value"], digits), number.get("interval")
+    return text if interval is None else f"{text} [{', '.join(_rounded(bound, digits) for bound in interval)}]"
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Return a number with so many digits, without the sign where nothing else is left of it."""
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def text_of(words: str) -> str:
@@ -82,6 +92,15 @@ def text_of(words: str) -> str:
 def _said(side: Numbers, use: str, name: str) -> str:
     """Return the verdict on a use of a model on a side, and the figure that it rests on."""
     return f"{_WORDS[uses(side)[use]]} {_cell(side['model'], name)}".removesuffix(f" {_NONE}")
+
+
+def _ahead(side: Numbers, kind: str) -> str:
+    """Return whether what a control takes away was needed, by how much the model is ahead, and of which control."""
+    word, found = needs_content(side, kind), side["ahead"].get(kind)
+    if found is None:
+        return _WORDS[word]
+    name = RIVALS[found["over"]].removeprefix("model, ")
+    return f"{_WORDS[word]} {shown(found, FIGURES[MEASURED[kind]].digits)} ({name})"
 
 
 def _cell(figures: Mapping[str, Numbers], name: str) -> str:

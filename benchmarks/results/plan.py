@@ -113,7 +113,8 @@ DEMO = Subject(
         Side(
             "seen",
             "new episodes",
-            "Held-out episodes of the tasks that it was trained on, in the words of training.",
+            "Held-out episodes of the tasks that it was trained on, in the words of training. Its last settings were "
+            "chosen after looking at them.",
             held_out,
         ),
         Side(

@@ -35,11 +35,9 @@ def _draw(axis: Axes, rungs: Sequence[Numbers], what: str) -> None:
         bounds = [one["interval"] or (one["value"], one["value"]) for _, one in points]
         below = [max(0.0, value - low) for value, (low, _) in zip(values, bounds, strict=True)]
         above = [max(0.0, high - value) for value, (_, high) in zip(values, bounds, strict=True)]
-        style = {
-            "linestyle": "-" if side == "seen" else "--",
-            "color": "tab:blue" if name == "preference" else "tab:red",
-        }
-        axis.errorbar(at, values, yerr=[below, above], marker="o", markersize=4, capsize=2, label=label, **style)
+        color = "tab:blue" if name == "preference" else "tab:red"
+        axis.plot(at, values, "-o" if side == "seen" else "--o", markersize=4, color=color, label=label)
+        axis.errorbar(at, values, yerr=[below, above], fmt="none", capsize=2, ecolor=color)
     ticks = sorted({one[what] for one in rungs})
     axis.set(xscale="log", xlabel=f"{what} trained on", xticks=ticks, xticklabels=[str(x) for x in ticks])
     axis.minorticks_off()

@@ -57,7 +57,9 @@ def _lesson(
     folder, own = workshop.place(name), lesson_steps(number, steps)
     plain = lesson_questions(number, own, str(folder / QUESTIONS))
     drawn = replace(plain, partition=partition, num_workers=1, config_overrides=changed(plain.config_overrides))
-    training = lesson_training(number, own, str(folder / QUESTIONS), model, str(folder / "model"))
+    training = replace(  # no curves: their file grows for as long as this process lives
+        lesson_training(number, own, str(folder / QUESTIONS), model, str(folder / "model")), report_to="none"
+    )
 
     def make(_: Path) -> None:
         generate(replace(drawn, config_overrides=(*drawn.config_overrides, *here)))

@@ -45,3 +45,11 @@ def _guess(side: Numbers, name: str) -> float | None:
 def uses(side: Numbers) -> dict[str, str]:
     """Return the verdict on every use."""
     return {use: verdict(side, name) for use, (_, name) in USES.items()}
+
+
+def needs_content(side: Numbers, kind: str) -> str:
+    """Return whether the model is measurably ahead of the best that can be told with a part of the content gone."""
+    found = side["ahead"].get(kind)
+    if found is None or found["interval"] is None:
+        return UNKNOWN
+    return FIT if found["interval"][0] > 0 else UNFIT

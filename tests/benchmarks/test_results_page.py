@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.results.advice import advice
 from benchmarks.results.changes import report_changes
-from benchmarks.results.figures import FIGURES, Answers, figures_of
+from benchmarks.results.figures import FIGURES, Answers, figures_of, with_same_scene
 from benchmarks.results.page import render, write_page
 from benchmarks.results.subsets import Episode, part
 from benchmarks.results.verdicts import verdict
@@ -30,6 +30,10 @@ def a_side(**figures):
             "last_frame": {"preference": metric(0.83, 0.8, 0.86)},
         },
         "missing": {"gap": "needs a scene_id"},
+        "ahead": {
+            "preference": {"value": 0.1, "interval": [0.05, 0.15], "over": "last_frame"},
+            "progress": {"value": -0.04, "interval": [-1.0, 1.0], "over": "last_frame"},
+        },
         "trained_on_share": 0.0,
         "worst": [],
         "picture": "demo-seen.jpg",
@@ -38,7 +42,8 @@ def a_side(**figures):
 
 def a_model(**more):
     return {
-        "place": 0, "name": "demo", "title": "The demo's model", "what": "(small).", "training": ["100 questions"],
+        "place": 0, "name": "demo", "title": "The demo's model", "what": "a small one.",
+        "training": ["100 questions"], "left_out": [],
         "sides": [a_side()], "real": [], "bars": [], "times": [], "codes": ["abc"], "versions": {"torch": "2"}, **more,
     }  # fmt: skip
 
@@ -72,6 +77,8 @@ def test_the_first_screen_says_what_the_model_is_good_for():
     assert "| tell which of two clips got further? | **yes** 0.93 [0.91, 0.95] |" in screen
     assert "| say how far a clip got, 0 to 100? | *with care* 12.0 [11.0, 14.0] |" in screen
     assert "| tell tasks of one scene apart by the words? | not measured |" in screen
+    assert "| compare better than its best control? | **yes** 0.10 [0.05, 0.15] (last frame alone) |" in screen
+    assert "| score better than its best control? | **no** 0.0 [-1.0, 1.0] (last frame alone) |" in screen
     assert "On real robots: not measured." in screen
 
 
@@ -165,6 +172,7 @@ def test_advice_calls_a_difference_only_what_the_interval_does():
 def test_figures_come_with_interval_count_and_those_of_rivals():
     mixture = {
         "preference": {"count": 9, "accuracy": 0.75, "accuracy_interval": [0.5, 1.0]},
+        "gap": {"preference": {"gap": 0.25, "gap_interval": [0.0, 0.5], "best_control": "blank"}},
         "controls": {"blank": {"preference": {"count": 9, "accuracy": 0.5, "accuracy_interval": None}}},
         "not_computed": {"calibration": "needs probabilities"},
     }
@@ -173,9 +181,23 @@ def test_figures_come_with_interval_count_and_those_of_rivals():
     found = figures_of(answers)
     assert found["model"] == {"preference": {"value": 0.75, "interval": [0.5, 1.0], "count": 9}}
     assert found["rivals"] == {"blank": {"preference": {"value": 0.5, "interval": None, "count": 9}}}
+    assert found["ahead"] == {"preference": {"value": 0.25, "interval": [0.0, 0.5], "over": "blank"}}
     assert found["missing"]["pearson"] == "no progress is known"
     assert found["missing"]["ece_progress"] == "needs probabilities"
     assert set(found["model"]) | set(found["missing"]) == set(FIGURES)
+
+
+def test_instructions_of_one_scene_are_told_apart_by_the_right_answer():
+    rows = [("same_scene", 0.0, 20.0), ("same_scene", 0.0, 0.0), ("same_scene", 60.0, 45.0), ("own", 100.0, 0.0)]
+    predictions = [
+        {"instruction": kind, "truth": truth, "predicted": said, "trajectory": at}
+        for at, (kind, truth, said) in enumerate(rows)
+    ]
+    found = with_same_scene({"instruction_confusion": {"same_scene": {}}, "predictions": predictions})
+    confusion = found["instruction_confusion"]
+    assert confusion["same_scene_0"] == {"count": 2, "score": 10.0, "score_interval": (0.0, 20.0)}
+    assert confusion["same_scene_more"] == {"count": 1, "mae": 15.0, "mae_interval": None}
+    assert with_same_scene({"predictions": predictions}) == {"predictions": predictions}
 
 
 def test_a_figure_that_left_its_interval_is_told(tmp_path):

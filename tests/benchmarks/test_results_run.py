@@ -6,11 +6,12 @@ import pytest
 from PIL import Image
 from worlds import make_world
 
-from benchmarks.results import judging, ladder, plan, sides
+from benchmarks.results import judging, ladder, plan, recipe, sides
 from benchmarks.results.figures import FIGURES
 from benchmarks.results.ladder import PREFERENCE, RUNGS, changed
 from benchmarks.results.plan import Options
 from benchmarks.results.steps import MARK
+from rfm import demo
 from rfm.errors import ConfigError
 from rfm.evaluation.evaluate import evaluate_checkpoint
 
@@ -19,20 +20,21 @@ BY_NAME = {rung.name: rung for rung in RUNGS}
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """The bundled videos are squares that move, the ladder has two rungs, the model one side."""
+    """The bundled videos are squares that move, a course has two lessons, the ladder two rungs, the model one side."""
+    for module in (demo, recipe):
+        monkeypatch.setattr(module, "LESSONS", demo.LESSONS[-2:])
     root = make_world(tmp_path / "root", "metaworld_train", episodes=36, tasks=3, scene="table")
     make_world(root, "metaworld_eval", episodes=36, tasks=3, seed=1, scene="table")
     monkeypatch.setattr(sides, "bundled_root", lambda: root)
     monkeypatch.setattr(plan, "FULL_STEPS", 5)
     monkeypatch.setattr(plan, "RUNGS", (BY_NAME["all"], BY_NAME["no_cross"]))
-    monkeypatch.setattr(plan, "DEMO", plan.Subject("demo", "The demo's model", "(small).", (plan.SEEN,)))
     monkeypatch.setattr(ladder, "SEEN", ("move-0", "move-1"))
     monkeypatch.setattr(ladder, "UNSEEN", ("move-2",))
     monkeypatch.setenv("RFM_PROCESSED_DATASETS_PATH", str(root))
     docs = tmp_path / "docs"
     return Options(
         output_dir=str(tmp_path / "run"), docs=str(docs), shared=str(tmp_path / "none"), rows=24, ladder_rows=24,
-        ladder_steps=5,
+        ladder_steps=5, sides=("seen",),
     )  # fmt: skip
 
 
@@ -54,14 +56,17 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_a_page(small, tmp_path, mo
         plan.run(small)
     before = marks(tmp_path / "run")
     done = {name for name in before if json.loads((tmp_path / "run" / name / MARK).read_text())["files"] is not None}
-    assert {"models/demo/lesson_5", "models/demo/seen/mixture", "models/demo/seen/prefixes"} <= done
+    assert {"models/demo/lesson_2", "models/demo/seen/mixture", "models/demo/seen/prefixes"} <= done
     assert not (tmp_path / "docs" / "results.md").exists()
     plan.run(small)
-    assert all(marks(tmp_path / "run")[name] == before[name] for name in done)
+    assert {name: at for name, at in marks(tmp_path / "run").items() if name in done} == {
+        name: before[name] for name in done
+    }
 
     first = (tmp_path / "docs" / "results.md").read_bytes()
     model = json.loads((tmp_path / "docs" / "results" / "demo.json").read_text())
     [side] = model["sides"]
+    assert model["left_out"] == ["new words", "unseen tasks", "another camera", "filmed afresh"]
     assert set(side["model"]) | set(side["missing"]) == set(FIGURES)
     assert all(one["interval"] is not None for one in side["model"].values())
     assert {"best_constant", "random", "frame_difference", "blank", "last_frame"} <= set(side["rivals"])
@@ -95,5 +100,7 @@ def test_an_ingredient_is_left_out_of_every_lesson_that_has_it():
 def test_options_that_can_measure_nothing_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="`rows` must be at least 1, but is 0\n`ladder_steps` must be at least 5"):
         Options(rows=0, ladder_steps=1)
+    with pytest.raises(ConfigError, match=r"`sides` must be among afresh, camera, .*, but one is 'moon'"):
+        Options(sides=("moon",))
     with pytest.raises(ConfigError, match=r"`demo_model` must be a checkpoint folder with checkpoint_files.json, but"):
         plan.run(Options(output_dir=str(tmp_path / "run"), docs=str(tmp_path), demo_model=str(tmp_path)))
