@@ -1,16 +1,16 @@
 """The sides that models are judged on: episodes that training did not see, each unlike it in one way more.
 
 A side is a trajectory dataset, made by a step of its own: from films of the simulator (`film`), from the bundled
-held-out episodes with other words (`reword`), or as a set of `rfm.metaworld_small` (`of_small`). All episodes of the
-first two go under the side's own name, so that none is taken for one of training. Recordings of real robots have no
-known progress and are no sides: see `real`.
+held-out episodes with other words (`reword`), or from sets of `rfm.metaworld_small` (`of_small`, `from_sets`). Their
+episodes go under a name of the side, so that none is taken for one of training. Recordings of real robots have no known
+progress and are no sides: see `real`.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,38 @@ def film(**flags: Any) -> Callable[[Workshop, str], Ground]:
 
 def of_small(side: str, set_name: str) -> Callable[[Workshop, str], Ground]:
     """A side of `metaworld-small`, cut from one of the sets that `rfm.metaworld_small` simulates."""
-    wanted = next(one for one in SETS if one.name == set_name)
 
     def ground(workshop: Workshop, name: str) -> Ground:
-        made = workshop.step(f"sets/{set_name}", asdict(wanted), lambda folder: make_sets(folder, [set_name]))
+        made = _set(workshop, set_name)
         return Ground(made, made.folder / "root", SIDES[side].key)
 
     return ground
+
+
+def from_sets(*set_names: str, camera: str, tasks: Collection[str]) -> Callable[[Workshop, str], Ground]:
+    """The episodes of some tasks in sets of `metaworld-small` that one camera filmed."""
+
+    def ground(workshop: Workshop, name: str) -> Ground:
+        sets = [_set(workshop, one) for one in set_names]
+
+        def ingest(folder: Path) -> None:
+            rows = [
+                {**row, "path": f"{one}/{one}/{row['path']}"}
+                for one in set_names
+                for row in read_manifest(workshop.place(f"sets/{one}/{one}"))
+                if row["camera"] == camera and row["task_id"] in tasks
+            ]
+            _ingest(workshop.place("sets"), rows, folder, name)
+
+        made = workshop.step(f"sides/{name}/trajectories", {"camera": camera, "tasks": sorted(tasks)}, ingest, sets)
+        return Ground(made, made.folder, name)
+
+    return ground
+
+
+def _set(workshop: Workshop, name: str) -> Made:
+    wanted = next(one for one in SETS if one.name == name)
+    return workshop.step(f"sets/{name}", asdict(wanted), lambda folder: make_sets(folder, [name]))
 
 
 def bundled(key: str) -> Ground:
