@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 
 from benchmarks.results.figures import Numbers
 from benchmarks.results.judging import Judged
-from benchmarks.results.steps import Made, Workshop
+from benchmarks.results.steps import Workshop
 from rfm.evaluation.metrics.alignment import correlate
 from rfm.evaluation.metrics.bootstrap import interval
 from rfm.files.seal import digest
 from rfm.ingest.sources.rlds import IngestRldsOptions, ingest_rlds_command
 from rfm.ingest.sources.videos import ingest_videos
-from rfm.scoring.progress_export import ProgressOptions, export_progress
+from rfm.scoring.relabelling.command import relabel
+from rfm.scoring.relabelling.options import PARQUET, RelabelOptions
 
 SCORES = "scores.parquet"
 CLIPS = {
@@ -63,21 +64,23 @@ def _said(workshop: Workshop, model: Judged, name: str, source: Path) -> Numbers
     content = {path.name: digest(path) for path in files}
     trajectories = workshop.step(f"real/{name}", content, lambda folder: _INGEST[name](source, folder))
     step = f"models/{model.name}/real/{name}"
-    options = ProgressOptions(
-        dataset=name,
-        output=str(workshop.place(step) / SCORES),
-        datasets_root=str(trajectories.folder / "root"),
+    options = RelabelOptions(
+        path=name,
         model_path=str(model.made.folder),
+        output=str(workshop.place(step) / SCORES),
+        format=PARQUET,
+        datasets_root=str(trajectories.folder / "root"),
         device="cpu",
         max_frames=model.max_frames,
     )
-    inputs = {"dataset": name, "model": model.name, "max_frames": model.max_frames}
-    made = workshop.step(step, inputs, lambda _: export_progress(options), [trajectories, model.made])
-    return {"name": name, "title": TITLES[name], **_told(made)}
+    inputs = {"command": "relabel", "dataset": name, "model": model.name, "max_frames": model.max_frames}
+    made = workshop.step(step, inputs, lambda _: relabel(options), [trajectories, model.made])
+    return {"name": name, "title": TITLES[name], **told(made.folder / SCORES)}
 
 
-def _told(made: Made) -> Numbers:
-    table = pq.read_table(made.folder / SCORES)
+def told(path: Path) -> Numbers:
+    """Return what a parquet of scores says, with intervals over its episodes."""
+    table = pq.read_table(path)
     episode, frame, score = (np.array(table[name].to_pylist()) for name in ("episode", "frame", "progress"))
     curves = [100.0 * score[episode == one][np.argsort(frame[episode == one])] for one in np.unique(episode)]
     values = {

@@ -2,14 +2,18 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from robot_datasets import SHARED
 from worlds import make_world
 
 from benchmarks.results import judging, ladder, plan, recipe, sides
 from benchmarks.results.figures import FIGURES
 from benchmarks.results.ladder import PREFERENCE, RUNGS, changed
 from benchmarks.results.plan import Options
+from benchmarks.results.real import told
 from benchmarks.results.steps import MARK
 from rfm import demo
 from rfm.errors import ConfigError
@@ -33,7 +37,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setenv("RFM_PROCESSED_DATASETS_PATH", str(root))
     docs = tmp_path / "docs"
     return Options(
-        output_dir=str(tmp_path / "run"), docs=str(docs), shared=str(tmp_path / "none"), rows=24, ladder_rows=24,
+        output_dir=str(tmp_path / "run"), docs=str(docs), shared=str(SHARED), rows=24, ladder_rows=24,
         ladder_steps=5, sides=("seen",),
     )  # fmt: skip
 
@@ -73,6 +77,9 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_a_page(small, tmp_path, mo
     )
     assert {"best_constant", "random", "frame_difference", "blank", "last_frame"} <= set(side["rivals"])
     assert side["trained_on_share"] == 0
+    assert [one["name"] for one in model["real"]] == [
+        name for name in ("real_clips", "bridge_rlds") if (SHARED / name).is_dir()
+    ]
     assert 1 <= len(side["worst"]) <= 6
     assert Image.open(tmp_path / "docs" / "results" / side["picture"]).height > 80
     assert Image.open(tmp_path / "docs" / "results" / "ladder.png").width > 500
@@ -84,6 +91,17 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_a_page(small, tmp_path, mo
     plan.run(small)
     assert len(asked) == count
     assert (tmp_path / "docs" / "results.md").read_bytes() == first
+
+
+def test_scores_of_real_robots_are_told_by_their_ends_and_their_order(tmp_path):
+    curves = {"a": [0.0, 0.5, 1.0], "b": [0.4, 0.4, 0.4]}  # rises, and says nothing
+    rows = [(name, at, score) for name, scores in curves.items() for at, score in enumerate(scores)]
+    pq.write_table(pa.table(list(zip(*rows, strict=True)), names=["episode", "frame", "progress"]), tmp_path / "x")
+    found = told(tmp_path / "x")
+    assert found["episodes"] == 2
+    values = [found[name]["value"] for name in ("begin", "end", "spearman")]
+    assert values == pytest.approx([20.0, 70.0, 0.5])
+    assert found["spearman"]["interval"] == pytest.approx((0.0, 1.0))
 
 
 def test_an_ingredient_is_left_out_of_every_lesson_that_has_it():
