@@ -38,11 +38,14 @@ from rfm.export.training_record import read_record
 from rfm.files.seal import FILE_NAME, digest
 from rfm.files.staging import staged_file
 from rfm.metaworld_small.recipe import FRAMES as SMALL_FRAMES
-from rfm.metaworld_small.sides import COMPOSITIONS, OBJECTS
+from rfm.metaworld_small.sides import COMPOSITIONS, OBJECTS, SEEN
+from rfm.model.shipped import resolved
 
 logger = logging.getLogger(__name__)
 
 FULL_STEPS = DemoOptions().steps
+SMALL_NAME, DEMO_NAME = "metaworld-small", "demo"
+MODELS = (SMALL_NAME, DEMO_NAME)
 PARTS = ("models", "ladder", "page")
 VERSIONS = ("torch", "transformers", "datasets", "numpy")
 
@@ -58,8 +61,9 @@ class Options:
         default=None, metadata={"help": "Checkpoint that `make demo` made (default: train it by the same recipe)"}
     )
     small_model: str | None = field(
-        default=None, metadata={"help": "Checkpoint that `python -m rfm.metaworld_small` made (default: not judged)"}
+        default=None, metadata={"help": "Checkpoint that `make metaworld-small` made (default: the one in the package)"}
     )
+    models: tuple[str, ...] = field(default=MODELS, metadata={"help": "Models to judge", "choices": MODELS})
     sides: tuple[str, ...] = field(default=(), metadata={"help": "Only judge on these sides (default: all)"})
     rows: int = field(default=600, metadata={"help": "Questions of each kind, at most, on a side"})
     ladder_steps: int = field(default=FULL_STEPS, metadata={"help": "Optimizer steps of each training of the ladder"})
@@ -106,7 +110,7 @@ class Subject:
 UNSEEN = (*(name for name in (*COMPOSITIONS, *OBJECTS) if name != "drawer-close"),)
 """Tasks that neither model was trained on; closing a drawer the demo has seen."""
 DEMO = Subject(
-    "demo",
+    DEMO_NAME,
     "The demo's model",
     "what `make demo` trains in about twenty minutes of one core, on 15 tasks.",
     (
@@ -144,9 +148,9 @@ DEMO = Subject(
     ),
 )
 SMALL = Subject(
+    SMALL_NAME,
     "metaworld-small",
-    "metaworld-small",
-    "the model in the package, trained on 33 tasks from several cameras (`python -m rfm.metaworld_small`).",
+    f"the model in the package, trained on {len(SEEN)} tasks from several cameras (`make metaworld-small`).",
     (
         Side(
             "small_seen",
@@ -205,8 +209,8 @@ def run(options: Options) -> None:
     workshop, docs = Workshop(Path(options.output_dir).absolute(), _code()), Path(options.docs)
     with workshop.alone():
         if "models" in options.only:
-            for place, (subject, model) in enumerate(_models(workshop, options)):
-                judged = _subject(workshop, subject, model, options, docs, place)
+            for subject, model in _models(workshop, options):
+                judged = _subject(workshop, subject, model, options, docs)
                 _leave(docs / FOLDER / f"{subject.name}.json", judged)
         if "ladder" in options.only:
             _leave(docs / FOLDER / LADDER, _ladder(workshop, options, docs))
@@ -214,9 +218,12 @@ def run(options: Options) -> None:
 
 
 def _models(workshop: Workshop, options: Options) -> Iterator[tuple[Subject, Judged]]:
-    """Yield the models that are there, or can be trained here."""
-    if options.small_model is not None:
-        yield SMALL, Judged(SMALL.name, _checkpoint("small_model", options.small_model), SMALL_FRAMES)
+    """Yield the models that are asked for; the demo's is trained where none is named."""
+    if SMALL_NAME in options.models:
+        path = options.small_model or resolved(SMALL_NAME)
+        yield SMALL, Judged(SMALL.name, _checkpoint("small_model", path), SMALL_FRAMES)
+    if DEMO_NAME not in options.models:
+        return
     if options.demo_model is not None:
         yield DEMO, Judged(DEMO.name, _checkpoint("demo_model", options.demo_model), FRAMES)
     else:
@@ -232,12 +239,12 @@ def _checkpoint(name: str, path: str) -> Made:
     return Made(Path(path).absolute(), digest(seal))
 
 
-def _subject(workshop: Workshop, subject: Subject, model: Judged, options: Options, docs: Path, place: int) -> Numbers:
+def _subject(workshop: Workshop, subject: Subject, model: Judged, options: Options, docs: Path) -> Numbers:
     real = on_real_robots(workshop, model, Path(options.shared))
     wanted = [one for one in subject.sides if not options.sides or one.name in options.sides]
     sides = [_side(workshop, subject, model, side, options.rows, docs) for side in wanted]
     return {
-        "place": place,
+        "place": MODELS.index(subject.name),
         "name": subject.name,
         "title": subject.title,
         "what": subject.what,

@@ -38,7 +38,7 @@ def small(tmp_path, monkeypatch):
     docs = tmp_path / "docs"
     return Options(
         output_dir=str(tmp_path / "run"), docs=str(docs), shared=str(SHARED), rows=24, ladder_rows=24,
-        ladder_steps=5, sides=("seen",),
+        ladder_steps=5, sides=("seen",), models=("demo",),
     )  # fmt: skip
 
 
