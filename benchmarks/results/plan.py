@@ -209,7 +209,7 @@ def run(options: Options) -> None:
     workshop, docs = Workshop(Path(options.output_dir).absolute(), _code()), Path(options.docs)
     with workshop.alone():
         if "models" in options.only:
-            for subject, model in _models(workshop, options):
+            for subject, model in list(_models(workshop, options)):  # a wrong path is told before hours of work
                 judged = _subject(workshop, subject, model, options, docs)
                 _leave(docs / FOLDER / f"{subject.name}.json", judged)
         if "ladder" in options.only:

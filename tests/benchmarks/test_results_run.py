@@ -122,3 +122,4 @@ def test_options_that_can_measure_nothing_are_refused(tmp_path):
         Options(sides=("moon",))
     with pytest.raises(ConfigError, match=r"`demo_model` must be a checkpoint folder with checkpoint_files.json, but"):
         plan.run(Options(output_dir=str(tmp_path / "run"), docs=str(tmp_path), demo_model=str(tmp_path)))
+    assert not (tmp_path / "run" / "models").exists()
