@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from rfm.evaluation.exam import Exam, _columns, _fault
+from rfm.evaluation.exam import Exam, _fault, columns_of
 from rfm.evaluation.judge import make_sheets, unreadable_report
 
 COLUMNS = {
@@ -21,7 +21,7 @@ ALL = np.ones(5, bool)
 def exam(columns, *, discrete=False):
     rows = Dataset.from_dict(columns)
     config = {"config": {"data": {"discrete_progress": discrete}}}
-    read = _columns(rows)
+    read = columns_of(rows)
     reasons = {row: _fault(read, row, discrete) for row in range(len(rows))}
     faults = {row: reason for row, reason in reasons.items() if reason}
     return Exam(rows, config, Path(), read, faults, {}, {})

@@ -65,7 +65,7 @@ def print_results(results: Numbers) -> None:
         output().print(table)
     lines = (mismatch_lines, unparsed_lines, gap_lines, thin_lines, benchmark_lines)
     for line in (line for about in lines for line in about(results)):
-        output().print(line, style="yellow")
+        output().print(line, style="yellow", soft_wrap=True)
 
 
 def markdown(results: Numbers) -> str:

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import make_world
 
-from rfm.audit.reading.episodes import Episodes
 from rfm.errors import DataError
-from rfm.evaluation.exam import Exam, _columns, _tasks, open_exam
+from rfm.evaluation.exam import Exam, columns_of, open_exam, tasks_of
 from rfm.evaluation.options import CONTROLS as NAMES
 from rfm.evaluation.rivals.controls import CONTROLS, another_order, controlled, usable_controls
 from rfm.generation.generate import GenerateOptions, generate
@@ -120,7 +119,7 @@ def test_rows_that_a_control_leaves_as_they_were_are_counted():
         for clip in ([0, 1, 2], [1, 1, 1], [0])
     ]
     dataset = Dataset.from_list(rows)
-    exam = Exam(dataset, {}, Path(), _columns(dataset), {}, {}, {})
+    exam = Exam(dataset, {}, Path(), columns_of(dataset), {}, {}, {})
     unchanged = {
         name: controlled(exam, name, range(3)).unchanged for name in ("blank", "shuffled", "reversed", "last_frame")
     }
@@ -130,12 +129,12 @@ def test_rows_that_a_control_leaves_as_they_were_are_counted():
 def test_one_task_alone_has_no_other_instruction(tmp_path):
     rows = [{"sample_type": "progress", "prompt": "do: push", "answer": "1", "task": "push", "npz_path": "a"}]
     dataset = Dataset.from_list(rows)
-    exam = Exam(dataset, {}, tmp_path, _columns(dataset), {}, {}, {})
+    exam = Exam(dataset, {}, tmp_path, columns_of(dataset), {}, {}, {})
     with pytest.raises(
         DataError, match=r"needs another task in the dataset, but no row can be asked one: .* leave that"
     ):
         usable_controls(exam, ["other_instruction"], named=True)
-    other = Exam(Dataset.from_list([{**rows[0], "prompt": "?"}]), {}, tmp_path, _columns(dataset), {}, {}, {})
+    other = Exam(Dataset.from_list([{**rows[0], "prompt": "?"}]), {}, tmp_path, columns_of(dataset), {}, {}, {})
     with pytest.raises(
         DataError, match="`task` must stand in `prompt` for the control other_instruction, but is 'push'"
     ):
@@ -156,7 +155,7 @@ def test_an_instruction_of_its_preference_group_is_no_other_one(tmp_path):
     ]
     rows = [{**row, "prompt": f"{number}. {row['prompt']}"} for number, row in enumerate(rows)]  # each draws for itself
     dataset = Dataset.from_list(rows)
-    exam = Exam(dataset, {}, tmp_path, _columns(dataset), {}, *_tasks(Episodes(catalog)))
+    exam = Exam(dataset, {}, tmp_path, columns_of(dataset), {}, *tasks_of(catalog))
     asked = controlled(exam, "other_instruction", range(20))
     shown = {video: {row["task"] for row in asked.rows if row["npz_path"] == f"{video}.npz"} for video in range(4)}
     assert shown == {0: {"do task 2"}, 1: {"do task 2"}, 2: {"do task 0", "do task 1"}, 3: {"do task 2"}}
