@@ -29,13 +29,13 @@ from rfm.evaluation.options import EvaluateOptions
 from rfm.evaluation.reports.tables import print_results
 from rfm.frames.reader import read_frames
 from rfm.generation.generate import GenerateOptions, generate
-from rfm.inference.predictor import Predictor
 from rfm.ingest.bundled import bundled_root
-from rfm.scoring.curves import progress_curve
-from rfm.scoring.plot import FILMSTRIP, plot_curves
+from rfm.scoring.plot import Watched, plot_curves
+from rfm.scoring.reward_model import RewardModel
 from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.trajectories.catalog import Catalog, load_catalog
+from rfm.trajectories.record import QUALITY_LABELS
 
 logger = logging.getLogger(__name__)
 
@@ -250,23 +250,25 @@ def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
 
 def _draw(final: Path, catalog: Catalog, path: Path) -> None:
     """Draw predicted beside recorded progress for a held-out episode of each quality, all of different tasks."""
-    predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=catalog.root)
+    model = RewardModel.from_pretrained(final, "cpu")
     chosen, tasks = [], set()
     for quality in (2, 1, 0):
         candidates = np.flatnonzero(catalog.quality == quality)
         fresh = [row for row in candidates if int(catalog.task_code[row]) not in tasks]
         chosen.append(int(fresh[0]))
         tasks.add(int(catalog.task_code[fresh[0]]))
-    curves = [progress_curve(predictor, catalog, row, FRAMES) for row in chosen]
-    films = [
-        read_frames(
-            catalog.root,
-            catalog.frames_path[row].as_py(),
-            np.linspace(0, catalog.num_frames[row] - 1, FILMSTRIP).round().astype(int),
-        )
-        for row in chosen
-    ]
-    plot_curves(curves, films, path)
+    plot_curves([_watched(model, catalog, row) for row in chosen], path)
+
+
+def _watched(model: RewardModel, catalog: Catalog, row: int) -> Watched:
+    frames = read_frames(catalog.root, catalog.frames_path[row].as_py(), range(int(catalog.num_frames[row])))
+    return Watched(
+        name=catalog.ids[row].as_py(),
+        quality=QUALITY_LABELS[int(catalog.quality[row])],
+        frames=frames,
+        recorded=catalog.progress_values[slice(*catalog.progress_offsets[row : row + 2])],
+        curve=model.curve(frames, catalog.texts[int(catalog.text_code[row])].as_py()),
+    )
 
 
 def _say(what: str, started: float) -> None:

@@ -47,7 +47,7 @@ def make_catalog(
     ids = pc.binary_join_element_wise("t", pa.array(range(n), pa.int64()).cast(pa.string()), "")
     return Catalog(
         root=Path(),
-        keys=("fake",),
+        keys=(),
         ids=ids,
         frames_path=pa.array([f"fake/frames/trajectory_t{number}.npz" for number in file.tolist()], pa.string()),
         texts=spelled,

@@ -8,8 +8,9 @@ in one batch for all episodes that are due.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -151,7 +152,8 @@ class Referee:
         if not questions:
             return
         if self._worker is None or final:
-            self._take(questions, self._ask_or_hold(questions))
+            with self._failures(questions):
+                self._take(questions, self._ask(questions))
         elif self._waiting is None:  # else the model is behind: the frames are kept, and asked about next time
             self._waiting, self._asked = self._worker.submit(self._said, questions), questions
 
@@ -159,27 +161,20 @@ class Referee:
         """Take what was asked for earlier, if it is there."""
         if self._waiting is None or not (wait or self._waiting.done()):
             return
-        waiting, asked = self._waiting, self._asked
-        self._waiting, self._asked = None, ()
-        try:
-            said = waiting.result()
-        except Exception as error:  # noqa: BLE001 - whatever a model, or a server, may raise
-            self._fail(asked, error)
-        else:
-            self._take(asked, said)
+        waiting, self._waiting = self._waiting, None
+        with self._failures(self._asked):
+            self._take(self._asked, waiting.result())
 
-    def _ask_or_hold(self, questions: Sequence[_Question]) -> list[Progress] | None:
+    @contextmanager
+    def _failures(self, questions: Sequence[_Question]) -> Iterator[None]:
+        """Raise what fails, or note it where scores are held."""
         try:
-            return self._ask(questions)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._fail(questions, error)
-            return None
-
-    def _fail(self, questions: Sequence[_Question], error: Exception) -> None:
-        if self.rules.on_error == "raise":
-            raise error
-        for question in questions:
-            question.episode.error = f"{type(error).__name__}: {error}"
+            yield
+        except Exception as error:
+            if self.rules.on_error == "raise":
+                raise
+            for question in questions:
+                question.episode.error = f"{type(error).__name__}: {error}"
 
     def _ask(self, questions: Sequence[_Question]) -> list[Progress]:
         if self._worker is not None:  # the model is used by one thread alone
@@ -196,8 +191,8 @@ class Referee:
                 raise DataError(f"a score must be a number between 0 and 1, but the model said {one.expected}")
         return said
 
-    def _take(self, questions: Sequence[_Question], said: Sequence[Progress] | None) -> None:
-        for question, one in zip(questions, said or (), strict=bool(said)):
+    def _take(self, questions: Sequence[_Question], said: Sequence[Progress]) -> None:
+        for question, one in zip(questions, said, strict=True):
             episode, progress = question.episode, min(max(one.expected, 0.0), 1.0)
             wanted = self.rules.success_threshold or LIKELY_SUCCESS
             streak = episode.score.streak + 1 if episode.score else 1

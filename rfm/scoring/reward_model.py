@@ -52,10 +52,10 @@ class RewardModel:
     def __init__(self, predictor: Predictor, *, max_frames: int | None = None, success: SuccessRule = SUCCESS) -> None:
         trained = predictor.trained
         self.discrete = trained is not None and bool(trained.discrete_progress)
+        if max_frames is not None and max_frames < 2:
+            raise ConfigError(f"`max_frames` must be at least 2, but is {max_frames}")
         self.max_frames = max_frames or max((trained and trained.max_frames) or MAX_FRAMES, 2)
         """Frames shown of a clip, at most."""
-        if self.max_frames < 2:
-            raise ConfigError(f"`max_frames` must be at least 2, but is {max_frames}")
         self.success = success
         self._predictor = predictor.over(predictor.frames)  # the caller's own goes on decoding as it did
         self._predictor.decoding = Decoding("scored", discrete=self.discrete)

@@ -18,7 +18,7 @@ from jaxtyping import Float32, Int64
 
 from rfm.trajectories.catalog import Catalog
 from rfm.trajectories.record import dataset_folder, normalise_task
-from rfm.trajectories.store import PROCESSED, read_columns
+from rfm.trajectories.store import read_columns
 from rfm.trajectories.task_groups import meaning
 
 FEWEST_WORDS = 2
@@ -90,8 +90,6 @@ def _vectors(catalog: Catalog) -> dict[int, list[float]]:
     code_of = {text: code for code, text in enumerate(catalog.texts.to_pylist())}
     found: dict[int, list[float]] = {}
     for key in catalog.keys:
-        if not (catalog.root / dataset_folder(key) / PROCESSED).is_dir():  # a catalog made in memory
-            continue
         table = read_columns(catalog.root / dataset_folder(key), ("task", "lang_vector"))
         table = table.filter(pc.greater(pc.fill_null(pc.list_value_length(table["lang_vector"]), 0), 0))
         rows = (

@@ -1,57 +1,50 @@
-import warnings
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from rfm.scoring.curves import EpisodeCurve
-from rfm.scoring.plot import _error, plot_curves
+from rfm.inference.answering.distribution import Distribution
+from rfm.scoring.plot import Watched, plot_curves
+from rfm.scoring.records import Curve
+
+ANSWERS = np.arange(101) / 100
 
 
-def curve(predicted):
-    end = np.arange(1, 5)
-    return EpisodeCurve("t0", "open the drawer", "failure", end, np.array(predicted, float), 25.0 * end)
+def watched(predicted, level=200):
+    """An episode of five frames whose recorded progress rises by a quarter each."""
+    count = len(predicted)
+    said = Distribution(ANSWERS, np.eye(101)[predicted], np.zeros(count))
+    curve = Curve("open the drawer", np.arange(count), None, ((0,),) * count, np.zeros(count, bool), said)
+    frames = np.full((count, 16, 24, 3), level, np.uint8)
+    return Watched("t0", "failure", frames, np.linspace(0, 1, count).astype(np.float32), curve)
 
 
-def film(level):
-    return np.full((4, 16, 24, 3), level, np.uint8)
+def picture(tmp_path, *episodes):
+    path = tmp_path / "new" / "progress.png"
+    plot_curves(episodes, path)
+    with Image.open(path) as image:
+        return image.format, np.asarray(image.convert("RGB"))
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_column_for_each_episode(tmp_path, count):
-    path = tmp_path / "new" / "progress.png"
-    plot_curves([curve([10, 40, 80, 100])] * count, [film(200)] * count, path)
-    with Image.open(path) as image:
-        assert (image.format, image.size) == ("PNG", (550 * count, 506))
-        colours = {colour for _, colour in image.convert("RGB").getcolors(10**6)}
+    kind, drawn = picture(tmp_path, *[watched([10, 40, 60, 80, 100])] * count)
+    assert (kind, drawn.shape) == ("PNG", (506, 550 * count, 3))
+    colours = {tuple(colour) for colour in drawn.reshape(-1, 3).tolist()}
     assert {(200, 200, 200), (0, 0, 0), (31, 119, 180)} <= colours
 
 
 def test_answers_change_the_picture(tmp_path):
-    pictures = []
-    for number, answers in enumerate(([10, 40, 80, 100], [10, 40, 80, 0])):
-        plot_curves([curve(answers)], [film(200)], tmp_path / f"{number}.png")
-        with Image.open(tmp_path / f"{number}.png") as image:
-            pictures.append(np.asarray(image))
+    pictures = [picture(tmp_path, watched([10, 40, 60, 80, end]))[1] for end in (100, 0)]
     assert not np.array_equal(*pictures)
 
 
-def test_a_curve_without_any_answer_is_drawn_and_says_so(tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plot_curves([curve([np.nan] * 4)], [film(0)], tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as image:
-        assert image.size == (550, 506)
+@pytest.mark.parametrize(("predicted", "text"), [([0, 25, 50, 75, 100], "0.0"), ([0, 25, 50, 75, 75], "5.0")])
+def test_the_error_is_the_mean_over_all_frames(tmp_path, predicted, text, monkeypatch):
+    titles = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda axis, title, **_: titles.append(title))
+    picture(tmp_path, watched(predicted))
+    assert titles == ["open the drawer\nt0", f"failure: mean error {text}"]
 
 
-@pytest.mark.parametrize(
-    ("predicted", "text"),
-    [
-        ([25, 50, 75, 100], "mean error 0.0"),
-        ([20, 50, 75, 85], "mean error 5.0"),
-        ([20, 50, np.nan, np.nan], "mean error 2.5, 2 unparsed"),
-        ([np.nan] * 4, "no answer, 4 unparsed"),
-    ],
-)
-def test_the_error_does_not_hide_missing_answers(predicted, text):
-    assert _error(curve(predicted)) == text
+def test_an_episode_of_one_frame(tmp_path):
+    assert picture(tmp_path, watched([30]))[1].shape == (506, 550, 3)

@@ -230,8 +230,9 @@ def test_a_model_shown_other_frames_than_in_training_says_so(tmp_path: Path, cap
     checkpoint = random_checkpoint(tmp_path / "final", max_frames=8)
     RewardModel.from_pretrained(checkpoint, "cpu", max_frames=4)
     assert "was trained on up to 8 frames a clip and is shown up to 4 frames" in caplog.text
-    with pytest.raises(ConfigError, match="`max_frames` must be at least 2, but is 1"):
-        RewardModel.from_pretrained(checkpoint, "cpu", max_frames=1)
+    for count in (1, 0, -3):
+        with pytest.raises(ConfigError, match=f"`max_frames` must be at least 2, but is {count}"):
+            RewardModel.from_pretrained(checkpoint, "cpu", max_frames=count)
 
 
 def test_a_stock_model_answers_too() -> None:
