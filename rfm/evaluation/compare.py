@@ -52,7 +52,8 @@ class CompareOptions:
 def compare(options: CompareOptions) -> int:
     """Run `rfm compare`."""
     if options.output_path is not None:
-        check_new_file("output_path", Path(options.output_path), overwrite=options.overwrite)
+        inputs = [Path(options.first), Path(options.second)]
+        check_new_file("output_path", Path(options.output_path), overwrite=options.overwrite, inputs=inputs)
     found = compare_results(read_predictions(options.first), read_predictions(options.second), options)
     print_comparison(found)
     if options.output_path is not None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,12 +227,26 @@ def check_replaceable(output: Path, kind: Kind, *, overwrite: bool) -> None:
         raise ConfigError(f"`{kind.option}` must be free or {kind.what}, but {output} is none; name another")
 
 
-def check_new_file(option: str, file: Path, *, overwrite: bool) -> None:
-    """Raise ConfigError where a file that a command would write in the end is there, or can't be; before its work."""
+def check_new_file(option: str, file: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise ConfigError where a file that a command would write in the end is there, or can't be; before its work.
+
+    `inputs` are files and folders that the command reads: nothing is written in their place or into them, whatever
+    `overwrite` says.
+    """
     if file.is_dir():
         raise ConfigError(f"`{option}` must name a file, but {file} is a folder")
+    place = file.resolve()
+    for read in inputs:
+        if place.is_relative_to(read.resolve()):
+            raise ConfigError(
+                f"`{option}` must not be what is read, but {file} is {_part_of(place, read)}; name another"
+            )
     if file.exists() and not overwrite:
         raise ConfigError(f"`{option}` {file} exists; add --overwrite to replace it, or name another file")
+
+
+def _part_of(place: Path, read: Path) -> str:
+    return f"{read} itself" if place == read.resolve() else f"a part of {read}"
 
 
 def partial_of(output: Path) -> Path:

@@ -19,7 +19,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
@@ -129,11 +129,11 @@ def remove_staged(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, a link, or a folder with its content."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Delete a file, a link, or a folder with its content; another process may be deleting it too."""
+    while path.is_dir() and not path.is_symlink():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def replace_folder(staged: Path, path: Path) -> None:
@@ -144,7 +144,7 @@ def replace_folder(staged: Path, path: Path) -> None:
         flush(path.parent)
         old = _staged_name(path)
         staged.rename(old)
-        shutil.rmtree(old)
+        remove(old)  # which the next writer takes for a leftover
     else:
         move_folder(staged, new_of(path))
         finish_replacement(path)

@@ -48,6 +48,17 @@ def test_a_result_beside_itself_ties_everywhere(tmp_path, compare):
     assert (progress["wins"], progress["losses"], progress["ties"], progress["most_different"]) == (0, 0, ROWS, [])
 
 
+def test_the_results_compared_are_never_written_over(tmp_path, capsys):
+    file = results(tmp_path / "a.json", np.full(ROWS, 40))
+    before = file.read_bytes()
+    words = [str(file), str(file), "--output_path", str(tmp_path / "." / "a.json"), "--overwrite"]
+    assert run_command(("compare",), words, "rfm compare") == 1
+    assert (
+        f"`output_path` must not be what is read, but {file} is {file} itself; name another" in capsys.readouterr().err
+    )
+    assert file.read_bytes() == before
+
+
 def test_who_wins_by_how_much_and_where(tmp_path, compare):
     truth = np.linspace(0, 100, ROWS)
     rng = np.random.default_rng(0)

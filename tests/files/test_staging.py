@@ -5,13 +5,14 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from rfm.files import staging
-from rfm.files.staging import finish_replacement, naming, new_of, remove_leftovers, staged_file, staged_folder
+from rfm.files.staging import finish_replacement, naming, new_of, remove, remove_leftovers, staged_file, staged_folder
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -34,6 +35,18 @@ def test_modes_are_what_the_umask_leaves(tmp_path, umask, file, folder):
     finally:
         os.umask(before)
     assert (mode(tmp_path / "a.json"), mode(tmp_path / "b")) == (file, folder)
+
+
+def test_several_may_delete_one_folder_at_a_time(tmp_path):
+    for number in range(3):
+        folder = tmp_path / str(number)
+        for part in range(20):
+            (folder / str(part)).mkdir(parents=True)
+            for at in range(20):
+                (folder / str(part) / str(at)).touch()
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(remove, [folder] * 6)) == [None] * 6
+        assert not folder.exists()
 
 
 def test_a_private_source_stays_private(tmp_path):

@@ -43,8 +43,8 @@ class Named(NamedTuple):
 
 def score(options: ScoreOptions) -> int:
     """Run `rfm score`; status 1 where a recording could not be read."""
-    options.check_new()
     recordings = recordings_of(options.videos, options.task, options.manifest, options.camera)
+    options.check_new([one.lies_in for one in recordings])
     overlays = _overlay_files(options, recordings)
     if options.plot is not None and len(recordings) > MOST_PLOTTED:
         raise ConfigError(f"`plot` must be of at most {MOST_PLOTTED} videos, but there are {len(recordings)}")
@@ -72,7 +72,8 @@ def score(options: ScoreOptions) -> int:
 def prefer(options: PreferOptions) -> int:
     """Run `rfm prefer`."""
     if options.output is not None:
-        check_new_file("output", Path(options.output), overwrite=options.overwrite)
+        inputs = [Path(options.first), Path(options.second)]
+        check_new_file("output", Path(options.output), overwrite=options.overwrite, inputs=inputs)
     sides = [recordings_of([path], options.task) for path in (options.first, options.second)]
     for path, found in zip((options.first, options.second), sides, strict=True):
         if len(found) != 1:
@@ -151,7 +152,7 @@ def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> li
         raise ConfigError(f"`overlay` must name a folder for {len(recordings)} videos, but is {target}")
     files = [target] if single else list(_files_in(target, recordings))
     for file in files:
-        check_new_file("overlay", file, overwrite=options.overwrite)
+        check_new_file("overlay", file, overwrite=options.overwrite, inputs=[one.lies_in for one in recordings])
     return files
 
 

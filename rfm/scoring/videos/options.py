@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +73,12 @@ class ScoreOptions:
         """How videos are read; ConfigError for values out of range."""
         return IngestOptions(self.max_frames, shortest_side=self.shortest_side)
 
-    def check_new(self) -> None:
-        """Raise ConfigError where a file that would be written is there."""
+    def check_new(self, inputs: Collection[Path]) -> None:
+        """Raise ConfigError where a file that would be written is there, or is one of those that are read."""
         for name in ("output", "plot"):
             value = getattr(self, name)
             if value is not None:
-                check_new_file(name, Path(value), overwrite=self.overwrite)
+                check_new_file(name, Path(value), overwrite=self.overwrite, inputs=inputs)
 
 
 @dataclass(frozen=True)

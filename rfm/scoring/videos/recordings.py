@@ -27,6 +27,8 @@ class Recording:
     place: Path | FrameSource
     """A file or folder of its own, or where its frames lie in a dataset."""
     tasks: tuple[str, ...]
+    lies_in: Path
+    """The file or folder that holds it, and that is left as it is."""
 
     def read(self, options: IngestOptions) -> Clip:
         """Return its frames; DataError where they can't be read."""
@@ -63,14 +65,15 @@ def _named(path: str, tasks: tuple[str, ...], camera: str | None) -> Iterator[Re
         for match in matches:
             yield from _named(match, tasks, camera)
     elif not place.is_dir() or holds_pictures(place):
-        yield Recording(path, place, tasks)
+        yield Recording(path, place, tasks, place)
     elif (place / _LEROBOT).is_file():
         yield from _episodes(place, tasks, camera)
     else:
         below = recordings_below(place)
         if not below:
             raise ConfigError(f"folder {path} must hold videos or numbered pictures, but holds none")
-        yield from (Recording(str(place / relative), place / relative, tasks) for relative in below)
+        files = [place / relative for relative in below]
+        yield from (Recording(str(file), file, tasks, file) for file in files)
 
 
 def _episodes(folder: Path, tasks: tuple[str, ...], camera: str | None) -> Iterator[Recording]:
@@ -78,7 +81,7 @@ def _episodes(folder: Path, tasks: tuple[str, ...], camera: str | None) -> Itera
     options = IngestLeRobotOptions(path=str(folder), output="", camera=camera)
     for episode in lerobot_episodes(options):
         own = (episode.task,) if episode.task else ()
-        yield Recording(episode.id, episode.source, tasks or own)
+        yield Recording(episode.id, episode.source, tasks or own, folder)
 
 
 def _listed(manifest: Path, tasks: tuple[str, ...]) -> Iterator[Recording]:
@@ -88,4 +91,4 @@ def _listed(manifest: Path, tasks: tuple[str, ...]) -> Iterator[Recording]:
         raise ConfigError(f"`manifest` must be a file, but {manifest} is none")
     for row in read_manifest(manifest, manifest.parent):
         place = manifest.parent / row.path
-        yield Recording(str(place), place, (row.task,))
+        yield Recording(str(place), place, (row.task,), place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -220,6 +221,40 @@ def test_flags_that_do_not_fit(
     videos = ["a.mp4", "b.mp4"] if "--overlay" in words else ["a.mp4"]
     assert run("score", *videos, "--task", "pick", *words) == 1
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "text"),
+    [
+        ("score", ["a.mp4", "--overlay", "./a.mp4"], "`overlay` must not be what is read, but a.mp4 is a.mp4 itself"),
+        ("score", [".", "--overlay", "."], "`overlay` must not be what is read, but a.mp4 is a.mp4 itself"),
+        ("score", ["a.mp4", "--overlay", "linked.mp4"], "but linked.mp4 is a.mp4 itself; name another"),
+        ("score", ["pictures", "--plot", "pictures/02.png"], "but pictures/02.png is a part of pictures; name another"),
+        ("prefer", ["a.mp4", "pictures", "--output", "pictures/x.jsonl"], "but pictures/x.jsonl is a part of pictures"),
+    ],
+)
+def test_what_is_read_is_never_written_over(
+    command: str, words: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.mp4"):
+        write_marked(tmp_path / name, 1)
+    (tmp_path / "linked.mp4").symlink_to("a.mp4")
+    (tmp_path / "pictures").mkdir()
+    for at in range(3):
+        Image.fromarray(frame(at)).save(tmp_path / "pictures" / f"0{at}.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert run(command, *words, "--task", "pick", "--overwrite") == 1
+    assert text in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+@pytest.mark.skipif(not (SHARED / "lerobot_v3").is_dir(), reason="the LeRobot dataset is not here")
+def test_nothing_is_written_into_a_dataset_that_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    dataset = tmp_path / "dataset"
+    shutil.copytree(SHARED / "lerobot_v3", dataset)
+    assert run("score", dataset, "--overlay", dataset / "videos", "--overwrite") == 1
+    assert f"is a part of {dataset}; name another" in capsys.readouterr().err
 
 
 def test_a_pair_says_which_got_further_and_where_the_order_decides(
