@@ -41,6 +41,7 @@ from rfm.inference.engines.engine import Engine
 from rfm.inference.journal import Journal
 from rfm.inference.prediction import Prediction
 from rfm.inference.ranks import ALONE, Ranks, processes
+from rfm.model.shipped import called
 from rfm.vqa.presentation import presentation
 
 logger = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def _announce(options: EvaluateOptions, exam: Exam, controls: Sequence[str]) -> 
     pairs = sum(exam.columns["sample_type"][row] != "progress" for row in exam.asked.tolist())
     total = asked + sum(pairs if name == SWAPPED else asked for name in asking)
     again = f", and again under {len(asking)} controls: {total} answers in all" if asking else ""
-    logger.info("%s answers %d questions%s, %d at a time", options.model_path, asked, again, options.batch_size)
+    logger.info("%s answers %d questions%s, %d at a time", called(options.model_path), asked, again, options.batch_size)
 
 
 def _answers_folder(options: EvaluateOptions) -> Path:
@@ -219,7 +220,7 @@ def _results(
     constant = contest.best_constant()
     judged = {name: contest.control(name, engine) for name in controls}
     return {
-        "model_path": options.model_path,
+        "model_path": called(options.model_path),
         "dataset_path": options.dataset_path,
         "total_samples": len(exam),
         "sample_types": {kind: kinds.count(kind) for kind in dict.fromkeys(map(str, kinds))},

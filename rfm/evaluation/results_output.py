@@ -17,6 +17,7 @@ from rfm.errors import DataError
 from rfm.evaluation.options import EvaluateOptions
 from rfm.files.documents.json_documents import LARGE, read_json_object
 from rfm.files.ownership import check_new_file
+from rfm.model.shipped import called
 
 _NO_MATTER = (
     "output_path", "overwrite", "batch_size", "device", "max_unreadable", "datasets_root", "trust_remote_code",
@@ -41,7 +42,7 @@ def check_output(options: EvaluateOptions, asked: str | None = None) -> None:
         there = read_json_object(file, most=LARGE)
     except DataError:
         there = {}
-    names = ("model_path", "dataset_path")
-    same = all(there.get(name) == getattr(options, name) for name in names) and asked in (None, there.get("asked"))
+    names = {"model_path": called(options.model_path), "dataset_path": options.dataset_path}
+    same = all(there.get(name) == value for name, value in names.items()) and asked in (None, there.get("asked"))
     if not same:
         check_new_file("output_path", file, overwrite=False)

@@ -6,6 +6,7 @@ a folder like any other; `./metaworld-small` is a folder of one's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,16 @@ SHIPPED = ("metaworld-small",)
 def resolved(name: str) -> str:
     """Return the folder of a shipped model, and any other name as it is."""
     return str(_FOLDER / name) if name in SHIPPED else name
+
+
+def called(place: str) -> str:
+    """Return the name of the folder of a shipped model, which another machine has elsewhere; any other as it is."""
+    return next((name for name in SHIPPED if resolved(name) == place), place)
+
+
+def shipped_folders() -> Iterator[Path]:
+    """The folders of the shipped models."""
+    return (_FOLDER / name for name in SHIPPED)
 
 
 def resolve(options: Any, *fields: str) -> None:

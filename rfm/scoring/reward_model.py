@@ -215,7 +215,7 @@ class RewardModel:
 
     def _clips(self, frames: Any, texts: Sequence[str], *, one: bool, name: str = "`frames`") -> list[Clip]:
         """Return a clip a text."""
-        if is_clip(frames):
+        if is_clip(frames) or (one and not frames):
             return [read_clip(frames, self.reading, name)] * len(texts)
         if one:
             raise ConfigError(f"{name} must be one clip, but is a list of clips; give `tasks`, one a clip")

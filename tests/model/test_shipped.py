@@ -1,15 +1,18 @@
 """Models of the package, by name, wherever a model is named."""
 
-import time
+import json
 from pathlib import Path
 
 import pytest
+from checkpoints import random_adapter
+from vqa_fakes import fake_dataset
 
+from rfm.cli import run_command
 from rfm.errors import DataError
 from rfm.evaluation.options import EvaluateOptions
 from rfm.export.options import CardOptions, HubOptions, MergeOptions
 from rfm.model.load import load_model
-from rfm.model.shipped import SHIPPED, resolved
+from rfm.model.shipped import SHIPPED, called, resolved
 from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.scoring.relabelling.options import RelabelOptions
 from rfm.training.check import CheckOptions
@@ -40,16 +43,38 @@ def test_every_option_that_names_a_model_takes_the_name():
     assert RelabelOptions(path="d", output="o", model_path=NAME).model_path == folder
 
 
-def test_it_loads_in_less_than_two_seconds_and_is_what_was_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_it_loads_from_anywhere_and_is_what_was_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    load_model("tiny")  # what is imported at first use is no part of loading
-    started = time.process_time()
     loaded = load_model(NAME)
-    assert time.process_time() - started < 2
     assert loaded.name == resolved(NAME)
     assert loaded.form is not None
     assert loaded.model.config.text_config.head_dim in (32, 64)  # what servers take
     assert len(model_fingerprint(loaded.name)) == 32
+
+
+def test_what_is_written_calls_it_by_its_name_and_not_by_its_folder_here(tmp_path: Path, capsys):
+    assert called(resolved(NAME)) == NAME
+    assert called(str(tmp_path)) == str(tmp_path)
+    dataset = fake_dataset(tmp_path, 2, episodes=2)
+    output = tmp_path / "results.json"
+    words = ["--model_path", NAME, "--dataset_path", str(dataset), "--output_path", str(output), "--device", "cpu"]
+    for _ in range(2):  # the second goes on with the first
+        assert run_command(("evaluate",), words, "rfm evaluate") == 0
+        assert json.loads(output.read_text())["model_path"] == NAME
+    assert resolved(NAME) not in output.read_text()
+
+
+def test_an_adapter_of_it_finds_it_where_another_machine_has_it(tmp_path: Path):
+    adapter = random_adapter(tmp_path / "adapter", resolved(NAME))
+    (adapter / "checkpoint_files.json").unlink()  # what is saved elsewhere names a folder there
+    recorded = json.loads((adapter / "adapter_config.json").read_text())
+    recorded["base_model_name_or_path"] = "/another/machine/metaworld-small"
+    (adapter / "adapter_config.json").write_text(json.dumps(recorded))
+    assert load_model(adapter).base == resolved(NAME)
+    fingerprint = {"fingerprint": "0" * 32}
+    (adapter / "base_model.json").write_text(json.dumps(fingerprint))
+    with pytest.raises(DataError, match="needs its base model"):
+        load_model(adapter)
 
 
 def test_a_name_that_is_nearly_one_is_no_model():

@@ -1,8 +1,8 @@
 """Which base model an adapter belongs to, told so that any working directory finds that one or none.
 
 PEFT records a name. Beside it `base_model.json` records the base's fingerprint: of a folder the digest of its content,
-of a hub name the commit. A folder is looked for under its recorded (absolute) path and beside the adapter, as a moved
-run has it; what is found must have the recorded fingerprint.
+of a hub name the commit. A folder is looked for under its recorded (absolute) path, beside the adapter, as a moved
+run has it, and among the models of the package; what is found must have the recorded fingerprint.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import read_json_object
+from rfm.model.shipped import shipped_folders
 from rfm.model.stock.files import ADAPTER_FILE
 from rfm.model.stock.hub_names import is_path, place_of
 from rfm.model.weights.fingerprint import folder_fingerprint, model_fingerprint
@@ -56,7 +57,7 @@ def base_of(folder: Path, given: str | None = None) -> str:
     if recorded is None:
         return _unrecorded(folder, named, found)
     prints = {place: folder_fingerprint(place) for place in found}
-    for place, fingerprint in prints.items():
+    for place, fingerprint in (*prints.items(), *((place, folder_fingerprint(place)) for place in shipped_folders())):
         if fingerprint == recorded:
             return str(place)
     if not found:

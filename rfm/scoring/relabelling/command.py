@@ -30,6 +30,7 @@ from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import MADE_FROM, Workplace, empty, replaced, replaced_file
 from rfm.files.staging import flush_disk, naming, remove, replace_folder, staged_file
 from rfm.ingest.executors import run_local, run_ray
+from rfm.model.shipped import called
 from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.scoring.relabelling.episodes import LeftOut, Material, find_material
 from rfm.scoring.relabelling.jobs import Asking, Job, forget_model, make_jobs, score
@@ -96,6 +97,7 @@ def _workplace(options: RelabelOptions, kind: str, plan: dict[str, Any]) -> Iter
 def _plan(options: RelabelOptions, material: Material) -> dict[str, Any]:
     """What the progress is made from: the options, and what now lies where they point."""
     chosen = {name: value for name, value in asdict(options).items() if name not in _CHANGES_NOTHING}
+    chosen |= {name: called(chosen[name]) for name in ("model_path", "base_model") if chosen[name] is not None}
     content = {"model": model_fingerprint(options.model_path, options.base_model), "dataset": material.identity()}
     return {"progress": chosen, "content": content}
 
@@ -164,7 +166,7 @@ def _write(
     if kind == COLUMN:
         assert material.lerobot is not None
         return _write_copy(options, material.lerobot, scores, work, plan, left_out)
-    metadata = {_MODEL: options.model_path, _LEFT_OUT: str(left_out), _PLAN: json.dumps(plan)}
+    metadata = {_MODEL: called(options.model_path), _LEFT_OUT: str(left_out), _PLAN: json.dumps(plan)}
     with staged_file(work.output) as staged:
         if kind == LEROBOT:
             assert material.lerobot is not None

@@ -26,6 +26,7 @@ from rfm.files.lock import exclusive
 from rfm.files.ownership import partial_of
 from rfm.ingest.lerobot.dataset import read_dataset
 from rfm.ingest.lerobot.episodes import IngestLeRobotOptions, ingest_lerobot_command
+from rfm.model.shipped import resolved
 from rfm.scoring.relabelling import jobs as jobs_module
 from rfm.scoring.relabelling.command import relabel
 from rfm.scoring.relabelling.options import RelabelOptions
@@ -70,6 +71,14 @@ def rows_of(copy: Path) -> list[dict[str, Any]]:
 
 def expected(model: rfm.RewardModel) -> list[np.ndarray]:
     return [model.curve(frames, TASK).expected.astype(np.float32) for frames in films()]
+
+
+def test_a_model_of_the_package_is_called_by_its_name(lerobot, tmp_path):
+    assert relabel(options(lerobot, "metaworld-small", tmp_path / "out")) == 0
+    file = tmp_path / "out" / "metaworld-small_progress.parquet"
+    held = pq.read_schema(file).metadata
+    assert held[b"reward_model_path"] == b"metaworld-small"
+    assert not any(resolved("metaworld-small").encode() in value for value in held.values())
 
 
 def test_the_parquet_is_what_lerobot_weights_samples_by(lerobot, checkpoint, model, tmp_path):
