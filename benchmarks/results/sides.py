@@ -8,7 +8,6 @@ progress and are no sides: see `real`.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -17,17 +16,15 @@ from typing import Any
 
 from benchmarks.results.steps import Made, Workshop
 from rfm.errors import DataError
-from rfm.ingest.bundled import NAME, bundled_root
-from rfm.ingest.metaworld.bundle import MANIFEST, Row, read_manifest, write_text
+from rfm.ingest.bundled import bundled_root, bundled_videos
+from rfm.ingest.metaworld.bundle import MANIFEST, Row, read_manifest, write_manifest
 from rfm.ingest.metaworld.command import IngestMetaworldOptions, ingest_metaworld_command
+from rfm.ingest.metaworld.slots import EVAL
 from rfm.ingest.metaworld.tasks import TASKS
-from rfm.ingest.metaworld.wordings import wordings_of
+from rfm.ingest.metaworld.wordings import wording
 from rfm.ingest.sources.videos import ingest_videos
 from rfm.metaworld_small.sides import SETS, SIDES, make_sets
 from rfm.trajectories.hashes import source_hashes
-
-BUNDLE = Path(__file__).parents[2] / "data" / NAME
-BUNDLED_EVAL = "metaworld_eval"
 
 
 @dataclass(frozen=True)
@@ -54,22 +51,22 @@ class Ground:
 
 def held_out(workshop: Workshop, name: str) -> Ground:
     """The bundled held-out episodes."""
-    return bundled(BUNDLED_EVAL)
+    return bundled(EVAL)
 
 
 def reword(workshop: Workshop, name: str) -> Ground:
     """The bundled held-out episodes, with words that no training has, in turn within each task."""
-    source = bundled(BUNDLED_EVAL)
+    source = bundled(EVAL)
     turns: Counter[str] = Counter()
 
     def reworded(row: Row) -> Row:
-        texts = wordings_of(TASKS[row["task_id"]], "held_out")
-        turns[row["task_id"]] += 1
-        return {**row, "task": texts[turns[row["task_id"]] % len(texts)]}
+        task = row["task_id"]
+        turns[task] += 1
+        return {**row, "task": wording(TASKS[task], "held_out", turns[task])}
 
     def ingest(folder: Path) -> None:
-        rows = [reworded(row) for row in read_manifest(BUNDLE) if row["data_source"] == BUNDLED_EVAL]
-        _ingest(BUNDLE, rows, folder, name)
+        rows = [reworded(row) for row in read_manifest(bundled_videos()) if row["data_source"] == EVAL]
+        _ingest(bundled_videos(), rows, folder, name)
 
     made = workshop.step(f"sides/{name}/trajectories", {"wordings": "held_out"}, ingest, [source.made])
     return Ground(made, made.folder, name)
@@ -99,7 +96,7 @@ def of_small(side: str, set_name: str) -> Callable[[Workshop, str], Ground]:
 
     def ground(workshop: Workshop, name: str) -> Ground:
         made = _set(workshop, set_name)
-        return Ground(made, made.folder / "root", SIDES[side].key)
+        return Ground(made, made.folder / "root", SIDES[side])
 
     return ground
 
@@ -139,8 +136,7 @@ def bundled(key: str) -> Ground:
 def _ingest(videos: Path, rows: Sequence[Row], folder: Path, key: str) -> None:
     """Ingest the videos of these rows as the dataset `key`, which is also a part of each id."""
     manifest = folder / MANIFEST
-    listed = ({**row, "id": f"{key}_{row['id']}", "data_source": key} for row in rows)
-    write_text(manifest, "".join(json.dumps(row) + "\n" for row in listed))
+    write_manifest(manifest, ({**row, "id": f"{key}_{row['id']}", "data_source": key} for row in rows))
     summary = ingest_videos(videos, folder, manifest=manifest, form="jpeg")
     if summary.rejected:
         raise DataError(f"all videos of {key} must be readable, but one is not: {summary.rejected[0].reason}")

@@ -25,9 +25,14 @@ LAYOUT = b"4"
 """Changes when the same videos are to be ingested differently."""
 
 
+def bundled_videos() -> Path:
+    """The folder of the bundled videos, which only a clone of the repository has."""
+    return Path(rfm.__file__).resolve().parents[1] / "data" / NAME
+
+
 def bundled_root() -> Path:
     """The datasets root of the bundled videos; the first call takes some seconds, with a progress bar."""
-    videos = Path(rfm.__file__).resolve().parents[1] / "data" / NAME
+    videos = bundled_videos()
     manifest = videos / "manifest.jsonl"
     if not manifest.is_file():
         raise ConfigError(

@@ -12,16 +12,16 @@ seeds of its own.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rfm.ingest.metaworld.bundle import MANIFEST, Row, read_manifest, write_text
+from rfm.ingest.metaworld.bundle import MANIFEST, Row, read_manifest, write_manifest
 from rfm.ingest.metaworld.cameras import Filming
 from rfm.ingest.metaworld.slots import EVAL, TRAIN
 from rfm.ingest.metaworld.tasks import TASKS
-from rfm.ingest.metaworld.wordings import wordings_of
+from rfm.ingest.metaworld.wordings import wording
 from rfm.ingest.sources.videos import ingest_videos
 
 COMPOSITIONS = (
@@ -41,6 +41,15 @@ _FILMING = Filming(("right", "right_low", "right_far"), (72, 96), num_frames=16)
 _UNSEEN_FILMING = Filming(("side",), (128,), num_frames=16)
 _WORDINGS_MANIFEST = "held_out_wordings.jsonl"
 _WORDINGS = "metaworld_wordings"
+SIDES = {
+    "seen": EVAL,  # seen tasks, held-out episodes
+    "wordings": _WORDINGS,  # the same episodes, held-out wordings
+    "compositions": "metaworld_compositions",
+    "objects": "metaworld_objects",
+    "camera": "metaworld_camera",
+    "afresh": "metaworld_afresh",
+}
+"""Dataset keys under the root by short names; all can be judged on by `data.eval_datasets=[KEY]`."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +65,13 @@ class Set:
 
 
 SETS = (
-    Set("train", SEEN, 48, seed=0),
-    Set("compositions", COMPOSITIONS, 24, seed=1, data_source="metaworld_compositions"),
-    Set("objects", OBJECTS, 24, seed=1, data_source="metaworld_objects"),
-    Set("afresh", SEEN, 12, seed=2, data_source="metaworld_afresh"),
-    Set("camera", SEEN, 12, seed=3, filming=_UNSEEN_FILMING, data_source="metaworld_camera"),
+    Set("train", SEEN, 48, seed=0),  # a quarter is held out
+    Set("compositions", COMPOSITIONS, 24, seed=1, data_source=SIDES["compositions"]),
+    Set("objects", OBJECTS, 24, seed=1, data_source=SIDES["objects"]),
+    Set("afresh", SEEN, 12, seed=2, data_source=SIDES["afresh"]),
+    Set("camera", SEEN, 12, seed=3, filming=_UNSEEN_FILMING, data_source=SIDES["camera"]),
 )
 """What is simulated, what is needed first first."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """A dataset to judge on, and in words what it holds."""
-
-    key: str
-    """Dataset key under the root."""
-    what: str
-
-
-SIDES = {
-    "seen": Side(EVAL, "seen tasks, held-out episodes"),
-    "wordings": Side(_WORDINGS, "the same episodes, held-out wordings"),
-    "compositions": Side("metaworld_compositions", "unseen tasks, compositions of seen verbs and objects"),
-    "objects": Side("metaworld_objects", "unseen tasks with unseen objects"),
-    "camera": Side("metaworld_camera", "seen tasks from an unseen camera in an unseen frame size"),
-    "afresh": Side("metaworld_afresh", "seen tasks, simulated afresh with another seed"),
-}
-"""By short name; all can be judged on by `data.eval_datasets=[KEY]`."""
 TRAINING = TRAIN
 """The dataset key to train on."""
 
@@ -117,14 +106,14 @@ def make_sets(folder: Path, names: Iterable[str] = (), num_workers: int = 1) -> 
 
 def _reworded(videos: Path) -> Path:
     """Write a manifest of the held-out episodes with held-out wordings, taken in turn within each task."""
-    path, turns = videos / _WORDINGS_MANIFEST, dict.fromkeys(TASKS, 0)
-    rows: list[Row] = []
-    for row in read_manifest(videos):
-        if row["data_source"] == EVAL:
-            texts = wordings_of(TASKS[row["task_id"]], "held_out")
-            turn = turns[row["task_id"]]
-            name = row["id"].replace("metaworld", _WORDINGS, 1)
-            rows.append({**row, "id": name, "task": texts[turn % len(texts)], "data_source": _WORDINGS})
-            turns[row["task_id"]] += 1
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    turns: Counter[str] = Counter()
+
+    def reworded(row: Row) -> Row:
+        task = row["task_id"]
+        text = wording(TASKS[task], "held_out", turns[task])
+        turns[task] += 1
+        return {**row, "id": row["id"].replace("metaworld", _WORDINGS, 1), "task": text, "data_source": _WORDINGS}
+
+    path = videos / _WORDINGS_MANIFEST
+    write_manifest(path, [reworded(row) for row in read_manifest(videos) if row["data_source"] == EVAL])
     return path

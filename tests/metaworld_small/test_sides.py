@@ -41,7 +41,7 @@ def test_nothing_but_the_training_set_is_trained_on_and_each_set_has_a_seed_of_i
     (train,) = [one for one in SETS if one.data_source is None]
     assert train.tasks == SEEN
     assert train.seed not in [one.seed for one in SETS if one is not train]
-    assert {side.key for side in SIDES.values()} >= {one.data_source for one in SETS if one is not train}
+    assert set(SIDES.values()) >= {one.data_source for one in SETS if one is not train}
     camera = next(one for one in SETS if one.name == "camera")
     assert not set(camera.filming.cameras) & set(train.filming.cameras)
     assert not set(camera.filming.sizes) & set(train.filming.sizes)

@@ -9,7 +9,7 @@ by renaming, so that nothing is ever half there, and a part only after its video
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with staged_file(path) as staged:
         staged.write_text(text, encoding="utf-8")
+
+
+def write_manifest(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as lines of JSON, whole or not at all."""
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
@@ -95,7 +100,7 @@ def close(output: Path, episode_ids: Sequence[str], finish: Callable[[Path, list
     parts = [_read_part(part_path(output, episode_id)) for episode_id in episode_ids]
     rows = finish(output, [row for row, _ in parts])
     write_arrays(output / STATES, {"id": np.array(episode_ids), **_stack([arrays for _, arrays in parts])})
-    write_text(output / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
+    write_manifest(output / MANIFEST, rows)
     drop_parts(output)
     return rows
 

@@ -6,9 +6,8 @@ arm hides (sweep). Where two tasks show the same things, they share a scene, and
 pictures unless it says so: whoever sees a puck beside a mark can't tell whether it was to be pushed, lifted or left.
 """
 
-from rfm.ingest.metaworld.task import Task
+from rfm.ingest.metaworld.task import XY, Task, X, Y, Z
 
-_X, _Y, _Z, _XY = (True, False, False), (False, True, False), (False, False, True), (True, True, False)
 _FAST = (0.3, 0.5)
 """Pace for what is carried or pushed a long way."""
 
@@ -116,7 +115,7 @@ FURTHER = (
         ("sweep the block into the hole", "slide the brown block into the hole", "push the block over into the hole"),
         scene="hole",
         threshold=0.05,
-        axes=_XY,
+        axes=XY,
         pace=_FAST,
         others=("reach", "button-press-topdown", "drawer-open"),
     ),
@@ -149,7 +148,7 @@ FURTHER = (
         ),
         scene="button",
         threshold=0.03,
-        axes=_Y,
+        axes=Y,
         others=("button-press-topdown", "drawer-open", "window-close"),
         absent_in=("button-press-topdown-wall",),
     ),
@@ -162,7 +161,7 @@ FURTHER = (
         ),
         scene="button",
         threshold=0.024,
-        axes=_Z,
+        axes=Z,
         others=("button-press", "drawer-open", "window-open"),
         absent_in=("button-press-wall",),
     ),
@@ -202,7 +201,7 @@ FURTHER = (
         ("lock the door", "turn the lock of the safe shut", "rotate the lock down to lock the door"),
         scene="door",
         threshold=0.02,
-        axes=_Z,
+        axes=Z,
         others=("button-press", "drawer-open", "window-open"),
     ),
     Task(
@@ -210,7 +209,7 @@ FURTHER = (
         ("unlock the door", "turn the lock of the safe open", "rotate the lock up to unlock the door"),
         scene="door",
         threshold=0.02,
-        axes=_X,
+        axes=X,
         others=("button-press", "drawer-open", "window-close"),
     ),
     Task(
@@ -218,7 +217,7 @@ FURTHER = (
         ("press the sideways handle down", "push the red bar down from the side", "lower the bar of the machine"),
         scene="handle",
         threshold=0.02,
-        axes=_Z,
+        axes=Z,
         follow_through=(0, 3),
         others=("button-press", "drawer-open", "window-open"),
     ),

@@ -1,7 +1,7 @@
 """How far the other tasks of an episode's scene have got at each of its frames, from the simulator's state alone.
 
 The other task's own formula, applied to the fixture in the picture: its object and its goal where its environment would
-have them (`tasks.Place`), its axes and threshold, and its usual distance at the start, since nobody began it here. So a
+have them (`task.Place`), its axes and threshold, and its usual distance at the start, since nobody began it here. So a
 window that stands open fulfils "open the window" before anything moves, and a faucet, whose tasks both begin in the
 middle, has done nothing of the one while it turns to the other. It is 1.0 exactly where that task's own test of success
 holds.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
 
+from rfm.ingest.metaworld.cameras import BUNDLED
 from rfm.ingest.metaworld.engine import Env, expert_action, goal_of, make_env, make_expert, object_of, success_of
 from rfm.ingest.metaworld.labels import Quality, distance, progress_labels, quality_label, share_done
 from rfm.ingest.metaworld.others import progress_by_task
@@ -20,8 +21,6 @@ MAX_HEAD_START = 60
 """Most steps that the arm is brought nearer to the object before the first frame, so that approaches differ."""
 UNTOUCHED = 0.002
 """Motion of the object, in metres or radians, below which it counts as untouched."""
-SHOWN_FRAMES = 32
-"""Frames per video where nothing else was asked for."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +129,12 @@ def _approach(task: Task, env: Env, steps: int) -> None:
         env.step(expert_action(expert, env._get_obs()).astype(np.float32))
 
 
-def shown_steps(num_steps: int, num_frames: int) -> Int32[np.ndarray, "t"]:
+def shown_steps(num_steps: int, num_frames: int = BUNDLED.num_frames) -> Int32[np.ndarray, "t"]:
     """`num_frames` evenly spaced indices into `num_steps` states, first and last included."""
     return np.round(np.linspace(0, num_steps - 1, num_frames)).astype(np.int32)
 
 
-def simulate(task: Task, aim: Quality, variant: str, seed: int, num_frames: int = SHOWN_FRAMES) -> Episode:
+def simulate(task: Task, aim: Quality, variant: str, seed: int, num_frames: int = BUNDLED.num_frames) -> Episode:
     """One episode of `VARIANTS[aim][variant]` in `num_frames` states; the same arguments give the same arrays."""
     rng = np.random.default_rng(seed)
     run = _Run(task, seed, head_start=int(rng.integers(MAX_HEAD_START + 1)))
@@ -143,7 +142,7 @@ def simulate(task: Task, aim: Quality, variant: str, seed: int, num_frames: int 
     return _shown(run, seed, variant, finished, num_frames)
 
 
-def _shown(run: _Run, seed: int, variant: str, finished: bool, num_frames: int) -> Episode:
+def _shown(run: _Run, seed: int, variant: str, finished: bool, num_frames: int = BUNDLED.num_frames) -> Episode:
     steps = shown_steps(len(run.states), num_frames)
     shown = [run.states[step] for step in steps]
     return Episode(

@@ -16,7 +16,7 @@ from rfm.errors import ConfigError
 from rfm.ingest.metaworld.cameras import BUNDLED, Filming
 from rfm.ingest.metaworld.labels import CLEARLY_SHORT, QUALITIES, SUBOPTIMAL_FROM, Quality
 from rfm.ingest.metaworld.task import Task
-from rfm.ingest.metaworld.wordings import wordings_of
+from rfm.ingest.metaworld.wordings import wording, wordings_of
 
 TRAIN, EVAL = "metaworld_train", "metaworld_eval"
 """The values of `data_source`."""
@@ -77,8 +77,7 @@ class Slot:
     @property
     def wording(self) -> str:
         """The instruction; every quality and both splits see all wordings."""
-        texts = wordings_of(self.task, self.wordings)
-        return texts[self.turn % len(texts)]
+        return wording(self.task, self.wordings, self.turn)
 
     @property
     def data_source(self) -> str:

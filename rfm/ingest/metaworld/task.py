@@ -12,6 +12,9 @@ from typing import Literal
 
 Vector = tuple[float, float, float]
 """x, y, z in metres."""
+Axes = tuple[bool, bool, bool]
+"""Which of x, y, z count."""
+X, Y, Z, XY = (True, False, False), (False, True, False), (False, False, True), (True, True, False)
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,8 @@ class Task:
     """What its pictures show; tasks with the same one look at the same things."""
     threshold: float
     """Largest distance that MetaWorld counts as success; metres, radians where `joint` is set."""
-    axes: tuple[bool, bool, bool] = (True, True, True)
-    """Which of x, y, z count."""
-    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    axes: Axes = (True, True, True)
+    offset: Vector = (0.0, 0.0, 0.0)
     """What the environment adds to the observed object position before it measures, in metres."""
     measured: Literal["object", "hand"] = "object"
     """What has to come near the goal: the observed object, or the point between the fingers."""

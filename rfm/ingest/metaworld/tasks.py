@@ -9,11 +9,7 @@ from math import pi
 
 from rfm.errors import ConfigError
 from rfm.ingest.metaworld.further_tasks import FURTHER
-from rfm.ingest.metaworld.task import Place, Task
-
-_X = (True, False, False)
-_Y = (False, True, False)
-_Z = (False, False, True)
+from rfm.ingest.metaworld.task import Place, Task, X, Y, Z
 
 _DOOR_HANDLE = (0.1907, -0.2072, 0.0)
 
@@ -23,7 +19,7 @@ _TASKS = (
         ("open the door", "pull the safe door open", "swing the door of the box open by its handle"),
         scene="door",
         threshold=0.08,
-        axes=_X,
+        axes=X,
         pace=(0.25, 0.45),
         others=("door-close", "button-press", "drawer-close"),
         place=Place(site=_DOOR_HANDLE, goal=(-0.3, -0.45, 0.0), start=(0.4907, 0.2428, 0.0)),
@@ -58,7 +54,7 @@ _TASKS = (
         ("open the window", "slide the window open", "push the window to the right by its handle"),
         scene="window",
         threshold=0.05,
-        axes=_X,
+        axes=X,
         others=("window-close", "drawer-open", "button-press"),
         place=Place(site=(-0.04, -0.095, 0.0), goal=(0.2, 0.0, 0.0), start=(-0.24, -0.095, 0.0)),
     ),
@@ -67,7 +63,7 @@ _TASKS = (
         ("close the window", "slide the window shut", "push the window to the left by its handle"),
         scene="window",
         threshold=0.05,
-        axes=_X,
+        axes=X,
         others=("window-open", "drawer-open", "button-press-topdown"),
         place=Place(site=(0.01, -0.095, 0.0), start=(0.21, -0.095, 0.0)),
     ),
@@ -76,7 +72,7 @@ _TASKS = (
         ("press the button on the wall of the box", "push the red button in from the front", "press the front button"),
         scene="button",
         threshold=0.02,
-        axes=_Y,
+        axes=Y,
         others=("button-press-topdown", "drawer-open", "window-close"),
         absent_in=("button-press-topdown", "button-press-topdown-wall"),
     ),
@@ -85,7 +81,7 @@ _TASKS = (
         ("press the button from above", "push the red button down", "press the button on top of the box"),
         scene="button",
         threshold=0.024,
-        axes=_Z,
+        axes=Z,
         others=("button-press", "drawer-open", "window-open"),
         absent_in=("button-press", "button-press-wall"),
     ),
@@ -94,7 +90,7 @@ _TASKS = (
         ("press the handle down", "push the red handle all the way down", "lower the handle of the machine"),
         scene="handle",
         threshold=0.02,
-        axes=_Z,
+        axes=Z,
         follow_through=(0, 3),
         others=("button-press", "drawer-open", "window-open"),
         place=Place(site=(0.0, -0.216, 0.172), goal=(0.0, -0.216, 0.075), start=(0.0, 0.0, 0.093)),
@@ -154,7 +150,7 @@ _TASKS = (
         ("pull the handle up", "lift the red handle of the machine", "raise the handle"),
         scene="handle",
         threshold=0.05,
-        axes=_Z,
+        axes=Z,
         pace=(0.8, 1.0),
         others=("handle-press", "button-press-topdown", "window-close"),
         place=Place(site=(0.05, -0.216, 0.164), goal=(0.0, -0.216, 0.172), start=(0.05, 0.0, -0.1082)),

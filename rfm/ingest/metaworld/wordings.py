@@ -125,6 +125,12 @@ _HELD_OUT: Mapping[str, tuple[str, ...]] = {
 }
 
 
+def wording(task: Task, which: str, turn: int) -> str:
+    """The task's instruction of that kind whose turn it is, one after the other."""
+    texts = wordings_of(task, which)
+    return texts[turn % len(texts)]
+
+
 def wordings_of(task: Task, which: str) -> tuple[str, ...]:
     """The task's instructions of that kind. Raises ConfigError on a kind that is none of `WORDINGS`."""
     if which not in WORDINGS:
