@@ -1,20 +1,18 @@
 """`make demo`: robot videos become questions, questions train a Qwen3-VL, the model judges episodes it has never seen.
 
 Everything runs through the ordinary commands; the settings below are the only difference to real work. The model starts
-from random weights, so it gets easy lessons first: one skill alone (did it succeed?) is found in a few hundred steps
-and the next one soon after, all of them at once not in thousands. Released checkpoints know how to look at a video and
-need no lessons. The lessons were tuned on a validation part of the training episodes; benchmarks/RESULTS.md has what
-was tried and what was chosen later.
+from random weights, so it gets lessons (`rfm.training.lessons`); released checkpoints know how to look at a video and
+need none. They were tuned on a validation part of the training episodes; benchmarks/RESULTS.md has what was tried and
+what was chosen later.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,15 +30,13 @@ from rfm.generation.generate import GenerateOptions, generate
 from rfm.ingest.bundled import bundled_root
 from rfm.scoring.plot import Watched, plot_curves
 from rfm.scoring.reward_model import RewardModel
-from rfm.training.options import TrainOptions
+from rfm.training.lessons import BATCH, FRAMES, Lesson, lesson_questions, lesson_training
 from rfm.training.run import train
 from rfm.trajectories.catalog import Catalog, load_catalog
 from rfm.trajectories.record import QUALITY_LABELS
 
 logger = logging.getLogger(__name__)
 
-FRAMES = 4
-BATCH = 16
 HELD_OUT_ROWS = 1200
 AS_REWARD = (
     ("prefixes", "reward_alignment", (("pearson", "does the score rise with progress? (Pearson)", 2),)),
@@ -58,27 +54,18 @@ AS_REWARD = (
 )
 """Evaluation sets, the metric of each, and what is shown of it: figure, words, digits."""
 
-
-class Lesson(NamedTuple):
-    """A part of the training with questions of its own."""
-
-    name: str
-    share: float
-    """Of the optimizer steps."""
-    settings: tuple[str, ...]
-    """Overrides of the configuration."""
-
-
+_IN_TENS = "data.progress_step=10"
 LESSONS = (
     Lesson(
         "did it succeed?",
         0.053,
-        ("data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1}"),
+        (_IN_TENS, "data.sample_type_ratio=[1,0,0]", "data.preference_strategy_ratio={suboptimal: 1}"),
     ),
     Lesson(
         "and which task is it?",
         0.124,
         (
+            _IN_TENS,
             "data.sample_type_ratio=[1,0,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 1}",
             "data.same_scene_share=0",
@@ -88,6 +75,7 @@ LESSONS = (
         "which of a scene's two?",
         0.106,
         (
+            _IN_TENS,
             "data.sample_type_ratio=[1,0,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
             "data.same_scene_share=0.8",
@@ -97,6 +85,7 @@ LESSONS = (
         "how far did it get on that?",
         0.071,
         (
+            _IN_TENS,
             "data.sample_type_ratio=[0.5,0.5,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
             "data.progress_strategy_ratio={forward_progress: 1, prefix_progress: 1, whole_progress: 1, "
@@ -108,11 +97,13 @@ LESSONS = (
         "everything",
         0.646,
         (
+            _IN_TENS,
             "data.sample_type_ratio=[0.5,0.5,0]",
             "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.2, whole_progress: 0.6, "
             "different_task_instruction: 2.2, reverse_progress: 1, rewind: 1}",
             "data.same_scene_share=0.6",
         ),
+        fades=True,
     ),
 )
 
@@ -141,6 +132,21 @@ def run(options: DemoOptions) -> int:
         _say(f"lesson {number} of {len(LESSONS)}: {lesson.name}", started)
         model = str(_learn(options, folder, number, model))
     _say("questions about held-out episodes", started)
+    judging = _judging(model, folder)
+    results = evaluate_checkpoint(judging)
+    _say("as a reward: whole episodes, their beginnings, and other instructions", started)
+    as_reward = _judged_as_reward(judging, folder)
+    plot = folder / "progress.png"
+    _draw(Path(model), load_catalog(root, ["metaworld_eval"]), plot)
+    print_results(results)
+    output().print(as_reward)
+    _say("done", started)
+    output().print(f"results  {judging.output_path}\ncurves   {plot}\nmodel    {model}")
+    return 0
+
+
+def _judging(model: str, folder: Path) -> EvaluateOptions:
+    """Draw questions about held-out episodes, and return how the model is asked them."""
     test_set = folder / "held_out"
     generate(
         GenerateOptions(
@@ -151,7 +157,7 @@ def run(options: DemoOptions) -> int:
             overwrite=True,
         )
     )
-    judging = EvaluateOptions(
+    return EvaluateOptions(
         model_path=model,
         dataset_path=str(test_set),
         output_path=str(folder / "results.json"),
@@ -161,16 +167,6 @@ def run(options: DemoOptions) -> int:
         baselines=("constant", "random", "frame_difference"),
         overwrite=True,
     )
-    results = evaluate_checkpoint(judging)
-    _say("as a reward: whole episodes, their beginnings, and other instructions", started)
-    as_reward = _judged_as_reward(judging, folder)
-    plot = folder / "progress.png"
-    _draw(Path(model), load_catalog(root, ["metaworld_eval"]), plot)
-    print_results(results)
-    output().print(as_reward)
-    _say("done", started)
-    output().print(f"results  {folder / 'results.json'}\ncurves   {plot}\nmodel    {model}")
-    return 0
 
 
 def _judged_as_reward(judging: EvaluateOptions, folder: Path) -> Table:
@@ -201,51 +197,14 @@ def _asked(judging: EvaluateOptions, folder: Path, name: str) -> dict[str, Any]:
     )
 
 
-def lesson_questions(number: int, steps: int, output_path: str, overrides: Sequence[str] = ()) -> GenerateOptions:
-    """Return how the questions of lesson `number`, from 1, are drawn for so many optimizer steps of it."""
-    settings = (f"data.max_frames={FRAMES}", "data.progress_step=10", *LESSONS[number - 1].settings, *overrides)
-    return GenerateOptions(
-        output_path=output_path, num_samples=steps * BATCH, seed=42 + number, config_overrides=settings
-    )
-
-
-def lesson_training(number: int, steps: int, dataset_path: str, model: str, output_dir: str) -> TrainOptions:
-    """Return how `model` goes on with lesson `number`."""
-    last = number == len(LESSONS)
-    return TrainOptions(
-        dataset_path=dataset_path,
-        model_name=model,
-        output_dir=output_dir,
-        overwrite_output_dir=True,
-        per_device_train_batch_size=BATCH,
-        gradient_accumulation_steps=1,
-        blank_share=0.02 if last else 0.0,
-        optim="muon",
-        learning_rate=1e-3,
-        muon_learning_rate=2.5e-3,
-        lr_scheduler_type="cosine" if last else "constant_with_warmup",
-        adam_beta2=0.95,
-        weight_decay=0.01,
-        max_grad_norm=1.0,
-        warmup_steps=min(50, steps // 2),
-        gradient_checkpointing=False,
-        dataloader_num_workers=1,
-        save_strategy="no",
-        logging_steps=50,
-    )
-
-
-def lesson_steps(number: int, steps: int) -> int:
-    """Return how many of all optimizer steps lesson `number` has."""
-    return max(1, round(steps * LESSONS[number - 1].share))
-
-
 def _learn(options: DemoOptions, folder: Path, number: int, model: str) -> Path:
     """Draw a lesson's questions and go on training the model with them; returns the folder of the new model."""
-    steps = lesson_steps(number, options.steps)
-    dataset = generate(replace(lesson_questions(number, steps, str(folder / f"lesson_{number}")), overwrite=True))
+    lesson = LESSONS[number - 1]
+    steps = lesson.steps(options.steps)
+    questions = lesson_questions(lesson, number, steps, str(folder / f"lesson_{number}"))
+    dataset = generate(replace(questions, overwrite=True))
     output_dir = folder / ("model" if number == len(LESSONS) else f"model_{number}")
-    return train(lesson_training(number, steps, str(dataset), model, str(output_dir)))
+    return train(lesson_training(lesson, steps, str(dataset), model, str(output_dir)))
 
 
 def _draw(final: Path, catalog: Catalog, path: Path) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.results.figures import Numbers
+from benchmarks.results.figures import FIGURES
+from rfm.evaluation.metrics.accuracy import Numbers
 
 ALL = "all"
 """The rung that has all episodes, tasks and ingredients."""
 NAMES = {"preference": "preference accuracy", "mae": "MAE"}
+"""Of the figures that rungs are compared by, row by row."""
 
 
 def advice(rungs: Sequence[Numbers]) -> list[str]:
@@ -59,7 +61,7 @@ def _ingredients(rungs: Sequence[Numbers]) -> str:
 
 def _missed(rung: Numbers) -> list[str]:
     return [
-        f"{NAMES[name]} {abs(found['value']):.{2 if name == 'preference' else 1}f} worse"
+        f"{NAMES[name]} {abs(found['value']):.{FIGURES[name].digits}f} worse"
         for name, found in rung["seen"].get("against_all", {}).items()
         if _differs(rung["seen"], name) > 0
     ]

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rfm.evaluation.metrics.accuracy import mean
+from rfm.evaluation.metrics.accuracy import Numbers, mean
 from rfm.evaluation.metrics.bootstrap import interval
 
-Numbers = dict[str, Any]
 MIXTURE = "mixture"
 """The kind of questions that training has; the others are evaluation sets."""
 

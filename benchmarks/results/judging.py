@@ -23,12 +23,9 @@ from rfm.generation.generate import GenerateOptions, generate
 
 BATCH = 32
 QUESTIONS, ANSWERS, NOT_ASKED = "questions", "results.json", "not_asked.json"
-KINDS: dict[str, str | None] = {
-    MIXTURE: None, "prefixes": "prefixes", "ranking": "ranking", "confusion": "confusion", "quality": "quality",
-}  # fmt: skip
-"""Kinds of questions, and the `--eval_set` that each is; the mixture is that of training."""
-CONTROLS: dict[str, tuple[str, ...]] = {MIXTURE: (ALL,)}
-OTHER_CONTROLS = ("first_frame", "last_frame")
+KINDS = (MIXTURE, "prefixes", "ranking", "confusion", "quality")
+"""Kinds of questions: the mixture of training, and each `--eval_set` that has a figure."""
+CONTROLS_OF_SETS = ("first_frame", "last_frame")
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def questions(
         output_path=str(workshop.place(name) / QUESTIONS),
         num_samples=rows,
         num_workers=1,
-        eval_set=KINDS[kind],
+        eval_set=None if kind == MIXTURE else kind,
         partition=partition,
         config_overrides=(f"data.max_frames={frames}", *settings),
     )
@@ -109,7 +106,7 @@ def _answers(workshop: Workshop, model: Judged, side: str, ground: Ground, kind:
     asked = questions(workshop, name, kind, frames, rows, settings, here, [ground.made])
     if (reason := why_not(asked)) is not None:
         return Answers(kind, None, reason, asked.folder)
-    controls = CONTROLS.get(kind, OTHER_CONTROLS)
+    controls = (ALL,) if kind == MIXTURE else CONTROLS_OF_SETS
     made = evaluation(workshop, f"models/{model.name}/{side}/{kind}", model, asked, controls)
     results = read_json_object(made.folder / ANSWERS, most=LARGE)
     return Answers(kind, with_same_scene(results), None, asked.folder / QUESTIONS)

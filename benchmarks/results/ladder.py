@@ -17,31 +17,24 @@ from typing import Any
 import yaml
 
 from benchmarks.results.advice import ALL
-from benchmarks.results.figures import MIXTURE, Numbers, number
+from benchmarks.results.figures import FIGURES, MEASURED, MIXTURE, number
 from benchmarks.results.judging import ANSWERS, Judged, evaluation, questions, why_not
 from benchmarks.results.recipe import all_steps, taught
-from benchmarks.results.sides import BUNDLED_EVAL, Ground, bundled
+from benchmarks.results.sides import Ground, bundled
 from benchmarks.results.steps import Made, Workshop
 from benchmarks.results.subsets import IN, write_part
-from rfm.demo import FRAMES
 from rfm.evaluation.compare import CompareOptions, compare_results, read_predictions
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.files.documents.json_documents import LARGE, read_json_object
-from rfm.ingest.metaworld.tasks import TASKS
+from rfm.ingest.metaworld.slots import EVAL, TRAIN
+from rfm.sampling.strategies import DEFAULTS, SHARES
+from rfm.training.lessons import FRAMES
 
-BUNDLED_TRAIN = "metaworld_train"
 UNSEEN = ("drawer-close", "window-open", "lever-pull")
 """Two compositions of seen parts (close and drawer, open and window, each seen with others) and an unseen object."""
-PREFERENCE = {
-    "rewind": 1, "suboptimal": 1, "different_task": 1, "reverse_progress": 1, "same_task_progress": 2,
-    "stopped_early": 1,
-}  # fmt: skip
+PREFERENCE = {name: SHARES["preference"].get(name, 1) for name in DEFAULTS["preference"]}
 """The mixture's pairs, as generation has them where a lesson does not say it."""
-JUDGED_BY = {
-    "preference": (MIXTURE, ("preference", "accuracy")),
-    "mae": (MIXTURE, ("progress", "mae")),
-    "tau_a": ("ranking", ("policy_ranking", "tau_a")),
-    "gap": ("confusion", ("instruction_confusion", "same_scene_gap")),
-}
+JUDGED_BY = {name: FIGURES[name] for name in ("preference", "mae", "tau_a", "gap")}
 SPLIT, SIZE = "split.json", "size.json"
 
 
@@ -63,11 +56,10 @@ class Rung:
     """Overrides beside those of the lessons."""
 
 
-_ORDER = (
+SEEN = (
     "door-open", "door-close", "drawer-open", "window-close", "faucet-open", "faucet-close", "button-press",
     "button-press-topdown", "handle-press", "handle-pull", "plate-slide", "plate-slide-side",
 )  # fmt: skip
-SEEN = tuple(task for task in _ORDER if task in TASKS)
 """The tasks trained on, scene by scene, those first whose parts the tasks held out are made of."""
 RUNGS = (
     Rung("episodes_8", "episodes", "1/8 of the episodes", episodes=1 / 8),
@@ -86,7 +78,7 @@ RUNGS = (
 
 def climb(workshop: Workshop, rungs: Sequence[Rung], steps: int, rows: int) -> Numbers:
     """Train and judge each rung; returns what the page says of them."""
-    source = bundled(BUNDLED_TRAIN)
+    source = bundled(TRAIN)
     seen, unseen = (_asked(workshop, name, tasks, rows) for name, tasks in (("seen", SEEN), ("unseen", UNSEEN)))
     models = {rung.name: _trained(workshop, source, rung, steps) for rung in rungs}
     judged = [
@@ -105,7 +97,7 @@ def climb(workshop: Workshop, rungs: Sequence[Rung], steps: int, rows: int) -> N
 
 def _asked(workshop: Workshop, name: str, tasks: Sequence[str], rows: int) -> dict[str, Made]:
     """Draw the questions of each kind about the held-out episodes of some tasks."""
-    ground = bundled(BUNDLED_EVAL)
+    ground = bundled(EVAL)
     part = workshop.step(
         f"ladder/{name}/part",
         {"tasks": tasks},
@@ -115,7 +107,7 @@ def _asked(workshop: Workshop, name: str, tasks: Sequence[str], rows: int) -> di
     settings, here, needs = (f"data.train_datasets=[{ground.key}]",), _here(ground, part), [ground.made, part]
     return {
         kind: questions(workshop, f"ladder/{name}/{kind}", kind, FRAMES, rows, settings, here, needs, IN)
-        for kind in sorted({kind for kind, _ in JUDGED_BY.values()})
+        for kind in sorted({figure.kind for figure in JUDGED_BY.values()})
     }
 
 
@@ -159,7 +151,7 @@ def _judged(workshop: Workshop, rung: str, models: dict[str, Judged], side: str,
     able = [kind for kind, made in asked.items() if why_not(made) is None]
     results = {kind: _results(workshop, models[rung], side, kind, asked) for kind in able}
     read = {kind: read_json_object(path, most=LARGE) for kind, path in results.items()}
-    found: Numbers = {name: number(read.get(kind, {}), path) for name, (kind, path) in JUDGED_BY.items()}
+    found: Numbers = {name: number(read.get(one.kind, {}), one.path) for name, one in JUDGED_BY.items()}
     if rung != ALL and ALL in models:
         whole = _results(workshop, models[ALL], side, MIXTURE, asked)
         found["against_all"] = _compared(results[MIXTURE], whole)
@@ -174,9 +166,8 @@ def _compared(first: Path, second: Path) -> Numbers:
     """Return by figure how much better the second is on the very rows, with the interval of the paired difference."""
     options = CompareOptions(first=str(first), second=str(second))
     found = compare_results(read_predictions(str(first)), read_predictions(str(second)), options)
-    kinds = {"preference": "preference", "mae": "progress"}
     return {
         name: {"value": found[kind]["difference"], "interval": found[kind]["difference_interval"]}
-        for name, kind in kinds.items()
+        for kind, name in MEASURED.items()
         if kind in found
     }

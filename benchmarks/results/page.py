@@ -16,8 +16,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from benchmarks.results.advice import advice
-from benchmarks.results.figures import FIGURES, MEASURED, RIVALS, Numbers
+from benchmarks.results.figures import FIGURES, MEASURED, RIVALS
 from benchmarks.results.verdicts import CARE, FIT, UNFIT, UNKNOWN, USES, needs_content, uses
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.files.documents.json_documents import read_json_object
 from rfm.files.documents.yaml_documents import read_yaml
 from rfm.files.staging import staged_file
@@ -196,16 +197,16 @@ def _bar(sides: Sequence[Numbers], bar: Numbers) -> Numbers:
     figure = FIGURES[bar["figure"]]
     side = next((one for one in sides if one["name"] == bar["side"]), None)
     found = None if side is None else side["model"].get(bar["figure"])
-    sign = "at least" if bar["least"] else "at most"
-    passed = (found is not None and (found["value"] >= bar["value"]) == bar["least"]) or (
-        found is not None and found["value"] == bar["value"]
-    )
     return {
         "title": f"{figure.title}, {side['title'] if side else bar['side']}",
-        "wanted": f"{sign} {bar['value']:g}",
+        "wanted": f"at {'least' if bar['least'] else 'most'} {bar['value']:g}",
         "measured": shown(found, figure.digits),
-        "verdict": "not measured" if found is None else "passed" if passed else "**missed**",
+        "verdict": "not measured" if found is None else "passed" if _passed(found["value"], bar) else "**missed**",
     }
+
+
+def _passed(value: float, bar: Numbers) -> bool:
+    return bool(value >= bar["value"] if bar["least"] else value <= bar["value"])
 
 
 def _bars() -> str:
@@ -224,10 +225,7 @@ def _ladder(ladder: Numbers) -> Numbers:
         for name in titles
         if any(rung[side][name] is not None for rung in ladder["rungs"])
     ]
-    rungs = [
-        {**rung, "cells": [shown(rung[side][name], 1 if name in ("mae", "gap") else 2) for side, name in columns]}
-        for rung in ladder["rungs"]
-    ]
+    rungs = [{**rung, "cells": [_cell(rung[side], name) for side, name in columns]} for rung in ladder["rungs"]]
     return {
         **ladder,
         "columns": [f"{titles[name]}, {side}" for side, name in columns],
@@ -240,17 +238,3 @@ def _made(parts: Sequence[Numbers]) -> str:
     codes = sorted({code for one in parts for code in one["codes"]})
     versions = sorted({f"{name} {version}" for one in parts for name, version in one["versions"].items()})
     return f"Commit {', '.join(codes)}; {', '.join(versions)}."
-
-
-def lines_of(times: Mapping[str, Sequence[Any]]) -> Iterator[Numbers]:
-    """Yield for each part of the run how many steps it had, their minutes and the last date."""
-    for part, made in times.items():
-        seconds = [one.seconds for one in made if one.seconds is not None]
-        finished = [one.finished for one in made if one.finished is not None]
-        if seconds:
-            yield {
-                "part": part,
-                "steps": len(seconds),
-                "minutes": round(sum(seconds) / 60, 1),
-                "finished": max(finished),
-            }

@@ -9,45 +9,36 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from safetensors import safe_open
-
-import rfm
 from benchmarks.results.changes import report_changes
-from benchmarks.results.figures import MIXTURE, Answers, Numbers, figures_of
+from benchmarks.results.figures import MIXTURE, figures_of
 from benchmarks.results.judging import Judged, judge
-from benchmarks.results.ladder import BUNDLED_TRAIN, RUNGS, climb
-from benchmarks.results.page import FOLDER, LADDER, lines_of, write_page
+from benchmarks.results.ladder import RUNGS, climb
+from benchmarks.results.page import FOLDER, LADDER, write_page
 from benchmarks.results.plot import plot_ladder
+from benchmarks.results.provenance import code_version, record, training_of
 from benchmarks.results.real import on_real_robots
 from benchmarks.results.recipe import taught
-from benchmarks.results.sides import Side, bundled, film, from_sets, held_out, of_small, reword
+from benchmarks.results.sides import Side, bundled
 from benchmarks.results.steps import Made, Workshop
+from benchmarks.results.subjects import DEMO, MODELS, SMALL, Subject
 from benchmarks.results.worst import draw, worst_errors
-from rfm.batch.input_format import InputFormat
-from rfm.demo import FRAMES, DemoOptions
+from rfm.demo import DemoOptions
 from rfm.errors import ConfigError
-from rfm.export.training_record import read_record
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.files.seal import FILE_NAME, digest
 from rfm.files.staging import staged_file
-from rfm.metaworld_small.recipe import FRAMES as SMALL_FRAMES
-from rfm.metaworld_small.sides import COMPOSITIONS, OBJECTS, SEEN
+from rfm.ingest.metaworld.slots import TRAIN
 from rfm.model.shipped import resolved
+from rfm.training.lessons import FRAMES
 
 logger = logging.getLogger(__name__)
 
 FULL_STEPS = DemoOptions().steps
-SMALL_NAME, DEMO_NAME = "metaworld-small", "demo"
-MODELS = (SMALL_NAME, DEMO_NAME)
 PARTS = ("models", "ladder", "page")
-VERSIONS = ("torch", "transformers", "datasets", "numpy")
 
 
 @dataclass(frozen=True)
@@ -86,127 +77,9 @@ class Options:
             raise ConfigError("\n".join(faults))
 
 
-@dataclass(frozen=True)
-class Bar:
-    """What a model was to reach on a side."""
-
-    side: str
-    figure: str
-    value: float
-    least: bool = True
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model of the page."""
-
-    name: str
-    title: str
-    what: str
-    sides: tuple[Side, ...]
-    bars: tuple[Bar, ...] = ()
-
-
-UNSEEN = (*(name for name in (*COMPOSITIONS, *OBJECTS) if name != "drawer-close"),)
-"""Tasks that neither model was trained on; closing a drawer the demo has seen."""
-DEMO = Subject(
-    DEMO_NAME,
-    "The demo's model",
-    "what `make demo` trains in about twenty minutes of one core, on 15 tasks.",
-    (
-        Side(
-            "seen",
-            "new episodes",
-            "Held-out episodes of the tasks that it was trained on, in the words of training. Its last settings were "
-            "chosen after looking at them.",
-            held_out,
-        ),
-        Side(
-            "wordings",
-            "new words",
-            "The same episodes, asked for in words that no training had.",
-            reword,
-        ),
-        Side(
-            "unseen",
-            "unseen tasks",
-            f"Tasks that it was never trained on, from the camera that it knows: {', '.join(UNSEEN)}.",
-            from_sets("compositions", "objects", camera="right", tasks=UNSEEN),
-        ),
-        Side(
-            "camera",
-            "another camera",
-            "Its tasks, filmed anew from another side and in frames of another size.",
-            film(seed=13, episodes_per_task=12, cameras=("side",), sizes=(128,)),
-        ),
-        Side(
-            "afresh",
-            "filmed afresh",
-            "Its tasks, simulated and filmed anew with another seed: nothing but the seed differs from training.",
-            film(seed=12, episodes_per_task=12),
-        ),
-    ),
-)
-SMALL = Subject(
-    SMALL_NAME,
-    "metaworld-small",
-    f"the model in the package, trained on {len(SEEN)} tasks from several cameras (`make metaworld-small`).",
-    (
-        Side(
-            "small_seen",
-            "new episodes",
-            "Held-out episodes of the tasks that it was trained on, in words of training.",
-            of_small("seen", "train"),
-        ),
-        Side(
-            "small_wordings",
-            "new words",
-            "The same episodes, asked for in words that no training had.",
-            of_small("wordings", "train"),
-        ),
-        Side(
-            "compositions",
-            "unseen compositions",
-            f"Tasks whose verb, object and place it has seen, never together: {', '.join(COMPOSITIONS)}.",
-            of_small("compositions", "compositions"),
-        ),
-        Side(
-            "objects",
-            "unseen objects",
-            f"Tasks with things that no task of training shows: {', '.join(OBJECTS)}.",
-            of_small("objects", "objects"),
-        ),
-        Side(
-            "small_camera",
-            "another camera",
-            "Its tasks, filmed anew from another side and in frames of another size.",
-            of_small("camera", "camera"),
-        ),
-        Side(
-            "small_afresh",
-            "filmed afresh",
-            "Its tasks, simulated and filmed anew with another seed.",
-            of_small("afresh", "afresh"),
-        ),
-    ),
-    (
-        Bar("small_seen", "preference", 0.95),
-        Bar("small_seen", "mae", 6.0, least=False),
-        Bar("small_seen", "pearson", 0.92),
-        Bar("small_seen", "tau_a", 0.85),
-        Bar("small_seen", "quality", 0.95),
-        Bar("small_seen", "own", 88.0),
-        Bar("small_seen", "same_scene_0", 10.0, least=False),
-        Bar("small_seen", "same_scene_more", 10.0, least=False),
-        Bar("compositions", "preference", 0.8),
-        Bar("compositions", "tau_a", 0.5),
-    ),
-)
-
-
 def run(options: Options) -> None:
     """Measure what is not measured yet, and write JSON, pictures and page."""
-    workshop, docs = Workshop(Path(options.output_dir).absolute(), _code()), Path(options.docs)
+    workshop, docs = Workshop(Path(options.output_dir).absolute(), code_version()), Path(options.docs)
     with workshop.alone():
         if "models" in options.only:
             for subject, model in list(_models(workshop, options)):  # a wrong path is told before hours of work
@@ -219,15 +92,15 @@ def run(options: Options) -> None:
 
 def _models(workshop: Workshop, options: Options) -> Iterator[tuple[Subject, Judged]]:
     """Yield the models that are asked for; the demo's is trained where none is named."""
-    if SMALL_NAME in options.models:
-        path = options.small_model or resolved(SMALL_NAME)
-        yield SMALL, Judged(SMALL.name, _checkpoint("small_model", path), SMALL_FRAMES)
-    if DEMO_NAME not in options.models:
+    if SMALL.name in options.models:
+        path = options.small_model or resolved(SMALL.name)
+        yield SMALL, Judged(SMALL.name, _checkpoint("small_model", path), FRAMES)
+    if DEMO.name not in options.models:
         return
     if options.demo_model is not None:
         yield DEMO, Judged(DEMO.name, _checkpoint("demo_model", options.demo_model), FRAMES)
     else:
-        source = bundled(BUNDLED_TRAIN)
+        source = bundled(TRAIN)
         made = taught(workshop, "models/demo", FULL_STEPS, source.made, (f"data.datasets_root={source.root}",))
         yield DEMO, Judged(DEMO.name, made, FRAMES)
 
@@ -248,19 +121,20 @@ def _subject(workshop: Workshop, subject: Subject, model: Judged, options: Optio
         "name": subject.name,
         "title": subject.title,
         "what": subject.what,
-        "training": _training(model.made.folder),
+        "training": training_of(model.made.folder),
         "sides": sides,
         "left_out": [one.title for one in subject.sides if one not in wanted],
         "real": real,
         "bars": [vars(bar) for bar in subject.bars],
-        **_record(workshop, (f"models/{subject.name}/", "sides/", "sets/", "real/")),
+        **record(workshop, (f"models/{subject.name}/", "sides/", "sets/", "real/")),
     }
 
 
 def _side(workshop: Workshop, subject: Subject, model: Judged, side: Side, rows: int, docs: Path) -> Numbers:
     answers = judge(workshop, model, side.name, side.ground(workshop, side.name), rows)
     mixture = next(one for one in answers if one.kind == MIXTURE)
-    picture, worst = f"{subject.name}-{side.name}.jpg", _worst(mixture)
+    picture = f"{subject.name}-{side.name}.jpg"
+    worst = [] if mixture.results is None else worst_errors(mixture.results, mixture.questions)
     if worst:
         draw(worst, mixture.questions, docs / FOLDER / picture)
     return {
@@ -274,50 +148,10 @@ def _side(workshop: Workshop, subject: Subject, model: Judged, side: Side, rows:
     }
 
 
-def _worst(mixture: Answers) -> list[Numbers]:
-    return [] if mixture.results is None else worst_errors(mixture.results, mixture.questions)
-
-
 def _ladder(workshop: Workshop, options: Options, docs: Path) -> Numbers:
     found = climb(workshop, RUNGS, options.ladder_steps, options.ladder_rows)
     plot_ladder(found["rungs"], docs / FOLDER / "ladder.png")
-    return {**found, "full_steps": FULL_STEPS, **_record(workshop, ("ladder/",))}
-
-
-def _training(checkpoint: Path) -> list[str]:
-    """Return what a checkpoint remembers of its training, a line each."""
-    record, form = read_record(checkpoint), InputFormat.load(checkpoint)
-    weights = sum(math.prod(load.get_slice(name).get_shape()) for load, name in _tensors(checkpoint))
-    lines = [f"{weights:,} weights"]
-    if record.data:
-        counts = ", ".join(f"{count['total']} {kind}" for kind, count in (record.data.get("counts") or {}).items())
-        lines.append(f"last training set: {record.data['rows']} questions ({counts})")
-        lines += [f"content hash of its rows: `{record.data['content_hash']}`"] if "content_hash" in record.data else []
-        hashes = record.data.get("source_hashes") or {}
-        lines += [f"trajectories `{name}`: `{value}`" for name, value in hashes.items()]
-    if form is not None:
-        size = f"{form.resized_height} x {form.resized_width}" if form.resized_height else "as stored"
-        lines.append(f"shown: up to {form.max_frames} frames of a clip, {size}")
-    return lines
-
-
-def _tensors(checkpoint: Path) -> Iterator[tuple[Any, str]]:
-    for path in sorted(checkpoint.glob("*.safetensors")):
-        with safe_open(path, "numpy") as opened:
-            yield from ((opened, name) for name in opened.keys())  # noqa: SIM118
-
-
-def _record(workshop: Workshop, prefixes: Sequence[str]) -> Numbers:
-    """Return how long the steps of a part took, and with which code and versions."""
-    made = {name: one for name, one in workshop.made.items() if name.startswith(tuple(prefixes))}
-    parts: dict[str, list[Made]] = {}
-    for name, one in made.items():
-        parts.setdefault("/".join(name.split("/")[:2]), []).append(one)
-    return {
-        "times": list(lines_of(parts)),
-        "codes": sorted({one.code for one in made.values() if one.code is not None}),
-        "versions": {name: version(name) for name in VERSIONS},
-    }
+    return {**found, "full_steps": FULL_STEPS, **record(workshop, ("ladder/",))}
 
 
 def _leave(path: Path, content: Numbers) -> None:
@@ -326,12 +160,3 @@ def _leave(path: Path, content: Numbers) -> None:
     with staged_file(path) as staged:
         staged.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     logger.info("figures: %s", path)
-
-
-def _code() -> str:
-    """Return the last commit that changed the package; "unknown" outside a clone."""
-    found = subprocess.run(
-        ["git", "-C", str(Path(rfm.__file__).parent), "log", "-1", "--format=%h", "--abbrev=12", "."],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return found.stdout.strip() or "unknown"

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from benchmarks.results.advice import ALL
-from benchmarks.results.figures import Numbers
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.files.figure import plt, save
 
 LINES = (("preference", "seen", "accuracy, seen tasks"), ("preference", "unseen", "accuracy, unseen tasks"),

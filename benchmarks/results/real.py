@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.results.figures import Numbers
 from benchmarks.results.judging import Judged
 from benchmarks.results.steps import Workshop
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.alignment import correlate
 from rfm.evaluation.metrics.bootstrap import interval
 from rfm.files.seal import digest

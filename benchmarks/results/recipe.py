@@ -9,8 +9,9 @@ from pathlib import Path
 
 from benchmarks.results.judging import QUESTIONS
 from benchmarks.results.steps import Made, Workshop, flags
-from rfm.demo import LESSONS, lesson_questions, lesson_steps, lesson_training
+from rfm.demo import LESSONS
 from rfm.generation.generate import generate
+from rfm.training.lessons import lesson_questions, lesson_training
 from rfm.training.run import train
 
 
@@ -39,7 +40,7 @@ def taught(
 
 def all_steps(steps: int) -> int:
     """Return how many optimizer steps the lessons have together, each rounded by itself."""
-    return sum(lesson_steps(number, steps) for number in range(1, len(LESSONS) + 1))
+    return sum(lesson.steps(steps) for lesson in LESSONS)
 
 
 def _lesson(
@@ -54,11 +55,12 @@ def _lesson(
     changed: Callable[[Sequence[str]], tuple[str, ...]],
 ) -> Made:
     """Draw a lesson's questions, train, and keep the model alone: the questions can be drawn again."""
-    folder, own = workshop.place(name), lesson_steps(number, steps)
-    plain = lesson_questions(number, own, str(folder / QUESTIONS))
+    folder, lesson = workshop.place(name), LESSONS[number - 1]
+    own = lesson.steps(steps)
+    plain = lesson_questions(lesson, number, own, str(folder / QUESTIONS))
     drawn = replace(plain, partition=partition, num_workers=1, config_overrides=changed(plain.config_overrides))
     training = replace(  # no curves: their file grows for as long as this process lives
-        lesson_training(number, own, str(folder / QUESTIONS), model, str(folder / "model")), report_to="none"
+        lesson_training(lesson, own, str(folder / QUESTIONS), model, str(folder / "model")), report_to="none"
     )
 
     def make(_: Path) -> None:

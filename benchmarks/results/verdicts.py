@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.results.figures import FIGURES, Numbers
+from benchmarks.results.figures import FIGURES
+from rfm.evaluation.metrics.accuracy import Numbers
 
 FIT, CARE, UNFIT, UNKNOWN = "yes", "with care", "no", "not measured"
 USES: Mapping[str, tuple[str, str]] = {

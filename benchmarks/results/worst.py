@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from benchmarks.results.figures import Numbers
+from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.files.staging import staged_file
 from rfm.frames.reader import read_frames
 from rfm.vqa.dataset import frames_root, load_dataset
@@ -58,8 +58,9 @@ def _worst(predictions: Sequence[Numbers], kind: str) -> list[Numbers]:
 def _loss(one: Numbers) -> float:
     if one["sample_type"] == "progress":
         return 100.0 if one["predicted"] is None else abs(one["predicted"] - one["truth"])
-    right = one["predicted"] == one["truth"]
-    return 0.0 if right else 1.0 - one["probabilities"][int(one["truth"]) - 1] if "probabilities" in one else 1.0
+    if one["predicted"] == one["truth"]:
+        return 0.0
+    return 1.0 - one["probabilities"][int(one["truth"]) - 1] if "probabilities" in one else 1.0
 
 
 def _error(one: Numbers, row: Numbers) -> Numbers:
