@@ -13,12 +13,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from rfm.commands import COMMANDS, brought_in, load, overview, resolved
 from rfm.console import console, set_up_logging
 from rfm.errors import ConfigError, RfmError
 from rfm.options import parse_options
+
+Options = TypeVar("Options")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,6 +78,20 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
         signal.signal(signal.SIGINT, before)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def run_module(cls: type[Options], function: Callable[[Options], object], program: str) -> int:
+    """Run a module as `program`, a command that goes on where it stopped, and return its exit status."""
+    set_up_logging()
+    try:
+        function(parse_options(cls, program, sys.argv[1:]))
+    except RfmError as error:
+        console().print(f"error: {error}", style="bold red", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console().print("interrupted; the same command goes on where it stopped", style="bold red", soft_wrap=True)
+        return 130
+    return 0
 
 
 _NOBODY_READS = 141

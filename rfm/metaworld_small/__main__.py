@@ -7,11 +7,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rfm.metaworld_small.recipe import NAME, STEPS, release, train_model
+from rfm.cli import run_module
+from rfm.errors import ConfigError
+from rfm.metaworld_small.recipe import LESSONS, NAME, STEPS, release, train_model
 from rfm.metaworld_small.sides import SETS, make_sets
-from rfm.options import parse_options
 
 logger = logging.getLogger(__name__)
+
+_NAMES = tuple(one.name for one in SETS)
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,20 @@ class MetaworldSmallOptions:
 
     output_dir: str = field(default="./outputs/metaworld_small", metadata={"help": "Folder for sets and model"})
     sets: tuple[str, ...] = field(
-        default=(), metadata={"help": f"Only simulate these, of {', '.join(one.name for one in SETS)}; train nothing"}
+        default=(), metadata={"help": "Only simulate these, and train nothing", "choices": _NAMES}
     )
     steps: int = field(default=STEPS, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
     num_workers: int = field(default=1, metadata={"help": "Processes that simulate"})
 
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.sets if name not in _NAMES]:
+            raise ConfigError(f"`sets` must be among {', '.join(_NAMES)}, but one is {unknown[0]!r}")
+        if self.steps < len(LESSONS):
+            raise ConfigError(f"`steps` must be at least {len(LESSONS)}, one a lesson, but is {self.steps}")
+
 
 def main(options: MetaworldSmallOptions) -> None:
-    """Do what the options say."""
+    """Simulate the sets, all where none is named, and then train and release the model."""
     folder = Path(options.output_dir)
     root = make_sets(folder / "sets", options.sets, options.num_workers)
     if not options.sets:
@@ -36,4 +45,4 @@ def main(options: MetaworldSmallOptions) -> None:
 
 
 if __name__ == "__main__":
-    main(parse_options(MetaworldSmallOptions, "python -m rfm.metaworld_small", sys.argv[1:]))
+    sys.exit(run_module(MetaworldSmallOptions, main, "python -m rfm.metaworld_small"))
