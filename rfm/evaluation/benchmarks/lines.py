@@ -17,7 +17,6 @@ Where a line comes from is told by its name and reward, as the release is made:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -27,9 +26,8 @@ from typing import Any, NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import DataError
-from rfm.files.documents.regular import open_regular
 from rfm.frames.video.decoding import chosen_frames
-from rfm.ingest.sources.roboreward import METADATA, Recording, recordings
+from rfm.ingest.sources.roboreward import METADATA, Recording, file_sha256, recordings
 from rfm.vqa.prompts import prompt
 from rfm.vqa.schema import SCHEMA
 
@@ -37,7 +35,6 @@ NATURAL, TEMPORAL, ORIGINAL, COUNTERFACTUAL = ORIGINS = ("natural", "temporal", 
 
 _ARENA = ("robo_arena", "roboarena")
 _CUT_OFF = re.compile(r"_attempt_\d+_score_([1-4])\.mp4$")
-_BLOCK = 2**20
 MOST_LINES = 2**18
 """Lines of a list; each takes some 3 kB of memory as a row."""
 
@@ -120,15 +117,6 @@ def contradicted(lines: Sequence[Line]) -> int:
     """Return how many lines have a file that is named after another score than their reward."""
     said = [line.recording for line in lines if line.recording is not None]
     return sum(named_score(one) not in (None, one.reward) for one in said)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a regular file, a block of it in memory at a time."""
-    digest = hashlib.sha256()
-    with open_regular(path) as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _clip(path: Path, max_frames: int) -> Clip | DataError:

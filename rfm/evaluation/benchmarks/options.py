@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rfm.batch.input_format import InputFormat
 from rfm.configs.experiment_configs import MOST_FRAMES
@@ -15,20 +15,33 @@ SETS = {"alignment": "prefixes", "ranking": "ranking", "confusion": "confusion"}
 """What Robometer evaluates, and the evaluation set that asks it."""
 
 
+class Asked(NamedTuple):
+    """How a benchmark is asked."""
+
+    max_frames: int
+    """Shown of a clip at most."""
+    max_frames_from: str
+    """Who says so."""
+    discrete: bool
+    """Whether scores are asked for from 1 to 5, else from 0 to 100."""
+
+    def record(self) -> dict[str, Any]:
+        """Return what the results file says of it."""
+        scale = "1 to 5" if self.discrete else "0 to 100"
+        return {"max_frames": self.max_frames, "max_frames_from": self.max_frames_from, "asked_for": scale}
+
+
 def _path(what: str) -> Any:
     return field(metadata={"help": what, "positional": True})
-
-
-def _root() -> Any:
-    return field(default=None, metadata={"help": "Folder that frame paths of --calibrate_on are relative to"})
 
 
 @dataclass(frozen=True)
 class BenchOptions(EvaluateOptions):
     """A public benchmark, read where it lies."""
 
-    dataset_path: str = _path("The benchmark's folder")
-    datasets_root: str | None = _root()
+    datasets_root: str | None = field(
+        default=None, metadata={"help": "Folder that frame paths of --calibrate_on are relative to"}
+    )
     max_frames: int | None = field(
         default=None, metadata={"help": "Frames shown of a clip at most (default: as the checkpoint was trained)"}
     )
@@ -47,13 +60,14 @@ class BenchOptions(EvaluateOptions):
             faults.append("`datasets_root` must go with --calibrate_on: a benchmark's frames lie in its own folder")
         return faults
 
-    def frames(self, trained: InputFormat | None, otherwise: int) -> tuple[int, str]:
-        """Return how many frames a clip is shown in at most, and who says so."""
+    def asked(self, trained: InputFormat | None, otherwise: int) -> Asked:
+        """Return how it is asked of a model that was trained so; in `otherwise` frames where nobody says how many."""
+        discrete = trained is not None and bool(trained.discrete_progress)
         if self.max_frames is not None:
-            return self.max_frames, "--max_frames"
+            return Asked(self.max_frames, "--max_frames", discrete)
         if trained is not None and trained.max_frames is not None:
-            return trained.max_frames, "the checkpoint"
-        return otherwise, "the default"
+            return Asked(trained.max_frames, "the checkpoint", discrete)
+        return Asked(otherwise, "the default", discrete)
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,6 @@ class RoboRewardOptions(BenchOptions):
 
     dataset_path: str = _path("Folder of RoboReward with its splits, or of one split")
     output_path: str = field(default="./bench_roboreward.json", metadata={"help": "Path to save results JSON"})
-    datasets_root: str | None = _root()
     split: str = field(default="test", metadata={"help": "Which of several splits", "choices": SPLITS})
 
 
@@ -72,7 +85,6 @@ class RbmOptions(BenchOptions):
 
     dataset_path: str = _path("Folder of processed datasets, or one of them")
     output_path: str = field(default="./bench_rbm.json", metadata={"help": "Path to save results JSON"})
-    datasets_root: str | None = _root()
     datasets: tuple[str, ...] = field(default=(), metadata={"help": "Which of several datasets (default: all)"})
     sets: tuple[str, ...] = field(default=tuple(SETS), metadata={"help": "What is evaluated", "choices": tuple(SETS)})
     episodes: int = field(

@@ -37,14 +37,9 @@ def bench_rbm(options: RbmOptions) -> int:
     """Run `rfm bench rbm`; status 1 where more rows are unreadable than allowed."""
     check_output(options)
     root, keys = find_datasets(options)
-    trained = asked_as_trained(options)
-    frames, says = options.frames(trained, FRAMES)
-    discrete = trained is not None and bool(trained.discrete_progress)
-    exam, drawn = draw(options, root, keys, frames, discrete=discrete)
-    scale = "1 to 5" if discrete else "0 to 100"
-    known = {
-        "name": NAME, "max_frames": frames, "max_frames_from": says, "asked_for": scale, "seed": options.draw_seed,
-    }  # fmt: skip
+    asked = options.asked(asked_as_trained(options), FRAMES)
+    exam, drawn = draw(options, root, keys, asked.max_frames, discrete=asked.discrete)
+    known = {"name": NAME, **asked.record(), "seed": options.draw_seed}
     with processes() as ranks:
         results = evaluate_exam(options, exam, ranks, partial(_also, drawn, known))
     return concluded(options, results, ranks)

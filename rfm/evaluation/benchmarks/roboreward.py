@@ -21,7 +21,7 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.table import InMemoryTable
 
-from rfm.evaluation.benchmarks.lines import Line, contradicted, file_sha256, read_lines, row_of
+from rfm.evaluation.benchmarks.lines import Line, contradicted, read_lines, row_of
 from rfm.evaluation.benchmarks.options import RoboRewardOptions
 from rfm.evaluation.engines import asked_as_trained
 from rfm.evaluation.evaluate import concluded, evaluate_exam
@@ -32,7 +32,7 @@ from rfm.evaluation.results_output import check_output
 from rfm.frames.spacing import EVENLY
 from rfm.inference.ranks import processes
 from rfm.ingest.reading import confined, home_of
-from rfm.ingest.sources.roboreward import METADATA, split_folders
+from rfm.ingest.sources.roboreward import METADATA, file_sha256, split_folders
 from rfm.trajectories.record import normalise_task
 from rfm.vqa.prompts import PROMPT_VERSION
 from rfm.vqa.schema import SCHEMA
@@ -61,19 +61,15 @@ def bench_roboreward(options: RoboRewardOptions) -> int:
     """Run `rfm bench roboreward`; status 1 where more rows are unreadable than allowed."""
     check_output(options)
     folder = _folder(options)
-    trained = asked_as_trained(options)
-    frames, says = options.frames(trained, FRAMES)
-    discrete = trained is not None and bool(trained.discrete_progress)
+    asked = options.asked(asked_as_trained(options), FRAMES)
     digest = file_sha256(folder / METADATA)
-    lines = read_lines(folder, frames, options.max_samples)
-    exam = exam_of_lines(folder, lines, frames, discrete=discrete)
+    lines = read_lines(folder, asked.max_frames, options.max_samples)
+    exam = exam_of_lines(folder, lines, asked.max_frames, discrete=asked.discrete)
     known = {
         "name": NAME,
         "metadata_sha256": digest,
         "as_released": _is_released(folder, digest),
-        "max_frames": frames,
-        "max_frames_from": says,
-        "asked_for": "1 to 5" if discrete else "0 to 100",
+        **asked.record(),
         "rule": RULE,
         "contradicted": _contradicted(lines),
     }

@@ -8,7 +8,7 @@ answers the same means are `answered_…`, from which a source that gave none is
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
 from rfm.evaluation.metrics.accuracy import Numbers, mean
 from rfm.evaluation.metrics.bootstrap import group_codes, interval, interval_of, mean_of_defined, ratio, sums_by_group
@@ -23,10 +23,11 @@ def level_metrics(
     answered = ~np.isnan(predicted)
     error = np.where(answered, np.abs(level_of(np.nan_to_num(predicted)) - level_of(target)), WORST_LEVELS)
     exact = (error == 0).astype(np.float64)
+    of_answered = _means(error[answered], source[answered], group[answered])
     return {
         "count": len(error),
         **_means(error, source, group),
-        **{f"answered_{name}": value for name, value in _of_rows(answered, error, source, group).items()},
+        **{f"answered_{name}": value for name, value in of_answered.items()},
         "exact": mean(exact),
         "exact_interval": interval(exact, group),
         "sources": len(np.unique(source)),
@@ -38,10 +39,6 @@ def level_metrics(
 def level_of(score: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     """Return the level, 1 to 5, of scores in [0, 100]; rounding guards 37.5 against its own representation."""
     return 1.0 + np.floor(np.round(4.0 * score / 100.0, 6) + 0.5)
-
-
-def _of_rows(rows: Bool[np.ndarray, " n"], *columns: np.ndarray) -> Numbers:
-    return _means(*(column[rows] for column in columns))
 
 
 def _means(error: Float64[np.ndarray, " n"], source: np.ndarray, group: np.ndarray) -> Numbers:

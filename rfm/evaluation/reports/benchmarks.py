@@ -33,17 +33,15 @@ _POINTS = ("diagonal", "off_diagonal", "gap")
 
 def benchmark_tables(results: Numbers) -> Iterator[Table]:
     """Yield the tables of the benchmark that the results are of; none where they are of a dataset."""
-    for name, tables in _TABLES.items():
-        if results.get("benchmark", {}).get("name") == name:
-            yield from tables(results)
+    name = results.get("benchmark", {}).get("name")
+    yield from _TABLES[name](results) if name in _TABLES else ()
 
 
 def benchmark_lines(results: Numbers) -> Iterator[str]:
     """Yield what the benchmark's figures rest on."""
     known = results.get("benchmark", {})
-    for name, lines in _LINES.items():
-        if known.get("name") == name:
-            yield from lines(known)
+    name = known.get("name")
+    yield from _LINES[name](known) if name in _LINES else ()
 
 
 def _roboreward(results: Numbers) -> Iterator[Table]:

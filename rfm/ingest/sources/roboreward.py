@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import json_lines
+from rfm.files.documents.regular import open_regular
 from rfm.ingest.episode import Episode
 from rfm.ingest.options import DatasetOptions, run_ingest
 from rfm.ingest.reading import VideoFile, confined, rejected
@@ -67,11 +68,22 @@ def split_folders(path: Path, split: str | None) -> list[Path]:
     return folders
 
 
+def file_sha256(path: Path) -> str:
+    """The sha256 of a regular file, a block of it in memory at a time."""
+    digest = hashlib.sha256()
+    with open_regular(path) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def same_videos(sources: Sequence[Any]) -> list[str | None]:
     """A name for each source that shows, byte by byte, the same video as another; only equal sizes are compared."""
     sizes = [source.path.stat().st_size if _is_there(source) else -1 for source in sources]
     common = {size for size, count in Counter(sizes).items() if count > 1 and size >= 0}
-    hashes = [_hash(source.path) if size in common else None for source, size in zip(sources, sizes, strict=True)]
+    hashes = [
+        file_sha256(source.path)[:16] if size in common else None for source, size in zip(sources, sizes, strict=True)
+    ]
     counts = Counter(hashes)
     return [name if name is not None and counts[name] > 1 else None for name in hashes]
 
@@ -165,11 +177,3 @@ def _ranks(episodes: Sequence[Episode], groups: Sequence[str | None]) -> list[in
 
 def _is_there(source: Any) -> bool:
     return isinstance(source, VideoFile) and source.path.is_file()
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()[:16]
