@@ -15,7 +15,7 @@ import transformers.modeling_utils as modeling
 
 from rfm.cli import run_command
 from rfm.files import seal
-from rfm.inference.predictor import Predictor
+from rfm.inference.engines.engine import Engine
 from rfm.training.options import TrainOptions
 from rfm.training.run import train
 from rfm.training.trainer import VQATrainer
@@ -90,13 +90,13 @@ def train_until(arrange: Callable[[Patch], None], options: TrainOptions) -> None
         train(options)
 
 
-def evaluate_until(number: int, words: list[str]) -> None:
-    """Run `rfm evaluate` until a batch of that number is to be answered."""
-    answer, batches = Predictor.answer, itertools.count(1)
+def answer_until(number: int, engine: type[Engine], command: tuple[str, ...], words: list[str]) -> None:
+    """Run a command until an engine is to answer a batch of that number."""
+    answer, batches = engine.answer, itertools.count(1)
 
     def dying(self, *args, **options):
         return die() if next(batches) == number else answer(self, *args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Predictor, "answer", dying)
-        run_command(("evaluate",), words, "rfm evaluate")
+        patch.setattr(engine, "answer", dying)
+        run_command(command, words, f"rfm {' '.join(command)}")

@@ -64,7 +64,7 @@ def test_two_processes_write_the_same_file_as_one(command, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_file(command, monkeypatch, caplog):
     whole, killed = command("whole.json", *SCORED), command("killed.json", *SCORED)
     results(whole)
-    process = started(kills.evaluate_until, 9, killed)
+    process = started(kills.answer_until, 9, Predictor, ("evaluate",), killed)
     process.join()
     assert process.exitcode == -signal.SIGKILL
     saved = Path(f"{output(killed)}.answers") / "0.jsonl"

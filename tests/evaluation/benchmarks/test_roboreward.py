@@ -2,12 +2,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import kills
 import pytest
 from checkpoints import random_checkpoint
+from forked import started
 from robot_datasets import SHARED, moving_square, write_roboreward
 
 from rfm.cli import run_command
@@ -184,32 +184,14 @@ def test_what_cannot_be_is_one_message(bench, flags, message, capsys):
     assert message in capsys.readouterr().err
 
 
-KILLED = """
-import os, signal, sys
-from rfm.cli import run_command
-from rfm.evaluation.rivals.baselines import Baseline
-
-answer, batches = Baseline.answer, []
-
-def dying(self, *args, **options):
-    batches.append(1)
-    if len(batches) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return answer(self, *args, **options)
-
-Baseline.answer = dying
-run_command(("bench", "roboreward"), sys.argv[1:], "rfm bench roboreward")
-"""
-
-
 def test_a_killed_run_goes_on_and_not_with_answers_about_other_bytes(tmp_path, monkeypatch, caplog):
     here, output = tmp_path / "copy", tmp_path / "results.json"
     films = {name: moving_square(5 + at, at, 32, 32) for at, (name, _, _) in enumerate(LINES)}
     write_roboreward(here / "test", LINES, films)
     words = [str(here), "--model_path", "frame_difference", "--output_path", str(output), "--batch_size", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(roboreward.__file__).parents[3])}
-    run = subprocess.run([sys.executable, "-c", KILLED, *words], env=environment, capture_output=True, timeout=240)
-    assert run.returncode == -signal.SIGKILL
+    process = started(kills.answer_until, 3, Baseline, ("bench", "roboreward"), words)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     saved = Path(f"{output}.answers")
     shutil.copytree(saved, tmp_path / "kept")
     asked, answer = [], Baseline.answer
