@@ -17,23 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from random_model import QWEN3_VL_4B, SPEC_4B, qwen3_vl, use_our_kernels
+from transformers import Qwen3VLForConditionalGeneration
 
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.frame_store import HeldFrames
-from rfm.batch.pictures.patches import VisionSpec
 from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
 from rfm.inference.answering.decoding import Decoding
 from rfm.inference.predictor import Predictor
-from rfm.model.kernels.attention import use_equal_segments
-from rfm.model.kernels.patch_embedding import use_matrix_product
-from rfm.model.kernels.pixels import accept_uint8
 from rfm.model.load import LoadedModel
 from rfm.model.tiny_tokenizer import build_tokenizer
 from rfm.vqa.prompts import prompt
 
-HALF = (0.5, 0.5, 0.5)
-SPEC = VisionSpec("qwen3_vl", 16, 2, 2, HALF, HALF, 768 * 32 * 32, 768 * 32 * 32)
 TASK = "put the red block into the drawer and close it"
 
 
@@ -55,42 +50,24 @@ def main() -> None:
 def drawn(device: str) -> LoadedModel:
     torch.manual_seed(0)
     tokenizer = build_tokenizer([prompt("progress", TASK)])
-    ids = tokenizer.convert_tokens_to_ids
-    text = {
-        "model_type": "qwen3_vl_text", "vocab_size": len(tokenizer), "hidden_size": 320, "intermediate_size": 1216,
-        "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 128,
-        "max_position_embeddings": 32_768, "tie_word_embeddings": True, "initializer_range": 0.08,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20],
-                            "mrope_interleaved": True},
+    text = QWEN3_VL_4B["text_config"] | {
+        "vocab_size": len(tokenizer), "hidden_size": 320, "intermediate_size": 1216, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 1, "max_position_embeddings": 32_768,
+        "initializer_range": 0.08,
     }  # fmt: skip
-    vision = {
-        "model_type": "qwen3_vl_vision", "depth": 3, "hidden_size": 128, "intermediate_size": 512, "num_heads": 2,
-        "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 320,
-        "num_position_embeddings": 2304, "deepstack_visual_indexes": [0, 1, 2], "initializer_range": 0.08,
+    vision = QWEN3_VL_4B["vision_config"] | {
+        "depth": 3, "hidden_size": 128, "intermediate_size": 512, "num_heads": 2, "out_hidden_size": 320,
+        "deepstack_visual_indexes": [0, 1, 2], "initializer_range": 0.08,
     }  # fmt: skip
-    tokens = {
-        "image": "<|image_pad|>",
-        "video": "<|video_pad|>",
-        "vision_start": "<|vision_start|>",
-        "vision_end": "<|vision_end|>",
-    }
-    config = Qwen3VLConfig(
-        text_config=text,
-        vision_config=vision,
-        tie_word_embeddings=True,
-        **{f"{name}_token_id": ids(token) for name, token in tokens.items()},
-    )
+    config = qwen3_vl(tokenizer, {"text_config": text, "vision_config": vision})
     model = Qwen3VLForConditionalGeneration(config).to(device)
-    accept_uint8(model, SPEC)
-    use_matrix_product(model)
-    use_equal_segments(model)
-    return LoadedModel(model, tokenizer, SPEC, "an eighth of 4B", None, {})
+    return use_our_kernels(LoadedModel(model, tokenizer, SPEC_4B, "an eighth of 4B", None, {}))
 
 
 def compare(loaded: LoadedModel, options: argparse.Namespace) -> None:
     form = InputFormat(options.size, options.size, max_frames=options.max_frames)
     film = np.random.default_rng(0).integers(0, 256, (options.frames, options.size, options.size, 3), np.uint8)
-    predictor = Predictor(loaded, Path(), form, Decoding("scored")).over(HeldFrames({"film": film}, SPEC, form))
+    predictor = Predictor(loaded, Path(), form, Decoding("scored")).over(HeldFrames({"film": film}, loaded.spec, form))
     choose, text = CHOICES[options.frame_choice], prompt("progress", TASK)
     rows = [
         {

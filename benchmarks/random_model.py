@@ -39,6 +39,8 @@ QWEN3_VL_4B = {
     },
 }  # fmt: skip
 """The sizes in the configuration of Qwen/Qwen3-VL-4B-Instruct."""
+_HALF = (0.5, 0.5, 0.5)
+SPEC_4B = VisionSpec("qwen3_vl", 16, 2, 2, _HALF, _HALF, 768 * 32 * 32, 768 * 32 * 32)
 
 PROMPT = (
     "Given these two robot videos, which one makes the most progress towards solving the task, Video 1 or 2? Format "
@@ -64,9 +66,7 @@ def draw_model(preset: str, device: str, *, seed: int = 0, four_bit: bool = Fals
         sizes = tiny.PRESETS["tiny-64" if four_bit else "tiny"]
         config, spec = tiny.tiny_config(tokenizer, sizes), tiny.tiny_spec(sizes)
     else:
-        config = qwen3_vl_4b(tokenizer)
-        half = (0.5, 0.5, 0.5)
-        spec = VisionSpec("qwen3_vl", 16, 2, 2, half, half, 768 * 32 * 32, 768 * 32 * 32)
+        config, spec = qwen3_vl_4b(tokenizer), SPEC_4B
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     with torch.device(device):
         model = Qwen3VLForConditionalGeneration._from_config(config, dtype=dtype)
@@ -85,11 +85,16 @@ def use_our_kernels(loaded: LoadedModel) -> LoadedModel:
 
 def qwen3_vl_4b(tokenizer: Any) -> Any:
     """Return the configuration, with the placeholders of a tokenizer."""
+    return qwen3_vl(tokenizer, QWEN3_VL_4B)
+
+
+def qwen3_vl(tokenizer: Any, sizes: dict[str, Any]) -> Any:
+    """Return a configuration of these sizes, with the placeholders of a tokenizer."""
     names = ("image", "video"), ("vision_start", "vision_end")
     special = {f"{name}_token_id": f"<|{name}_pad|>" for name in names[0]}
     special |= {f"{name}_token_id": f"<|{name}|>" for name in names[1]}
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
-    return Qwen3VLConfig(**QWEN3_VL_4B, **ids, tie_word_embeddings=True)
+    return Qwen3VLConfig(**sizes, **ids, tie_word_embeddings=True)
 
 
 def _to_four_bits(model: Any, dtype: torch.dtype) -> None:
