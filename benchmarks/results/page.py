@@ -63,7 +63,7 @@ def render(models: Sequence[Numbers], ladder: Numbers | None, notes: Mapping[str
     return environment.get_template("page.md.jinja").render(
         models=[_model(one, notes.get(one["name"], {})) for one in models],
         ladder=None if ladder is None else _ladder(ladder),
-        times=[line for one in parts for line in one["times"]],
+        times=list({line["part"]: line for one in parts for line in one["times"]}.values()),  # models share sides
         made=_made(parts),
         uses=USES,
         bars=_bars(),
