@@ -29,6 +29,10 @@ MOST_LEVELS, MOST_COLOUR, MOST_SHIFT = 12, 20, 26
 colour, and in brightness as a whole."""
 
 _CELLS = 16
+_COARSE = 4
+"""Blocks of cells in a row, of which `same_pictures` compares the means first."""
+_ROUNDING = 0.1
+"""Levels that means of 32-bit numbers may be off by, and much more."""
 
 
 class NearDuplicates(NamedTuple):
@@ -81,6 +85,22 @@ def _alike_groups(
     one, other = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(hashes), len(hashes)))
     return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def same_pictures(cells: UInt8[np.ndarray, "n k h w 3"]) -> Bool[np.ndarray, "n n"]:
+    """Which episodes show the same as which others, by `same_picture`.
+
+    Only those are compared cell by cell whose grey differs by no more in blocks of cells either: a mean exceeds
+    no limit that all of its values keep.
+    """
+    n, k, h, w, _ = cells.shape
+    coarse = (cells @ LUMA).reshape(n, k, _COARSE, h // _COARSE, _COARSE, w // _COARSE).mean(axis=(3, 5))
+    coarse = (coarse - coarse.mean(axis=(2, 3), keepdims=True)).reshape(n, -1)
+    alike = np.zeros((n, n), bool)
+    for at in range(n):
+        near = np.flatnonzero((np.abs(coarse - coarse[at]) <= MOST_LEVELS + _ROUNDING).all(axis=1))
+        alike[at, near] = same_picture(cells[at], cells[near])
+    return alike
 
 
 def same_picture(one: UInt8[np.ndarray, "k h w 3"], others: UInt8[np.ndarray, "m k h w 3"]) -> Bool[np.ndarray, " m"]:

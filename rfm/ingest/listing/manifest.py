@@ -28,7 +28,7 @@ from rfm.trajectories.record import canonical_quality, other_task_faults
 logger = logging.getLogger(__name__)
 
 NAMES = ("manifest.jsonl", "manifest.csv")
-EXTRAS = ("num_frames", "fps", "seed", "policy")
+EXTRAS = ("num_frames", "fps", "seed", "policy", "camera")
 """Columns that are often there and never needed; any other unknown one is reported."""
 
 _MOST_FAULTS = 20

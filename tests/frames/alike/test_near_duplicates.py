@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from films import as_jpeg, film
 
-from rfm.frames.alike.near_duplicates import near_duplicates, same_picture
+from rfm.frames.alike.near_duplicates import near_duplicates, same_picture, same_pictures
 from rfm.frames.alike.perceptual_hash import LUMA
 from rfm.frames.npz.file import write_npz
 from rfm.frames.resize import resize_frames
@@ -100,3 +100,14 @@ def test_flat_pictures_of_other_brightness_are_others():
     flat = [np.full((3, 16, 16, 3), level, np.uint8) for level in (100, 120, 140)]
     assert same_picture(flat[0], np.stack(flat)).tolist() == [True, True, False]
     assert same_picture(flat[0], np.empty((0, 3, 16, 16, 3), np.uint8)).tolist() == []
+
+
+def test_all_with_all_is_each_with_all():
+    random = np.random.default_rng(0)
+    base = random.integers(30, 220, (12, 3, 16, 16, 3))
+    noisy = [base + random.integers(-most, most + 1, base.shape) for most in (3, 11, 13, 40)]
+    shifted = [base + shift for shift in (20, 26, 27)]
+    cells = np.concatenate([base, *noisy, *shifted, base // 16 + 100]).astype(np.uint8)
+    one_by_one = np.stack([same_picture(one, cells) for one in cells])
+    assert np.array_equal(same_pictures(cells), one_by_one)
+    assert one_by_one.sum() > 2 * len(cells)

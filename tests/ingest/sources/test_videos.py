@@ -230,7 +230,7 @@ def test_missing_manifest_or_columns(tmp_path: Path) -> None:
 
 
 def test_unknown_columns_are_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    row = {"task": "t", "colour": "red", "seed": 1, "quality_label": "1"}
+    row = {"task": "t", "colour": "red", "seed": 1, "camera": "side", "quality_label": "1"}
     rows: list[dict[str, object]] = [{"path": f"{at}.mp4", **row} for at in range(2)]
     ingest_videos(make_folder(tmp_path / "in", rows), tmp_path / "out")
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
