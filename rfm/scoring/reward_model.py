@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import torch
 from jaxtyping import Int64, UInt8
 
 from rfm.console import hush_libraries
@@ -87,6 +88,12 @@ class RewardModel:
     def name(self) -> str:
         """The folder or hub name that it was loaded from."""
         return self._predictor.loaded.name
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """What answers: its weights are moved and counted by it."""
+        network: torch.nn.Module = self._predictor.loaded.model
+        return network
 
     @property
     def reading(self) -> IngestOptions:
