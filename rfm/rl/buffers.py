@@ -1,0 +1,170 @@
+"""Replay buffers paid anew: recorded steps in, the rewards out that `RewardWrapper` would have paid for them.
+
+Of each episode the pictures that the wrapper would have scored are asked about as one curve, so that prefixes share
+work; frames in between are never read. Memory: the scored frames of a few episodes, in the size that the model sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+
+from rfm.errors import DataError
+from rfm.rl.payment import Mode, Rules
+from rfm.scoring.given_frames import read_clip
+from rfm.scoring.records import Curve
+
+_TOGETHER = 256
+"""Scored frames that are asked about together, or one longer episode."""
+
+
+class CurveJudge(Protocol):
+    """A `RewardModel`, or a client of one."""
+
+    def curve(self, frames: Any, *, tasks: Sequence[str]) -> list[Curve]:
+        """Return how far each of several clips has got at each of its frames."""
+
+
+@dataclass(frozen=True)
+class _Episode:
+    start: int
+    steps: int
+    seen: Int64[np.ndarray, " k"]
+    """Behind how many of its steps a picture is scored, from 0."""
+
+    def behind(self, steps: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Return which scored picture is the last one behind so many steps."""
+        return np.searchsorted(self.seen, steps, side="right") - 1
+
+
+def relabel(
+    model: CurveJudge,
+    frames: Any,
+    next_frames: Any,
+    task: str | Sequence[str],
+    *,
+    terminated: Any,
+    truncated: Any = None,
+    every: int = 8,
+    mode: Mode = "delta",
+    gamma: float = 0.99,
+    weight: float = 1.0,
+) -> Float32[np.ndarray, " n"]:
+    """Return what each of n recorded steps is paid, in the order in which one environment took them.
+
+    `frames` are what was seen before each step, `next_frames` behind it: uint8 (n, h, w, 3) of RGB, or anything that is
+    indexed like an array. `task` is the instruction, one or one a step. An episode ends with a step that is
+    `terminated` or `truncated`; the last one may be unfinished.
+
+    Raises:
+        DataError: an array is not as said above, or a score is no number between 0 and 1.
+        ConfigError: an option is not one of `rfm.rl.payment.Rules`.
+
+    """
+    rules = Rules(every, mode, gamma, weight)
+    count = len(frames)
+    ends = _flags(terminated, "terminated", count)
+    cuts = np.zeros(count, bool) if truncated is None else _flags(truncated, "truncated", count)
+    if len(next_frames) != count:
+        raise DataError(f"`next_frames` must be as many as `frames`, {count}, but are {len(next_frames)}")
+    texts = _Texts(task, count)
+    paid = np.zeros(count, np.float32)
+    for group in _groups(_episodes(ends | cuts, every)):
+        clips = [_shown(model, frames, next_frames, episode) for episode in group]
+        curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
+        for episode, curve in zip(group, curves, strict=True):
+            steps = slice(episode.start, episode.start + episode.steps)
+            paid[steps] = _paid(episode, _checked(curve.expected), rules, ends[steps], cuts[steps])
+    return paid
+
+
+class _Texts:
+    """The instructions of the steps."""
+
+    def __init__(self, task: str | Sequence[str], count: int) -> None:
+        if not isinstance(task, str) and len(task) != count:
+            raise DataError(f"`task` must be one text, or one a step, {count}, but are {len(task)}")
+        self._task = task
+
+    def of(self, episode: _Episode) -> str:
+        """Return an episode's one instruction."""
+        if isinstance(self._task, str):
+            return self._task
+        texts = {str(text) for text in self._task[episode.start : episode.start + episode.steps]}
+        if len(texts) > 1:
+            some = " and ".join(map(repr, sorted(texts)[:2]))
+            raise DataError(f"`task` must be the same in an episode, but from step {episode.start} on it is {some}")
+        return texts.pop()
+
+
+def _flags(given: Any, name: str, count: int) -> Bool[np.ndarray, " n"]:
+    flags = np.asarray(given)
+    if flags.shape != (count,):
+        raise DataError(
+            f"`{name}` must have shape ({count},), a value a frame, but has {flags.shape}; of several environments "
+            "give one at a time"
+        )
+    if not np.isin(flags, (0, 1)).all():
+        raise DataError(f"`{name}` must hold true and false, but holds {flags[~np.isin(flags, (0, 1))][0]}")
+    return flags.astype(bool)
+
+
+def _episodes(over: Bool[np.ndarray, " n"], every: int) -> Iterator[_Episode]:
+    borders = [0, *(np.flatnonzero(over) + 1).tolist()]
+    if borders[-1] < len(over):
+        borders.append(len(over))
+    for start, stop in pairwise(borders):
+        seen = np.arange(0, stop - start + 1, every)
+        if over[stop - 1] and seen[-1] != stop - start:
+            seen = np.append(seen, stop - start)
+        yield _Episode(start, stop - start, seen)
+
+
+def _groups(episodes: Iterator[_Episode]) -> Iterator[list[_Episode]]:
+    held, waiting = list[_Episode](), 0
+    for episode in episodes:
+        if held and waiting + len(episode.seen) > _TOGETHER:
+            yield held
+            held, waiting = [], 0
+        held.append(episode)
+        waiting += len(episode.seen)
+    if held:
+        yield held
+
+
+def _shown(model: Any, frames: Any, next_frames: Any, episode: _Episode) -> UInt8[np.ndarray, "k h w 3"]:
+    """Return the scored pictures of an episode, in the size that the model sees, where the model knows it."""
+    start = episode.start
+    parts = [(frames, "`frames`", np.array([start])), (next_frames, "`next_frames`", start + episode.seen[1:] - 1)]
+    read = [np.asarray(read_clip(np.asarray(of[at]), name=name).frames) for of, name, at in parts if len(at)]
+    if len({part.shape[1:] for part in read}) > 1:
+        sizes = " and ".join(f"{part.shape[2]} x {part.shape[1]}" for part in read)
+        raise DataError(f"`frames` and `next_frames` must be of one size, but have {sizes} pixels")
+    shrink = getattr(model, "as_shown", None)
+    whole = np.concatenate(read)
+    return whole if shrink is None else shrink(whole)
+
+
+def _checked(values: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+    if not ((values >= -1e-6) & (values <= 1 + 1e-6)).all():
+        raise DataError(f"a score must be a number between 0 and 1, but the model said {values.tolist()}")
+    return values.clip(0, 1)
+
+
+def _paid(
+    episode: _Episode,
+    values: Float64[np.ndarray, " k"],
+    rules: Rules,
+    ends: Bool[np.ndarray, " n"],
+    cuts: Bool[np.ndarray, " n"],
+) -> list[float]:
+    at = values[episode.behind(np.arange(episode.steps + 1))].tolist()
+    return [
+        rules.paid(before, after, terminated=end, truncated=cut)
+        for before, after, end, cut in zip(at, at[1:], ends.tolist(), cuts.tolist(), strict=False)
+    ]
