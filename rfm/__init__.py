@@ -10,9 +10,11 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
+    "AsyncRewardClient": "rfm.scoring.remote.client",
     "Curve": "rfm.scoring.records",
     "Preference": "rfm.scoring.records",
     "Progress": "rfm.scoring.records",
+    "RewardClient": "rfm.scoring.remote.client",
     "RewardModel": "rfm.scoring.reward_model",
     "RfmError": "rfm.errors",
     "SuccessRule": "rfm.scoring.success",

@@ -127,6 +127,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.scoring.videos.command:score",
         "how far did the robot get in these videos",
     ),
+    ("serve",): Command(
+        "rfm.serving.options:ServeOptions",
+        "rfm.serving.command:serve",
+        "a reward model over HTTP, for policies elsewhere",
+    ),
     ("prefer",): Command(
         "rfm.scoring.videos.options:PreferOptions",
         "rfm.scoring.videos.command:prefer",

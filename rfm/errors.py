@@ -22,3 +22,7 @@ class DataError(RfmError):
 
 class MissingExtraError(RfmError):
     """An optional dependency that is not installed; names the extra that brings it."""
+
+
+class ServerError(RfmError):
+    """A server that can't be reached, or does not answer what it is asked."""

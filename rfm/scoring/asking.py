@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rfm.batch.pictures.frame_store import HeldFrames
-from rfm.errors import ConfigError, DataError
+from rfm.errors import DataError
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.prediction import Prediction
 from rfm.inference.predictor import Predictor
@@ -45,19 +45,6 @@ def asked(predictor: Predictor, held: Held, rows: Sequence[Row], batch_size: int
 
 def _over(predictor: Predictor, held: Held) -> Predictor:
     return predictor.over(HeldFrames(held, predictor.loaded.spec, predictor.form))
-
-
-def texts_of(task: str | None, tasks: Sequence[str] | None) -> list[str]:
-    """Return the tasks asked about, one or several."""
-    if (task is None) == (tasks is None):
-        raise ConfigError("`task` or `tasks` must be given, one of them")
-    texts = [task] if tasks is None else tasks
-    if isinstance(texts, str):
-        raise ConfigError(f"`tasks` must be a list of texts, but is one: give task={texts!r}, or a list")
-    for text in texts:
-        if not isinstance(text, str) or not text.strip():
-            raise ConfigError(f"a task must be a text that says what to do, but is {text!r}")
-    return [str(text) for text in texts]
 
 
 def progress_row(task: str, actor: str, discrete: bool, path: str, indices: list[int]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 
-from rfm.errors import DataError
+from rfm.errors import ConfigError, DataError
 from rfm.files.limits import check_kept, check_pixels
 from rfm.frames.pictures import as_rgb
 from rfm.frames.spacing import evenly_spaced
@@ -56,6 +56,19 @@ def is_clip(given: Any) -> bool:
     if not isinstance(given, list | tuple):
         return getattr(given, "ndim", 0) <= 4
     return bool(given) and all(isinstance(one, Image.Image) or getattr(one, "ndim", 4) <= 3 for one in given)
+
+
+def clips_for(
+    given: Any, tasks: Sequence[str], options: IngestOptions = AS_INGESTED, *, one: bool, name: str = "`frames`"
+) -> list[Clip]:
+    """Return a clip a task: the same for all, or as many as there are; ConfigError where they don't fit."""
+    if is_clip(given) or (one and not given):
+        return [read_clip(given, options, name)] * len(tasks)
+    if one:
+        raise ConfigError(f"{name} must be one clip, but is a list of clips; give `tasks`, one a clip")
+    if len(given) != len(tasks):
+        raise ConfigError(f"{name} must be one clip, or a clip a task, but are {len(given)} for {len(tasks)}")
+    return [read_clip(clip, options, f"{name}[{at}]") for at, clip in enumerate(given)]
 
 
 def read_clip(given: Any, options: IngestOptions = AS_INGESTED, name: str = "`frames`") -> Clip:

@@ -8,6 +8,8 @@ gives for the same clip and text, whoever asks: `rfm score`, relabelling, a serv
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +21,17 @@ from jaxtyping import Int64, UInt8
 
 from rfm.console import hush_libraries
 from rfm.errors import ConfigError
-from rfm.frames.resize import resize_frames
 from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
 from rfm.inference.answering.decoding import Decoding
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.predictor import Predictor
 from rfm.ingest.episode import IngestOptions
 from rfm.model.device import AUTO
-from rfm.scoring.asking import asked, asked_together, distribution_of, preference_row, progress_row, texts_of
-from rfm.scoring.given_frames import Clip, is_clip, read_clip
+from rfm.scoring.asking import asked, asked_together, distribution_of, preference_row, progress_row
+from rfm.scoring.forms import check_points, texts_of
+from rfm.scoring.given_frames import Clip, clips_for
 from rfm.scoring.records import Curve, Preference, Progress
+from rfm.scoring.seen_as import SeenAs
 from rfm.scoring.success import DEFAULT as SUCCESS
 from rfm.scoring.success import SuccessRule
 from rfm.scoring.tracker import Tracker
@@ -89,6 +92,20 @@ class RewardModel:
         """The folder or hub name that it was loaded from."""
         return self._predictor.loaded.name
 
+    def fingerprint(self) -> str:
+        """Return a hash of the weights and of whatever else answers depend on."""
+        identity = json.dumps([self._predictor.identity(), self.max_frames, self.discrete], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+    @property
+    def seen_as(self) -> SeenAs | None:
+        """The size in which the model sees frames, where that is the same for any number of them."""
+        form = self._predictor.form
+        if form.resized_height is None:
+            return None
+        height, width = self._predictor.frames.size(1, form.resized_height, form.resized_width or 0)
+        return SeenAs(height, width, form.resize_filter)
+
     @property
     def network(self) -> torch.nn.Module:
         """What answers: its weights are moved and counted by it."""
@@ -120,7 +137,7 @@ class RewardModel:
     ) -> Progress | list[Progress]:
         """Return how far the robot has got at the end of the clip, of all its frames."""
         texts = texts_of(task, tasks)
-        clips = self._clips(frames, texts, one=tasks is None)
+        clips = clips_for(frames, texts, self.reading, one=tasks is None)
         ends = [np.array([len(clip) - 1]) for clip in clips]
         found = [curve[0] for curve in self._curves(clips, texts, ends, actor, batch_size)]
         return found if task is None else found[0]
@@ -164,12 +181,9 @@ class RewardModel:
         each are shown: as in training, so that every point is what `progress` says of that prefix, or `nested`, which
         is faster for clips of more frames than the model is shown (`rfm.frames.spacing`).
         """
-        if frame_choice not in CHOICES:
-            raise ConfigError(f"`frame_choice` must be one of {', '.join(CHOICES)}, but is {frame_choice!r}")
-        if points is not None and points < 1:
-            raise ConfigError(f"`points` must be at least 1, but is {points}")
+        check_points(points, frame_choice)
         texts = texts_of(task, tasks)
-        clips = self._clips(frames, texts, one=tasks is None)
+        clips = clips_for(frames, texts, self.reading, one=tasks is None)
         ends = [evenly_spaced(len(clip), points or len(clip)) for clip in clips]
         found = self._curves(clips, texts, ends, actor, batch_size, frame_choice)
         return found if task is None else found[0]
@@ -195,7 +209,10 @@ class RewardModel:
         Both show equally many frames, as in training.
         """
         texts = texts_of(task, tasks)
-        sides = [self._clips(side, texts, one=tasks is None, name=name) for side, name in ((a, "`a`"), (b, "`b`"))]
+        sides = [
+            clips_for(side, texts, self.reading, one=tasks is None, name=name)
+            for side, name in ((a, "`a`"), (b, "`b`"))
+        ]
         held: dict[str, Any] = {}
         rows: list[dict[str, Any]] = []
         for number, (first, second, text) in enumerate(zip(*sides, texts, strict=True)):
@@ -215,20 +232,36 @@ class RewardModel:
 
     def as_shown(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
         """Return frames in the size in which the model sees them, where that is the same for any number of them."""
-        form = self._predictor.form
-        if form.resized_height is None:
-            return frames
-        return resize_frames(frames, *self._predictor.frames.size(1, *frames.shape[1:3]), form.resize_filter)
+        return frames if self.seen_as is None else self.seen_as.resized(frames)
 
-    def _clips(self, frames: Any, texts: Sequence[str], *, one: bool, name: str = "`frames`") -> list[Clip]:
-        """Return a clip a text."""
-        if is_clip(frames) or (one and not frames):
-            return [read_clip(frames, self.reading, name)] * len(texts)
-        if one:
-            raise ConfigError(f"{name} must be one clip, but is a list of clips; give `tasks`, one a clip")
-        if len(frames) != len(texts):
-            raise ConfigError(f"{name} must be one clip, or a clip a task, but are {len(frames)} for {len(texts)}")
-        return [read_clip(clip, self.reading, f"{name}[{at}]") for at, clip in enumerate(frames)]
+    def judged(
+        self,
+        clips: Sequence[Clip],
+        tasks: Sequence[str],
+        shown: Sequence[Sequence[Sequence[int]]],
+        *,
+        actor: str = ROBOT,
+        batch_size: int = 16,
+    ) -> list[Curve]:
+        """Return a curve a clip and task: the progress at the last of each of these sets of its frames, shown exactly.
+
+        What `progress` and `curve` ask once they know which frames to show; a server that has only those asks this.
+        """
+        names = {id(clip): str(number) for number, clip in enumerate(clips)}
+        held = {names[id(clip)]: clip.frames for clip in clips}
+        rows = [
+            progress_row(text, actor, self.discrete, names[id(clip)], list(indices))
+            for clip, text, of_clip in zip(clips, tasks, shown, strict=True)
+            for indices in of_clip
+        ]
+        answers = valid_answers("progress", discrete=self.discrete)
+        said = distribution_of(asked_together(self._predictor, held, rows, batch_size), answers)
+        scale = (np.array(answers, np.float64) - answers[0]) / (answers[-1] - answers[0])
+        borders = np.cumsum([0, *map(len, shown)])
+        return [
+            self._curve(text, clip, of_clip, said.part(slice(*borders[number : number + 2]), scale))
+            for number, (text, clip, of_clip) in enumerate(zip(tasks, clips, shown, strict=True))
+        ]
 
     def _curves(
         self,
@@ -240,31 +273,16 @@ class RewardModel:
         frame_choice: str = EVENLY,
     ) -> list[Curve]:
         """Return a curve a clip, at these last frames."""
-        names = {id(clip): str(number) for number, clip in enumerate(clips)}
-        held = {names[id(clip)]: clip.frames for clip in clips}
         choose = CHOICES[frame_choice]
         shown = [[choose(end + 1, self.max_frames).tolist() for end in of_clip.tolist()] for of_clip in ends]
-        rows = [
-            progress_row(text, actor, self.discrete, names[id(clip)], indices)
-            for clip, text, of_clip in zip(clips, texts, shown, strict=True)
-            for indices in of_clip
-        ]
-        answers = valid_answers("progress", discrete=self.discrete)
-        said = distribution_of(asked_together(self._predictor, held, rows, size), answers)
-        scale = (np.array(answers, np.float64) - answers[0]) / (answers[-1] - answers[0])
-        borders = np.cumsum([0, *map(len, ends)])
-        return [
-            self._curve(text, clip, of_clip, indices, said.part(slice(*borders[number : number + 2]), scale))
-            for number, (text, clip, of_clip, indices) in enumerate(zip(texts, clips, ends, shown, strict=True))
-        ]
+        return self.judged(clips, texts, shown, actor=actor, batch_size=size)
 
-    def _curve(
-        self, text: str, clip: Clip, ends: Int64[np.ndarray, " p"], shown: list[list[int]], said: Distribution
-    ) -> Curve:
+    def _curve(self, text: str, clip: Clip, shown: Sequence[Sequence[int]], said: Distribution) -> Curve:
+        ends = [indices[-1] for indices in shown]
         seconds = None if clip.seconds is None else clip.seconds[ends]
         values = said.mean()
         rule = self.success if len(ends) > 1 else self.success.at_once()
-        frames = np.array(clip.numbered(ends.tolist()), np.int64)
+        frames = np.array(clip.numbered(ends), np.int64)
         return Curve(text, frames, seconds, tuple(map(clip.numbered, shown)), rule.along(values), said)
 
 

@@ -18,13 +18,14 @@ from rfm.scoring.records import Progress
 from rfm.scoring.success import Success
 
 if TYPE_CHECKING:
+    from rfm.scoring.remote.client import RewardClient
     from rfm.scoring.reward_model import RewardModel
 
 
 class Tracker:
     """The frames of one episode so far; `RewardModel.tracker` makes one."""
 
-    def __init__(self, model: RewardModel, task: str, actor: str) -> None:
+    def __init__(self, model: RewardModel | RewardClient, task: str, actor: str) -> None:
         self._model, self.task, self._actor = model, task, actor
         self.reset()
 

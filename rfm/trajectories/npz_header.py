@@ -93,7 +93,7 @@ def npz_member(archive: zipfile.ZipFile, path: Path, name: str) -> NpzMember:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"`{name}` in {path} must be stored or deflated, but is packed by method {info.compress_type}")
     with archive.open(info) as stream:
-        shape, fortran_order, dtype = _npy_header(stream, path, name)
+        shape, fortran_order, dtype = npy_header(stream, f"`{name}` in {path}")
         header_size = stream.tell()
     member = NpzMember(name, shape, dtype, fortran_order, header_size, _offset(archive, info, header_size))
     _check_sizes(member, info, path)
@@ -128,20 +128,22 @@ def small_array(archive: zipfile.ZipFile, path: Path, name: str, length: int) ->
     return np.frombuffer(data, dtype=member.dtype, count=length).astype(np.int64)
 
 
-def _npy_header(stream: IO[bytes], path: Path, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+def npy_header(stream: IO[bytes], place: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether in Fortran order, and type of a .npy; DataError, calling it `place`, where it is a pickle.
+
+    Whatever numpy says of a broken header comes as it is (`broken_is_data_error`).
+    """
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
-        raise DataError(f"`{name}` in {path} must be in .npy format 1.0 or 2.0, but is in {version}")
+        raise DataError(f"{place} must be in .npy format 1.0 or 2.0, but is in {version}")
     size = stream.read(2 if version == (1, 0) else 4)
     if int.from_bytes(size, "little") > _LONGEST_HEADER:
-        raise DataError(
-            f"`{name}` in {path} must have a header of at most {_LONGEST_HEADER} bytes, but has a longer one"
-        )
+        raise DataError(f"{place} must have a header of at most {_LONGEST_HEADER} bytes, but has a longer one")
     header = io.BytesIO(size + stream.read(int.from_bytes(size, "little")))
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran_order, dtype = read(header)
     if dtype.hasobject:
-        raise DataError(f"`{name}` in {path} must hold numbers, but is a pickled array, which is never loaded")
+        raise DataError(f"{place} must hold numbers, but is a pickled array, which is never loaded")
     return shape, fortran_order, dtype
 
 

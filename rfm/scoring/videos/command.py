@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rfm.console import tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import check_new_file
 from rfm.files.staging import staged_file
 from rfm.ingest.episode import IngestOptions
+from rfm.scoring.forms import KEY_VARIABLE
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve
 from rfm.scoring.reward_model import RewardModel
@@ -25,6 +27,9 @@ from rfm.scoring.videos.options import PreferOptions, ScoreOptions
 from rfm.scoring.videos.recordings import Recording, recordings_of
 from rfm.scoring.videos.scored import Judged, Scored, write_lines
 from rfm.scoring.videos.tables import print_preferences, print_scores
+
+if TYPE_CHECKING:
+    from rfm.scoring.remote.client import RewardClient
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +43,7 @@ class Named(NamedTuple):
     """A model, and what tables and files call it."""
 
     name: str
-    model: RewardModel
+    model: RewardModel | RewardClient
 
 
 def score(options: ScoreOptions) -> int:
@@ -48,7 +53,7 @@ def score(options: ScoreOptions) -> int:
     overlays = _overlay_files(options, recordings)
     if options.plot is not None and len(recordings) > MOST_PLOTTED:
         raise ConfigError(f"`plot` must be of at most {MOST_PLOTTED} videos, but there are {len(recordings)}")
-    models = _models(options.model, options.device)
+    models = _models(options.model, options.device) if options.server is None else [_served(options.server)]
     scored, faults = [], []
     for recording in tracked(recordings, "scoring", len(recordings)):
         try:
@@ -97,6 +102,14 @@ def _models(paths: Sequence[str], device: str) -> list[Named]:
     return [Named(name, RewardModel.from_pretrained(path, device)) for name, path in zip(names, paths, strict=True)]
 
 
+def _served(url: str) -> Named:
+    """Return the model of a server."""
+    from rfm.scoring.remote.client import RewardClient  # httpx, which is an extra
+
+    client = RewardClient(url, os.environ.get(KEY_VARIABLE))
+    return Named(_short([client.name])[0], client)
+
+
 def _short(paths: Sequence[str]) -> list[str]:
     """Return the last parts of each path that tell them apart, two where there are."""
     for parts in range(2, 9):
@@ -125,7 +138,7 @@ def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions
     return Scored(recording.name, tuple(by_task))
 
 
-def _reading(model: RewardModel, options: ScoreOptions) -> IngestOptions:
+def _reading(model: RewardModel | RewardClient, options: ScoreOptions) -> IngestOptions:
     """How a recording is read for a model: in its own size, or else as asked for."""
     own = replace(model.reading, max_frames=options.max_frames)
     return own if own.height is not None else replace(own, shortest_side=options.shortest_side)

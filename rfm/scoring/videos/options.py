@@ -54,11 +54,19 @@ class ScoreOptions:
         default=None, metadata={"help": "Pixels of the shorter side that a model without a size of its own is shown"}
     )
     device: str = field(default="auto", metadata={"help": "auto, cuda, cuda:N, mps or cpu"})
+    server: str | None = field(
+        default=None,
+        metadata={"help": "Address of an `rfm serve` whose model is asked in place of --model; RFM_API_KEY is its key"},
+    )
     batch_size: int = field(default=16, metadata={"help": "Prefixes at a time"})
     overwrite: bool = field(default=False, metadata={"help": "Replace files that exist"})
 
     def __post_init__(self) -> None:
         faults = list(_faults(self.task, self.model, self.batch_size))
+        if self.server is not None and (self.model != (_DEFAULT_MODEL,) or self.device != "auto"):
+            faults.append(
+                "`server` must stand without --model and --device, which are the server's own: leave them out"
+            )
         if self.points is not None and self.points < 1:
             faults.append(f"`points` must be at least 1, but is {self.points}")
         for name, endings in (("output", OUTPUTS), ("plot", PLOTS)):

@@ -1,0 +1,189 @@
+"""The workers of one checkpoint, one a device, and the line before them.
+
+A fleet answers with one checkpoint for as long as it lives; a reload starts another one and lets this one finish what
+it has taken on, so that no answer is put together from two.
+
+A worker that dies loses its batch: these requests end in 503, nothing is asked twice behind anybody's back. It is
+started anew, at once the first time, later and later if it goes on dying.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from rfm.errors import ConfigError
+from rfm.scoring.records import Curve, Preference
+from rfm.scoring.remote.description import Description
+from rfm.serving.children import Child, ChildDiedError
+from rfm.serving.line import Line, Waiting
+from rfm.serving.load import Load
+from rfm.serving.logs import say
+from rfm.serving.metrics import Metrics
+from rfm.serving.problems import Problem, not_usable, unavailable
+from rfm.serving.questions import Answer, Fault, Question
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_PAUSE = 60.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How workers are fed."""
+
+    batch: int
+    """Questions of a batch, at most."""
+    gather: float
+    """Seconds for which the first waits for others of its kind."""
+    waiting: float
+    """Seconds in line after which a question is given up."""
+    answering: float
+    """Seconds a batch may take; then its worker is ended."""
+    loading: float
+    """Seconds until a worker must have loaded its model."""
+
+
+class _Worker:
+    def __init__(self, load: Load, name: str) -> None:
+        self.load, self.name = load, name
+        self.child: Child | None = None
+        self.busy = False
+
+    async def start(self, seconds: float) -> Description:
+        """Start it; ConfigError where the model can't be loaded."""
+        self.child = Child("rfm.serving.judge:begin", self.load, self.name)
+        said = await self.child.start(seconds)
+        if isinstance(said, Fault):
+            await self.stop()
+            raise ConfigError(said.text)
+        return said
+
+    async def stop(self) -> None:
+        child, self.child = self.child, None
+        if child is not None:
+            await child.stop()
+
+
+class Fleet:
+    """Workers that answer the questions put to `answer`."""
+
+    def __init__(self, load: Load, devices: Sequence[str], pace: Pace, metrics: Metrics, number: int) -> None:
+        self.workers = [
+            _Worker(replace(load, device=device), f"worker {number}.{at} on {device}")
+            for at, device in enumerate(devices)
+        ]
+        self.description: Description
+        self.line = Line()
+        self._pace, self._metrics = pace, metrics
+        self._users = 0
+        self._left = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load the model everywhere; ConfigError where that can't be done, and nothing is left running."""
+        try:
+            started = await asyncio.gather(*(worker.start(self._pace.loading) for worker in self.workers))
+        except (ConfigError, ChildDiedError) as error:
+            await self.stop()
+            raise ConfigError(f"`model` must be one that answers: {error}") from error
+        self.description = started[0]
+        self._loops = [asyncio.create_task(self._work(worker)) for worker in self.workers]
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[Fleet]:
+        """Keep the fleet until a request has all its answers."""
+        self._users += 1
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._left.set()
+
+    async def answer(self, question: Question) -> Curve | Preference:
+        """Return the answer; Problem where there is none. Cancelled, the question leaves the line."""
+        waiting = self.line.add(question)
+        try:
+            said = await self._waited(waiting)
+        finally:
+            self.line.drop(waiting)
+        if isinstance(said, Fault):
+            raise Problem(500, said.text) if said.ours else not_usable(said.text)
+        return said
+
+    async def drain(self) -> None:
+        """Wait until nobody needs the fleet any more, and end it."""
+        while self._users:
+            self._left.clear()
+            await self._left.wait()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End all workers."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*(worker.stop() for worker in self.workers))
+
+    @property
+    def alive(self) -> int:
+        """Workers that can answer."""
+        return sum(worker.child is not None for worker in self.workers)
+
+    @property
+    def idle(self) -> int:
+        """Workers that wait for a question."""
+        return sum(worker.child is not None and not worker.busy for worker in self.workers)
+
+    async def _waited(self, waiting: Waiting) -> Answer:
+        try:  # the worker may be answering when the time is up: then its answer is not waited for
+            return await asyncio.wait_for(waiting.answer, self._pace.waiting)
+        except asyncio.TimeoutError:
+            raise unavailable(f"no worker came to it within {self._pace.waiting:.0f} seconds; ask again", 5) from None
+
+    async def _work(self, worker: _Worker) -> None:
+        while True:
+            batch = await self.line.batch(self._pace.batch, self._pace.gather)
+            await self._answer(worker, batch)
+
+    async def _answer(self, worker: _Worker, batch: Sequence[Waiting]) -> None:
+        assert worker.child is not None
+        worker.busy = True
+        self._metrics.batch.observe(len(batch))
+        try:
+            answers = await worker.child.ask([one.question for one in batch], self._pace.answering)
+        except ChildDiedError as error:
+            self._metrics.deaths.inc()
+            say(logger, logging.ERROR, "a worker died", worker=worker.name, reason=str(error), lost=len(batch))
+            for one in batch:
+                if not one.answer.done():
+                    one.answer.set_exception(unavailable(f"{error} while it answered; ask again", 1))
+            await worker.stop()
+            await self._restart(worker)
+            return
+        finally:
+            worker.busy = False
+        for one, answer in zip(batch, answers, strict=True):
+            if not one.answer.done():
+                one.answer.set_result(answer)
+
+    async def _restart(self, worker: _Worker) -> None:
+        pause = 0.0
+        while True:
+            try:
+                said = await worker.start(self._pace.loading)
+            except (ConfigError, ChildDiedError) as error:
+                reason = str(error)
+            else:
+                if said.fingerprint == self.description.fingerprint:
+                    say(logger, logging.INFO, "a worker is there again", worker=worker.name)
+                    return
+                reason = "the checkpoint on the disk is another one by now; reload takes it for all workers"
+            await worker.stop()
+            pause = min(2 * pause + 1, _LONGEST_PAUSE)
+            say(logger, logging.ERROR, "a worker can't be started", worker=worker.name, reason=reason, again_in=pause)
+            await asyncio.sleep(pause)

@@ -1,0 +1,147 @@
+"""`/v1/track`: a live session. Frames go in while a robot moves, and the progress by then comes out.
+
+The first message is a JSON object with `task` (and `actor`); each binary message after it is a frame, or several, as an
+.npy, or a JPEG or PNG picture, and is answered by the progress of all frames so far: the number that
+`RewardModel.tracker` gives. `{"reset": true}` begins a new episode. What can't be used is answered by `detail`, and
+the session goes on without it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from rfm.errors import DataError
+from rfm.files.documents.json_documents import parse_json
+from rfm.frames.pictures import decode_picture
+from rfm.scoring.given_frames import Clip
+from rfm.scoring.remote.wire import progress_to_json
+from rfm.scoring.success import Success
+from rfm.serving.admission import Held
+from rfm.serving.problems import Problem, not_usable
+from rfm.serving.questions import Ask, about_the_end, at_the_end
+from rfm.serving.requests.clips import clip_of_npy, is_npy, of_frames
+from rfm.serving.requests.fields import Fields
+from rfm.serving.routes.asking import curve_answer
+from rfm.serving.routes.taking import service_of
+from rfm.serving.service import Service
+
+router = APIRouter()
+
+_REPLACED = 1012
+"""The close code of a session that has to be begun anew."""
+
+
+class _Session:
+    """The frames of an episode so far, in the size that the model sees where it has one."""
+
+    def __init__(self, service: Service, ask: Ask, held: Held) -> None:
+        self._service, self._ask, self._held = service, ask, held
+        self.seen_as = service.fleet.description.seen_as
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new episode."""
+        self._frames: list[np.ndarray] = []
+        self._size: tuple[int, ...] | None = None
+        self._success = Success()
+        self._held.release()
+
+    async def update(self, data: bytes) -> dict[str, Any]:
+        """Take a frame, or several, and return the progress by now."""
+        self._add(data)
+        async with self._service.fleet.held() as fleet:
+            clip = Clip(self._frames, "the frames so far")
+            said = at_the_end(await curve_answer(fleet, about_the_end(self._ask, clip, fleet.description.max_frames)))
+            self._success = fleet.description.success.after(self._success, said.expected)
+            said = replace(said, success=self._success.now)
+            return progress_to_json(said) | {"model": fleet.description.fingerprint}
+
+    def _add(self, data: bytes) -> None:
+        frames = np.asarray(self._clip(data).frames)
+        size = self._size or frames.shape[1:3]
+        if frames.shape[1:3] != size:
+            raise not_usable(f"a frame must have the size of those before, {size}, but has {frames.shape[1:3]}")
+        count = len(self._frames) + len(frames)
+        if count > self._service.bounds.frames:
+            raise not_usable(f"an episode must have at most {self._service.bounds.frames} frames; reset begins another")
+        kept = frames if self.seen_as is None else self.seen_as.resized(frames)
+        self._held.take(kept.nbytes)
+        self._size = size
+        self._frames += [frame.copy() for frame in kept]
+        self._service.metrics.frames.inc(len(kept))
+
+    def _clip(self, data: bytes) -> Clip:
+        name, bounds = f"frame {len(self._frames)}", self._service.bounds
+        if is_npy(memoryview(data)):
+            return clip_of_npy(memoryview(data), name, bounds)
+        try:
+            return of_frames(decode_picture(data, name)[None], name, bounds)
+        except DataError as error:
+            raise not_usable(str(error)) from None
+
+
+@router.websocket("/v1/track")
+async def track(socket: WebSocket) -> None:
+    """Serve a session until its client leaves."""
+    service = service_of(socket)
+    await socket.accept()
+    try:
+        with service.admission.request(timed=False) as held:
+            fields = Fields(_object(await socket.receive_text()))
+            ask = fields.ask()
+            fields.finish()
+            await socket.send_json({"model": service.fleet.description.to_json()})
+            await _serve(socket, _Session(service, ask, held), service)
+    except (WebSocketDisconnect, KeyError):  # KeyError: binary where a text belongs
+        await _close(socket, 1003, "the first message must be a JSON object with `task`")
+    except Problem as problem:
+        await _close(socket, 1013 if problem.status in (429, 503) else 1008, problem.text)
+
+
+async def _serve(socket: WebSocket, session: _Session, service: Service) -> None:
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        if service.fleet.description.seen_as != session.seen_as:
+            await _close(socket, _REPLACED, "the model was replaced by one that sees frames otherwise; begin anew")
+            return
+        try:
+            if message.get("bytes") is not None:
+                said = await session.update(message["bytes"])
+            else:
+                _check_reset(_object(message.get("text") or ""))
+                session.reset()
+                said = {"reset": True}
+        except Problem as problem:
+            said = {"detail": problem.text, "status": problem.status}
+        await socket.send_text(json.dumps(said, allow_nan=False))
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        said = parse_json(text, "a message")
+    except DataError as error:
+        raise not_usable(str(error)) from None
+    if not isinstance(said, dict):
+        raise not_usable("a message must be a JSON object, or the bytes of a frame")
+    return said
+
+
+def _check_reset(said: dict[str, Any]) -> None:
+    if said != {"reset": True}:
+        raise not_usable('a message after the first must be the bytes of a frame, or {"reset": true}')
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    """Close a session that its client has not left yet; reasons have at most 123 bytes."""
+    try:
+        await socket.close(code, reason[:120].encode("ascii", "replace").decode())
+    except RuntimeError:  # it has left
+        return
