@@ -62,6 +62,9 @@ class Served:
     def ask(self, path: str = "/v1/progress", task: str = TASK, **files: bytes) -> httpx.Response:
         return self.post(path, data={"task": task}, files=files)
 
+    def ask_with(self, headers: dict[str, str], clip: bytes) -> httpx.Response:
+        return self.post("/v1/progress", headers=headers, data={"task": TASK}, files={"clip": clip})
+
     def get(self, path: str, **content: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **content)
 

@@ -64,9 +64,7 @@ class ScoreOptions:
     def __post_init__(self) -> None:
         faults = list(_faults(self.task, self.model, self.batch_size))
         if self.server is not None and (self.model != (_DEFAULT_MODEL,) or self.device != "auto"):
-            faults.append(
-                "`server` must stand without --model and --device, which are the server's own: leave them out"
-            )
+            faults.append("`server` must stand without --model and --device, which are its own: leave them out")
         if self.points is not None and self.points < 1:
             faults.append(f"`points` must be at least 1, but is {self.points}")
         for name, endings in (("output", OUTPUTS), ("plot", PLOTS)):
