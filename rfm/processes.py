@@ -1,7 +1,8 @@
 """Worker processes: the one pool there is.
 
-Workers end with the process that started them, however that ends. One that is killed, by the system for lack of memory
-as a rule, ends the command with one message that says what to do. What workers return is small, or taken at once.
+Workers end with the process that started them, however that ends, and so do those that a library forks. One that is
+killed, by the system for lack of memory as a rule, ends the command with one message that says what to do. What workers
+return is small, or taken at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.util import register_after_fork
 from typing import Any
 
 from rfm.errors import RfmError
@@ -56,6 +58,19 @@ def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
     die_with_parent()
     if begin is not None:
         begin(*arguments)
+
+
+class _Registered:
+    """What `multiprocessing` remembers a function by, for as long as it lives."""
+
+
+@contextmanager
+def forked_die_with_parent() -> Iterator[None]:
+    """Let processes that a library forks meanwhile end with this one, whose locks they hold too."""
+    registered = _Registered()
+    register_after_fork(registered, lambda _: die_with_parent())
+    yield
+    del registered
 
 
 def die_with_parent() -> None:

@@ -41,6 +41,12 @@ def in_step_5(patch: Patch) -> None:
     patch.setattr(VQATrainer, "_get_grad_norm", stepping)
 
 
+def beside_idle_workers(patch: Patch) -> None:
+    """In step 5, while workers that look for their parent themselves do so once in an hour and not every 5 seconds."""
+    patch.setattr(torch.utils.data._utils.worker, "MP_STATUS_CHECK_INTERVAL", 3600.0)
+    in_step_5(patch)
+
+
 def in_weights(patch: Patch) -> None:
     save = modeling.safe_save_file
 

@@ -7,6 +7,7 @@ memory does not grow with their number. An exception of a job ends the run, and 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,9 @@ Result = TypeVar("Result")
 
 _QUEUED_PER_WORKER = 2
 _SECONDS_TO_CONNECT = 10.0
+_STARTS = 4
+
+logger = logging.getLogger(__name__)
 
 
 def run_local(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[tuple[int, Result]]:
@@ -89,13 +93,30 @@ def _connect(ray: Any, workers: int) -> None:
     address = os.environ.get("RAY_ADDRESS") or _cluster_here() or "local"
     quiet = {"logging_level": "warning", "log_to_driver": False}
     if address == "local":
-        ray.init(address=address, num_cpus=workers, include_dashboard=False, **quiet)
+        _start(ray, num_cpus=workers, include_dashboard=False, **quiet)
         return
     _check_reachable(address)
     try:
         ray.init(address=address, **quiet)
-    except ConnectionError as error:
+    except Exception as error:  # ConnectionError, RuntimeError, or Exception itself
         raise ConfigError(f"RAY_ADDRESS must be a Ray cluster's, but connecting to {address} gives: {error}") from error
+
+
+def _start(ray: Any, **settings: Any) -> None:
+    """Start a cluster here, several times if need be: on a busy machine Ray's own processes give each other up."""
+    for number in range(1, _STARTS + 1):
+        try:
+            ray.init(address="local", **settings)
+            return
+        except Exception as error:  # Exception itself for a start that took too long, any kind for what else fails
+            if number < _STARTS and "timed out" in str(error):
+                logger.warning("Ray took longer to start than it waits itself: start %d of %d", number + 1, _STARTS)
+                continue
+            raise ConfigError(
+                f"`executor` ray must find a Ray cluster or start one here, but starting one gives: {error}; start one "
+                "with `ray start --head` and give the same command again, or leave out --executor: --num_workers then "
+                "counts processes of this machine, with the same bytes"
+            ) from error
 
 
 def _cluster_here() -> str | None:

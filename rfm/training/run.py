@@ -33,6 +33,7 @@ from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
 from rfm.model.load import LoadedModel
 from rfm.model.weights.saving import written_whole
+from rfm.processes import forked_die_with_parent
 from rfm.training import loading, processes
 from rfm.training.arguments import training_arguments
 from rfm.training.budget.dry_run import dry_run
@@ -192,7 +193,8 @@ def _recorder(options: TrainOptions, data: TrainingSet) -> Callable[[Path], None
 def _run(trainer: Any, resume: Path | None, options: TrainOptions) -> None:
     """Train; what went wrong in a loader's worker, and a lack of memory, are reported as such."""
     try:
-        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        with forked_die_with_parent():
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     except RfmError as error:
         raise loading.unwrapped(error) from error
     except (RuntimeError, OSError, MemoryError) as error:

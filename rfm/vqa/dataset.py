@@ -34,6 +34,7 @@ _OBJECTS = ("config", "config.data", "counts")
 _UNLOADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError)
 """What `datasets` raises for files and descriptions that are damaged or do not fit together."""
 REQUIRED = ("sample_type", "prompt", "answer")
+_OF_TRAJECTORIES = {"id", "task", "frames"}
 
 
 def load_dataset(path: str | Path, *, checked: bool = False) -> tuple[Dataset, dict[str, Any]]:
@@ -82,6 +83,8 @@ def _known_columns(file: Path, described: set[str], checked: bool) -> MemoryMapp
         )
     names = [name for name in table.column_names if name in SCHEMA.names]
     if any(name not in names for name in REQUIRED):
+        if described >= _OF_TRAJECTORIES:
+            raise _of_trajectories(file.parent)
         held = ", ".join(table.column_names)
         raise DataError(f"`dataset_path` must have the columns {', '.join(REQUIRED)}, but {file.parent} has {held}")
     known = table.select(names)
@@ -198,14 +201,18 @@ def _without_rows(folder: Path) -> DataError:
     return DataError(f"`dataset_path` must have rows, but {folder} has none; generate it again with `rfm generate`")
 
 
+def _of_trajectories(folder: Path) -> DataError:
+    return DataError(
+        f"`dataset_path` must be questions made by `rfm generate`, but {folder} holds trajectories; draw questions "
+        "from them first: rfm generate --output_path datasets --config_overrides data.datasets_root=… "
+        "data.train_datasets=…"
+    )
+
+
 def _raise_if_another_kind(folder: Path, within: list[str]) -> None:
     """Say what a folder is that holds trajectories, or the sides of a split: which of them is meant is not guessed."""
     if PROCESSED in within or folder.name == PROCESSED or any(folder.glob(f"*/{PROCESSED}")):
-        raise DataError(
-            f"`dataset_path` must be questions made by `rfm generate`, but {folder} holds trajectories; draw questions "
-            "from them first: rfm generate --output_path datasets --config_overrides data.datasets_root=… "
-            "data.train_datasets=…"
-        )
+        raise _of_trajectories(folder)
     if within:
         sides = ", ".join(str(folder / name) for name in sorted(within, key=lambda name: (name != "train", name)))
         raise DataError(

@@ -3,6 +3,8 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from robot_datasets import moving_square, write_video
@@ -50,6 +52,55 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ConfigError, match=r"nothing answers at 127\.0\.0\.1:1 .*`ray start --head`, or unset it"):
         list(run_ray(abs, [1], 1))
+
+
+SLOW = Exception("The current node timed out during startup. This could happen because some of the raylet failed")
+
+
+def starting(*errors: Exception) -> tuple[SimpleNamespace, list[dict[str, Any]]]:
+    """A Ray whose first starts end in these errors, and the settings of each start."""
+    starts: list[dict[str, Any]] = []
+
+    def init(**settings: Any) -> None:
+        starts.append(settings)
+        if len(starts) <= len(errors):
+            raise errors[len(starts) - 1]
+
+    return SimpleNamespace(init=init), starts
+
+
+def test_a_cluster_that_starts_slowly_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    ray, starts = starting(SLOW, SLOW)
+    executors._start(ray, num_cpus=2)
+    assert starts == [{"address": "local", "num_cpus": 2}] * 3
+    assert caplog.messages == [f"Ray took longer to start than it waits itself: start {at} of 4" for at in (2, 3)]
+
+
+@pytest.mark.parametrize(("errors", "tried"), [((SLOW,) * 9, 4), ((OSError("AF_UNIX path too long"),) * 9, 1)])
+def test_a_cluster_that_can_not_be_started_says_what_else_to_do(errors: tuple[Exception, ...], tried: int) -> None:
+    ray, starts = starting(*errors)
+    with pytest.raises(ConfigError) as raised:
+        executors._start(ray)
+    assert str(raised.value) == (
+        f"`executor` ray must find a Ray cluster or start one here, but starting one gives: {errors[0]}; start one "
+        "with `ray start --head` and give the same command again, or leave out --executor: --num_workers then counts "
+        "processes of this machine, with the same bytes"
+    )
+    assert len(starts) == tried
+
+
+def test_a_cluster_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+    def init(**_: Any) -> None:
+        raise RuntimeError("Version mismatch: the cluster was started with Ray 2.1")
+
+    monkeypatch.setattr(ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ConfigError, match=f"must be a Ray cluster's, but connecting to {address} gives: Version m"):
+            list(run_ray(abs, [1], 1))
 
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Runs that are killed with SIGKILL go on as if nothing had happened, wherever it hits them."""
 
+import contextlib
 import dataclasses
 import logging
+import os
 import shutil
 import signal
 import time
@@ -15,7 +17,7 @@ from runs import losses, tiny_run
 from safetensors.torch import load_file
 from vqa_fakes import fake_dataset
 
-from rfm.errors import DataError
+from rfm.errors import ConfigError, DataError
 from rfm.files.lock import exclusive
 from rfm.training.run import train
 from rfm.training.trainer import VQATrainer
@@ -39,8 +41,17 @@ def killed(options, moment) -> None:
     process = started(kills.train_until, moment, options)
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    with exclusive(Path(options.output_dir), wait=True):  # its workers, which end within seconds, hold the lock too
-        pass
+    wait_for_lock(Path(options.output_dir))
+
+
+def wait_for_lock(folder: Path) -> None:
+    """Workers of a killed run, which hold its lock too, see its end at once, but not before it."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ConfigError), exclusive(folder, wait=False):
+            return
+        os.sched_yield()
+    pytest.fail(f"{folder} is still locked")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +91,12 @@ def test_a_killed_run_reaches_the_same_losses_and_weights(
     assert losses(tmp_path / "run") == losses(whole.parent)
     one, other = (load_file(folder / "model.safetensors") for folder in (final, whole))
     assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize("shape", [{}, {"packing": True, "max_tokens": 500}], ids=["padded", "packed"])
+def test_workers_let_go_of_the_folder_of_a_killed_run(dataset, tmp_path, shape):
+    """More workers than batches: also those that were never given one."""
+    killed(tiny_run(dataset, tmp_path, **STEPS, dataloader_num_workers=6, **shape), kills.beside_idle_workers)
 
 
 def test_a_real_process_killed_while_it_saves(dataset, whole, tmp_path):

@@ -12,6 +12,8 @@ from vqa_fakes import fake_dataset
 from rfm.errors import DataError
 from rfm.generation.generate import generate
 from rfm.generation.options import GenerateOptions
+from rfm.trajectories.record import Trajectory
+from rfm.trajectories.store import write_processed_dataset
 from rfm.vqa.dataset import load_dataset
 
 
@@ -34,6 +36,18 @@ def test_a_record_that_is_no_json(dataset):
         DataError, match=r"generation_config.json must be JSON, but is not: .*; generate the dataset ag"
     ):
         load_dataset(dataset)
+
+
+@pytest.mark.parametrize("name", ["", "toy", "toy/processed_dataset"])
+def test_trajectories_are_no_questions_yet(tmp_path, name):
+    one = Trajectory(
+        id="a", task="open", data_source="toy", frames="toy/a.npz", frames_shape=(2, 8, 8, 3), num_frames=2
+    )
+    write_processed_dataset(tmp_path / "toy", [one])
+    with pytest.raises(
+        DataError, match=r"must be questions .* but .* holds trajectories; draw questions from them first: rfm generate"
+    ):
+        load_dataset(tmp_path / name)
 
 
 def test_rows_that_were_cut_off(dataset):
