@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,18 +20,32 @@ Held = Mapping[str, Any]
 
 
 def asked_together(predictor: Predictor, held: Held, rows: Sequence[Row], batch_size: int) -> list[Prediction]:
-    """Return the answers to progress rows; what several rows about one clip share is computed once."""
+    """Return the answers to progress rows; what several rows about one clip share is computed once.
+
+    Clips of few rows go together, `batch_size` rows at most: for a small model a call costs more than what it computes.
+    """
     by_clip: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         by_clip.setdefault(row["npz_path"], []).append(number)
     alone = [numbers[0] for numbers in by_clip.values() if len(numbers) == 1]
     said = dict(zip(alone, asked(predictor, held, [rows[number] for number in alone], batch_size), strict=True))
     engine = _over(predictor, held)
-    for numbers in by_clip.values():
-        if len(numbers) > 1:
-            answers = engine.predict_shared([rows[number] for number in numbers], batch_size)
-            said |= dict(zip(numbers, answers, strict=True))
+    for numbers in _together((numbers for numbers in by_clip.values() if len(numbers) > 1), batch_size):
+        answers = engine.predict_shared([rows[number] for number in numbers], batch_size)
+        said |= dict(zip(numbers, answers, strict=True))
     return [said[number] for number in range(len(rows))]
+
+
+def _together(clips: Iterable[list[int]], most: int) -> Iterator[list[int]]:
+    """Yield the rows of clips that follow each other, at most so many or those of one clip."""
+    held: list[int] = []
+    for numbers in clips:
+        if held and len(held) + len(numbers) > most:
+            yield held
+            held = []
+        held = held + numbers
+    if held:
+        yield held
 
 
 def asked(predictor: Predictor, held: Held, rows: Sequence[Row], batch_size: int) -> list[Prediction]:

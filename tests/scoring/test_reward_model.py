@@ -109,6 +109,23 @@ def test_frames_have_their_numbers_in_the_recording(model: RewardModel, tmp_path
     assert curve.seconds == pytest.approx([0, 6.4, 12.6])
 
 
+def test_short_clips_are_asked_about_together(model: RewardModel) -> None:
+    """Of any lengths and tasks; each curve is what it is alone, in fewer calls of the model."""
+    clips = [film(length, seed) for seed, length in enumerate((4, 2, 1, 5, 4))]
+    tasks = ["push it", "pull it", "push it", "lift it", "push it"]
+    calls: list[int] = []
+    hook = model.network.get_decoder().register_forward_pre_hook(lambda *_: calls.append(1))
+    try:
+        together = model.curve(clips, tasks=tasks)
+        counted = [len(calls)]
+        alone = [model.curve(clip, task) for clip, task in zip(clips, tasks, strict=True)]
+    finally:
+        hook.remove()
+    assert (counted[0], len(calls) - counted[0]) == (5, 13)
+    for one, other in zip(together, alone, strict=True):
+        assert one.expected.tolist() == pytest.approx(other.expected.tolist(), abs=1e-5)
+
+
 def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
     clips, tasks = [film(5), film(9, seed=1)], ["pick up the cup", "close the drawer"]
     alone = [model.progress(clip, task).expected for clip, task in zip(clips, tasks, strict=True)]
