@@ -106,6 +106,11 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.audit.statistics.command:statistics",
         "count what datasets consist of",
     ),
+    ("browse",): Command(
+        "rfm.pages.browsing.options:BrowseOptions",
+        "rfm.pages.browsing.command:browse",
+        "datasets -> one page: film strips, answers and why, what is wrong",
+    ),
     ("train",): Command(
         "rfm.training.options:TrainOptions", "rfm.training.command:train_command", "fine-tune a Qwen-VL model"
     ),
@@ -160,9 +165,9 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "progress of every frame -> LeRobot's sample weights, a column, a parquet",
     ),
     ("report",): Command(
-        "rfm.evaluation.reports.command:ReportOptions",
-        "rfm.evaluation.reports.command:report",
-        "show a results file as tables, Markdown or a picture",
+        "rfm.pages.results.command:ReportOptions",
+        "rfm.pages.results.command:report",
+        "show results files as tables, Markdown, a picture or a page",
     ),
     ("check-collator",): Command(
         "rfm.training.check:CheckOptions",

@@ -13,7 +13,7 @@ from rfm.errors import ConfigError
 from rfm.evaluation.compare import CompareOptions, compare
 from rfm.evaluation.evaluate import evaluate_checkpoint
 from rfm.evaluation.options import EvaluateOptions
-from rfm.evaluation.reports.command import ReportOptions, report
+from rfm.pages.results.command import ReportOptions, report
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_reports_of_all_commands_are_kept(dataset, options, tmp_path):
             lambda **more: compare(CompareOptions(results, results, output_path=str(taken), **more)),
         ),
         "plot": (lambda **more: statistics(StatisticsOptions((str(dataset),), plot=str(picture), **more)),),
-        "plot_path": (lambda **more: report(ReportOptions(results, plot_path=str(picture), **more)),),
+        "plot_path": (lambda **more: report(ReportOptions((results,), plot_path=str(picture), **more)),),
     }
     for name, commands in calls.items():
         for command in commands:
