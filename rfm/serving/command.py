@@ -64,19 +64,8 @@ def _listening(options: ServeOptions) -> Iterator[socket.socket]:
 
 async def _serve(service: Service, bound: socket.socket) -> None:
     await service.start()
-    server = _Server(_config(service))
+    server = _Server(_config(service), service)
     with _signals(server, service):
-        host, port = bound.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        model = service.fleet.description
-        say(
-            logger,
-            logging.INFO,
-            "serving",
-            url=f"http://{shown}:{port}",
-            model=model.name,
-            fingerprint=model.fingerprint,
-        )
         try:
             await server.serve(sockets=[bound])
         finally:
@@ -108,6 +97,19 @@ def _config(service: Service) -> uvicorn.Config:
 
 class _Server(uvicorn.Server):
     """uvicorn, but for signals: those are this program's, which has processes to end after it."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so: from then on nobody is refused."""
+        await super().startup(sockets)
+        [bound] = sockets or []
+        host, port = bound.getsockname()[:2]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        model = self._service.fleet.description
+        say(logger, logging.INFO, "serving", url=url, model=model.name, fingerprint=model.fingerprint)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 ABOUT = (
     "How far has this robot got, and which of two attempts got further? Clips come as videos, .npz or .npy (uint8, "
@@ -26,21 +26,25 @@ class ProblemAnswer(BaseModel):
     request_id: str
 
 
+def _is(description: str) -> Any:
+    return Field(description=description)
+
+
 class ProgressAnswer(BaseModel):
     """How far a clip got at its last frame, from 0 to 1."""
 
     task: str
-    expected: float
+    expected: float = _is("the mean of the distribution")
     median: float
-    low: float
-    high: float
+    low: float = _is("5% of the probability lie below")
+    high: float = _is("95% of the probability lie below")
     success: bool
-    frame: int
-    shown: list[int]
-    answers: list[float]
-    probabilities: list[float]
-    leftover: float
-    model: str
+    frame: int = _is("the frame judged, by its number in the recording")
+    shown: list[int] = _is("the frames that the model was shown")
+    answers: list[float] = _is("progress that each answer stands for")
+    probabilities: list[float] = _is("of the answers")
+    leftover: float = _is("what the model gave to everything that is no answer")
+    model: str = _is("the fingerprint of the model")
 
 
 class CurveAnswer(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -11,11 +12,11 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem
 h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc } h3 { margin: 1.8rem 0 .3rem }
 code, pre { font: 14px/1.45 ui-monospace, monospace } pre { background: #f4f4f2; padding: .8rem; overflow-x: auto }
 .method { display: inline-block; min-width: 3.2rem; font-weight: 600; color: #14532d } .get { color: #1e3a8a }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; vertical-align: top; padding: .25rem .6rem }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 } th:first-child { width: 11rem }
+td, th { text-align: left; vertical-align: top; padding: .25rem .6rem }
 tr { border-top: 1px solid #e2e2e0 } th { font-weight: 600 } .quiet { color: #555 }
 """
-_LONGEST = 60
-"""Characters of a text in an example; the whole one is in /openapi.json."""
+_QUOTED = re.compile(r"`([^`]+)`")
 
 
 def page(description: dict[str, Any], address: str) -> str:
@@ -28,7 +29,7 @@ def page(description: dict[str, Any], address: str) -> str:
     title = escape(info["title"])
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{escape(info['description'])}</p>"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{_words(info['description'])}</p>"
         f'<p>The same for programs: <a href="/openapi.json">/openapi.json</a>.</p>{sections}</body></html>'
     )
 
@@ -52,7 +53,7 @@ def _endpoint(description: dict[str, Any], path: str, method: str, said: dict[st
         ("status", "why"), [(status, one.get("description", "")) for status, one in sorted(said["responses"].items())]
     )
     calls = "".join(f"<pre>{escape(call)}</pre>" for call in calls_of(path, method, body, address))
-    return f"{head}<p>{escape(said.get('description', ''))}</p>{calls}{fields}{given}{statuses}"
+    return f"{head}<p>{_words(said.get('description', ''))}</p>{calls}{fields}{given}{statuses}"
 
 
 def _first(body: dict[str, Any]) -> dict[str, Any]:
@@ -72,15 +73,13 @@ def calls_of(path: str, method: str, body: dict[str, Any], address: str) -> list
         shown = " ".join(f"-F {name}=@{'attempt' if name != 'b' else 'another'}.mp4" for name in files)
         calls.append(f'curl {address}{path} -F task="push the red block to the left" {shown}')
     if "example" in body.get("application/json", {}):
-        example = json.dumps(_shortened(body["application/json"]["example"]), ensure_ascii=False)
+        example = json.dumps(body["application/json"]["example"], ensure_ascii=False)
         calls.append(f"curl {address}{path} -H 'Content-Type: application/json' -d '{example}'")
     return calls
 
 
-def _shortened(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _shortened(one) for name, one in value.items()}
-    return f"{value[:_LONGEST]}…" if isinstance(value, str) and len(value) > _LONGEST else value
+def _words(text: str) -> str:
+    return _QUOTED.sub(r"<code>\1</code>", escape(text, quote=False))
 
 
 def _fields(description: dict[str, Any], schema: dict[str, Any]) -> list[tuple[str, str]]:
@@ -88,7 +87,7 @@ def _fields(description: dict[str, Any], schema: dict[str, Any]) -> list[tuple[s
     return [
         (
             name,
-            " ".join(filter(None, [_kind(one), one.get("description", ""), "" if name in required else "(optional)"])),
+            ", ".join(filter(None, [_kind(one), one.get("description"), "" if name in required else "optional"])),
         )
         for name, one in schema.get("properties", {}).items()
     ]
@@ -116,5 +115,5 @@ def _kind(schema: dict[str, Any]) -> str:
 def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
     if not rows:
         return ""
-    lines = "".join(f"<tr><td><code>{escape(one)}</code></td><td>{escape(two)}</td></tr>" for one, two in rows)
+    lines = "".join(f"<tr><td><code>{escape(one)}</code></td><td>{_words(two)}</td></tr>" for one, two in rows)
     return f'<table><tr><th class="quiet">{head[0]}</th><th class="quiet">{head[1]}</th></tr>{lines}</table>'

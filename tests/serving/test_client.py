@@ -55,7 +55,7 @@ def scripted(*answers: Any) -> Iterator[tuple[str, Scripted]]:
     async def progress(request: Request) -> Response:
         script.seen.append((time.monotonic(), await request.body(), request.headers.get("authorization")))
         answer = script.answers.pop(0) if len(script.answers) > 1 else script.answers[0]
-        return answer(script) if callable(answer) else answer
+        return answer if isinstance(answer, Response) else answer(script)
 
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))

@@ -79,7 +79,7 @@ async def evaluate_batch(request: Request) -> Response:
             raise not_usable("the body must be a list of samples, or an object with `samples`, but is something else")
         if isinstance(said, dict):
             _steps(said.get("use_frame_steps"))
-        return _asked(samples, _Frames(service, {}))
+        return await asyncio.to_thread(_asked, samples, _Frames(service, {}))  # lists of numbers take their time
 
     return await answered(request, receive, _work)
 
