@@ -116,6 +116,35 @@ def test_more_than_is_taken_on_is_told_to_come_again(guarded: Served) -> None:
     assert "rfm_requests_held 0.0" in guarded.get("/metrics", headers=SHOWN).text.splitlines()
 
 
+def counted(server: Served, name: str) -> float:
+    lines = server.get("/metrics", headers=SHOWN).text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def test_questions_that_come_together_are_answered_together(guarded: Served) -> None:
+    names = "rfm_batch_questions_sum", "rfm_batch_questions_count"
+    before = [counted(guarded, name) for name in names]
+    assert all(getattr(answer, "status_code", 0) == 200 for answer in flood(guarded, 8, npy(film(4))))
+    questions, batches = (counted(guarded, name) - earlier for name, earlier in zip(names, before, strict=True))
+    assert questions == 8
+    assert 2 <= batches <= 5  # at most four together
+
+
+def test_a_long_curve_lets_others_have_their_turn(guarded: Served) -> None:
+    async def asked() -> bool:
+        async with httpx.AsyncClient(base_url=guarded.url, timeout=120, headers=SHOWN) as client:
+            form = {"data": {"task": TASK}}
+            curve = asyncio.create_task(client.post("/v1/curve", files={"clip": npy(film(300))}, **form))
+            while "rfm_requests_held 1.0" not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.02)
+            assert (await client.post("/v1/progress", files={"clip": npy(film(4))}, **form)).status_code == 200
+            before = curve.done()
+            assert len((await curve).json()["expected"]) == 300
+            return before
+
+    assert asyncio.run(asked()) is False
+
+
 def test_clients_that_leave_are_forgotten(guarded: Served) -> None:
     before = len(guarded.lines())
     for _ in range(3):
