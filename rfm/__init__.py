@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "AsyncRewardClient": "rfm.scoring.remote.client",
+    "AsyncRewardClient": "rfm.scoring.remote.asynchronous",
     "Curve": "rfm.scoring.records",
     "Preference": "rfm.scoring.records",
     "Progress": "rfm.scoring.records",

@@ -2,7 +2,7 @@ from rfm.errors import RfmError as RfmError
 from rfm.scoring.records import Curve as Curve
 from rfm.scoring.records import Preference as Preference
 from rfm.scoring.records import Progress as Progress
-from rfm.scoring.remote.client import AsyncRewardClient as AsyncRewardClient
+from rfm.scoring.remote.asynchronous import AsyncRewardClient as AsyncRewardClient
 from rfm.scoring.remote.client import RewardClient as RewardClient
 from rfm.scoring.reward_model import RewardModel as RewardModel
 from rfm.scoring.success import SuccessRule as SuccessRule
