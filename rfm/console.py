@@ -39,6 +39,8 @@ _NOISY_LOGGERS = ("bitsandbytes.backends.cpu.ops", "transformers.distributed.ten
 """Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that no machines share."""
 
 
+_BAR = 40
+"""Columns of a bar."""
 _WHOLE = 1000
 """Columns of what is no terminal, unless COLUMNS says otherwise."""
 
@@ -124,18 +126,18 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f}/s" if speed else "-/s")
 
 
-def progress_bar(*, disable: bool = False) -> Progress:
-    """Return a bar with description, count, rate, time spent and time left."""
+def progress_bar(*, disable: bool = False, expand: bool = False) -> Progress:
+    """Return a bar with description, count, rate, time spent and time left; `expand`: as wide as the terminal."""
     columns = (
         _Description(),
-        BarColumn(),
+        BarColumn(None if expand else _BAR),
         MofNCompleteColumn(),
         _Rate(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console(), disable=disable)
+    return Progress(*columns, console=console(), disable=disable, expand=expand)
 
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:

@@ -76,15 +76,29 @@ def collect(sources: Sequence[Source], most: int) -> Album:
         if root is None:
             album.faults[at, path] = sources[at].why_not
             continue
-        try:
-            pixels = read_frames(root, path, frames)
-        except DataError as error:
-            album.faults[at, path] = str(error)
-            continue
-        for frame, picture in zip(frames, pictures(pixels, album.height), strict=True):
+        found, reason = _read(root, path, frames)
+        if reason:
+            album.faults[at, path] = reason
+        for frame, pixels in found.items():
+            picture = pictures(pixels, album.height)[0]
             album.number[at, path, frame] = placed.setdefault(picture, len(placed))
     album.pictures = list(placed)
     return album
+
+
+def _read(root: Path, path: str, frames: Sequence[int]) -> tuple[dict[int, UInt8[np.ndarray, "1 h w 3"]], str]:
+    """Return the frames that can be read, and why the others can't: one bad index must not cost a file's others."""
+    try:
+        pixels = read_frames(root, path, frames)
+    except DataError as error:
+        if len(frames) == 1:
+            return {}, str(error)
+        found, reason = dict[int, UInt8[np.ndarray, "1 h w 3"]](), ""
+        for frame in frames:
+            one, fault = _read(root, path, [frame])
+            found, reason = found | one, reason or fault
+        return found, reason
+    return {frame: pixels[at : at + 1] for at, frame in enumerate(frames)}, ""
 
 
 def by_file(wanted: Iterable[tuple[str, Sequence[int]]]) -> dict[str, list[int]]:

@@ -46,6 +46,7 @@ from rfm.training.checkpoints.parts import CheckpointParts
 from rfm.training.dataset import TrainingSet, open_training_set
 from rfm.training.monitoring.bad_rows import ReportBadRows
 from rfm.training.monitoring.batch_facts import CountingCollator, with_row_numbers
+from rfm.training.monitoring.display import watched
 from rfm.training.monitoring.evaluation import HeldOut, check_metric
 from rfm.training.monitoring.tracker import check_tracker, name_run
 from rfm.training.optimizers.choice import optimizer_arguments
@@ -193,7 +194,7 @@ def _recorder(options: TrainOptions, data: TrainingSet) -> Callable[[Path], None
 def _run(trainer: Any, resume: Path | None, options: TrainOptions) -> None:
     """Train; what went wrong in a loader's worker, and a lack of memory, are reported as such."""
     try:
-        with forked_die_with_parent():
+        with forked_die_with_parent(), watched(trainer):
             trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     except RfmError as error:
         raise loading.unwrapped(error) from error

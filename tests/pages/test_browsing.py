@@ -225,6 +225,9 @@ def test_what_cannot_be_browsed_is_named(questions, tmp_path, capsys):
     assert "there.html exists; add --overwrite" in capsys.readouterr().err
     assert browse(tmp_path / "nothing", "--output_path", tmp_path / "b.html") == 1
     assert "`dataset_path` must be a folder made by `rfm generate`" in capsys.readouterr().err
+    (tmp_path / "root" / "key" / "processed_dataset").mkdir(parents=True)
+    assert browse(tmp_path / "root", "--output_path", tmp_path / "b.html") == 1
+    assert f"name them one by one, as {tmp_path / 'root' / 'key'}" in capsys.readouterr().err
     assert browse(questions, "--max_rows", 5000, "--output_path", tmp_path / "b.html") == 1
     assert "`max_rows` must be at most 2000" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()

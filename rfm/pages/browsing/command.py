@@ -17,6 +17,7 @@ from jaxtyping import Int64
 
 from rfm.audit.checks import Verdict
 from rfm.audit.statistics.trajectories import is_trajectory_dataset
+from rfm.errors import DataError
 from rfm.files.ownership import Kind, check_new_file, check_replaceable, named, replaced
 from rfm.pages.album import Album, Source, collect
 from rfm.pages.browsing.answers import Answers, read_answers
@@ -26,6 +27,7 @@ from rfm.pages.browsing.options import BrowseOptions
 from rfm.pages.browsing.questions import QuestionShelf
 from rfm.pages.browsing.shelf import Card, frames_of
 from rfm.pages.document import embedded, render, write
+from rfm.trajectories.catalog import available_keys
 from rfm.vqa.dataset import load_dataset
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,11 @@ def _answers(options: BrowseOptions) -> Answers | None:
 def _open(path: str, options: BrowseOptions, answers: Answers | None) -> Shelf:
     if is_trajectory_dataset(path):
         return EpisodeShelf(path)
+    if keys := available_keys(Path(path)):
+        raise DataError(
+            f"`datasets` must be single datasets, but {path} is a root that holds {len(keys)}; name them one by one, "
+            f"as {Path(path) / keys[0]}"
+        )
     return QuestionShelf(path, options.datasets_root, options.max_audited, answers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -90,7 +91,7 @@ class QuestionShelf:
         """Yield the cards of rows looked at; `audited`: with what the audit finds of them."""
         findings = self.audit.findings if audited else []
         records = load_dataset(self.path, checked=True)[0].select(self.questions.row[rows]).to_list()
-        for at, record in zip(rows.tolist(), records, strict=True):
+        for at, record in zip(rows.tolist(), map(_known, records), strict=True):
             yield self._card(at, record, [finding.rule for finding in findings if finding.broken[at]])
 
     def _card(self, at: int, record: Mapping[str, Any], remarks: Sequence[str]) -> Card:
@@ -109,7 +110,7 @@ class QuestionShelf:
             why=reason(record, shown, self.subject.settings),
             strips=[self._strip(prefix, at, record) for prefix in prefixes],
             values={facet.key: value for facet in self.facets if (value := facet.value(at)) is not None},
-            text=str(record["prompt"]),
+            text=str(record["prompt"] or ""),
             remarks=remarks,
             model=self.answers.of(number) if self.answers is not None else {},
         )
@@ -118,7 +119,7 @@ class QuestionShelf:
         frames = self.questions.clips[prefix].frames
         low, high = frames.offsets[at], frames.offsets[at + 1]
         shown = [int(frame) for frame in frames.values[low:high]]
-        values = [None if np.isnan(value) else float(value) for value in self._progress[prefix][low:high]]
+        values = [float(value) if np.isfinite(value) else None for value in self._progress[prefix][low:high]]
         label = record.get(f"{prefix}quality_label")
         words = [f"{len(shown)} frames, {way(shown)}", *([str(label)] if label else [])]
         if (name := record.get(f"{prefix}trajectory_id")) is not None:
@@ -196,6 +197,13 @@ class QuestionShelf:
         most = np.max([self.questions.clips[prefix].frames.lengths for prefix in PREFIXES], axis=0)
         code = np.searchsorted(_LENGTHS, most, side="right") - 1
         return Facet("frames", "Frames a clip", binned_lengths(_LENGTHS), code, ordered=True)
+
+
+def _known(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row in which a number that is none counts as not known."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }
 
 
 def _bin(answer: str | None) -> str:

@@ -127,13 +127,14 @@ def facet_of(key: str, title: str, values: Sequence[str | None], names: Sequence
 
 
 def _strip(strip: Strip, dataset: int, album: Album) -> dict[str, Any]:
+    numbers = [album.number.get((dataset, strip.path, frame), -1) for frame in strip.frames]
     return {
         "name": strip.name,
         "words": strip.words,
-        "fault": album.faults.get((dataset, strip.path), ""),
+        "fault": album.faults.get((dataset, strip.path), "") if -1 in numbers else "",
         "frames": [
-            [album.number.get((dataset, strip.path, frame), -1), frame, None if value is None else round(value, 3)]
-            for frame, value in zip(strip.frames, strip.progress, strict=True)
+            [number, frame, None if value is None else round(value, 3)]
+            for number, frame, value in zip(numbers, strip.frames, strip.progress, strict=True)
         ],
         "curve": [round(value, 3) for value in strip.curve],
     }

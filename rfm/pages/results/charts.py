@@ -95,15 +95,18 @@ def instructions(results: Numbers) -> Iterator[Chart]:
             pair = own[one["trajectory"]], one["task"]
             cells[pair].append(one["predicted"])
             kinds[pair] = one.get("instruction", "")
-    shown, tasks = sorted({own for own, _ in cells}), sorted({asked for _, asked in cells})
-    if not tasks or len(tasks) > _MOST_TASKS:
+    if not cells:
         return
+    every, asked = sorted({task for task, _ in cells}), sorted({task for _, task in cells})
+    shown, tasks = every[:_MOST_TASKS], asked[:_MOST_TASKS]
     row, column = ({task: at for at, task in enumerate(names)} for names in (shown, tasks))
-    values = [(row[a], column[b], float(np.mean(given))) for (a, b), given in cells.items()]
-    marked = [(row[a], column[b]) for (a, b), kind in kinds.items() if kind in ("own", "same_scene")]
+    drawn = {pair: given for pair, given in cells.items() if pair[0] in row and pair[1] in column}
+    values = [(row[a], column[b], float(np.mean(given))) for (a, b), given in drawn.items()]
+    marked = [(row[a], column[b]) for a, b in drawn if kinds[a, b] in ("own", "same_scene")]
+    few = f"; {_MOST_TASKS} of {len(asked)} instructions are drawn" if len(tasks) < len(asked) else ""
     words = (
         "mean score of the videos of each task (rows) on each instruction (columns). Framed are a video's own "
-        "instruction and those of its scene; all others should be 0"
+        f"instruction and those of its scene; all others should be 0{few}"
     )
     yield Chart("does it read the instruction?", heat_map(shown, tasks, values, marked, words), words)
 
