@@ -114,7 +114,11 @@ def test_no_home_folder_and_no_entry_of_the_user(shell, tmp_path):
 def test_a_home_that_is_not_known(monkeypatch):
     for variable in ("HOME", "XDG_CACHE_HOME", "RFM_CACHE"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as where there is no entry either
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     with pytest.raises(ConfigError, match="RFM_CACHE must name a folder where there is no home folder"):
         cache_folder()
     monkeypatch.setenv("RFM_CACHE", "~nosuchuser/x")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-
 from benchmarks.results.advice import ALL
 from rfm.evaluation.metrics.accuracy import Numbers
-from rfm.files.figure import plt, save
+from rfm.files.figure import Axes, plt, save
 
 LINES = (("preference", "seen", "accuracy, seen tasks"), ("preference", "unseen", "accuracy, unseen tasks"),
          ("tau_a", "seen", "tau-a, seen tasks"), ("tau_a", "unseen", "tau-a, unseen tasks"))  # fmt: skip

@@ -1,16 +1,28 @@
 """Charts as files, PNG or what their ending says: matplotlib without a display. Words of data in them stay words.
 
-One import of matplotlib for all of them; half a second, so that only who draws imports this module.
+One import of matplotlib for all of them, which take its names from here; half a second, so that only who draws imports
+this module.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
+
+try:
+    Path.home()
+except RuntimeError:  # no home folder, without which matplotlib before 3.11 must be told another or can't be imported
+    _place = tempfile.TemporaryDirectory(prefix="rfm-matplotlib-")
+    os.environ.setdefault("MPLCONFIGDIR", _place.name)
 
 import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from rfm.console import one_line
 from rfm.files.staging import staged_file
@@ -18,7 +30,7 @@ from rfm.files.staging import staged_file
 matplotlib.use("Agg")
 matplotlib.rcParams["text.parse_math"] = False  # a path with `$\frac{` in it is no formula
 
-__all__ = ["font_file", "label", "plt", "save"]
+__all__ = ["Axes", "Figure", "Patch", "font_file", "label", "plt", "save", "to_hex"]
 
 matplotlib.rcParams["svg.hashsalt"] = "rfm"
 _METADATA = {".svg": {"Date": None}}

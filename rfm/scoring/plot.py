@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
 
-from rfm.files.figure import label, plt, save
+from rfm.files.figure import Axes, label, plt, save
 from rfm.frames.spacing import evenly_spaced
 from rfm.scoring.records import Curve
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 
 from rfm.audit.statistics.counts import Statistics, binned
-from rfm.files.figure import label, plt, save
+from rfm.files.figure import Axes, Patch, label, plt, save
 
 MOST_BARS = 14
 """Names shown of strategies, sources and tasks; the title says of how many."""

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from rfm.errors import DataError
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
 from rfm.evaluation.reports.instructions import KIND_NAMES, SETS, kinds_of
 from rfm.evaluation.reports.tables import contestants
-from rfm.files.figure import label, plt, save
+from rfm.files.figure import Axes, label, plt, save
 
 MOST_TASKS = 24
 """Tasks shown, the worst ones; the title says of how many."""

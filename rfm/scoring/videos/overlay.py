@@ -13,11 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from rfm.files.figure import font_file, label, plt
+from rfm.files.figure import Figure, font_file, label, plt, to_hex
 from rfm.frames.resize import resize_frames
 from rfm.frames.video.decoding import frame_rate, played
 from rfm.frames.video.mp4 import write_mp4

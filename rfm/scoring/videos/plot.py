@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, UInt8
-from matplotlib.axes import Axes
 
-from rfm.files.figure import label, plt, save
+from rfm.files.figure import Axes, label, plt, save
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.plot import draw_filmstrip
 from rfm.scoring.records import Curve
