@@ -45,7 +45,7 @@ class Answers(BaseHTTPRequestHandler):
             files = json.loads(body)["files"]
             self.answer({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]})
         elif "/commit/" in self.path:
-            repository = self.path.split("/api/models/")[1].split("/commit/")[0]
+            repository = self.path.split("/api/")[1].split("/", 1)[1].split("/commit/")[0]
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     self.server.files[repository][line["value"]["path"]] = base64.b64decode(line["value"]["content"])

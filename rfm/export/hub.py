@@ -1,4 +1,4 @@
-"""Checkpoints on the Hugging Face hub, through huggingface_hub.
+"""Checkpoints and datasets on the Hugging Face hub, through huggingface_hub.
 
 The repository is created (or found) before any long work, so that a missing token or network is known at once. The
 folder is uploaded in one commit, without what only resuming needs and without this machine's paths; the place is the
@@ -20,6 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 from rfm.errors import ConfigError, RfmError
 from rfm.export.model_card import CARD
 from rfm.export.options import HubOptions
+from rfm.export.questions_card import is_questions, public_files
 from rfm.export.training_record import public_record
 from rfm.files.ownership import MADE_FROM
 
@@ -43,6 +44,11 @@ _HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
 def export_push(options: HubOptions) -> int:
     """Run `rfm export push`."""
     folder = Path(options.checkpoint)
+    if is_questions(folder):
+        uploaded_files(folder)
+        check_hub(options.hub_model_id, private=options.hub_private_repo, kind="dataset")
+        push_folder(folder, options.hub_model_id, kind="dataset")
+        return 0
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ConfigError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
     uploaded_files(folder)
@@ -51,26 +57,28 @@ def export_push(options: HubOptions) -> int:
     return 0
 
 
-def check_hub(repository: str | None, *, private: bool) -> str:
+def check_hub(repository: str | None, *, private: bool, kind: str = "model") -> str:
     """Create the repository, or find it, and return its full name; raises `RfmError` where that can't be done."""
     if not repository:
         raise ConfigError("`hub_model_id` must name the repository to upload to, as in me/my-model, but is not given")
     with _explained(repository):
-        name = str(HfApi().create_repo(repository, private=private or None, exist_ok=True).repo_id)
-        HfApi().auth_check(name, write=True)  # a repository that exists is found without the right to write
+        name = str(HfApi().create_repo(repository, private=private or None, exist_ok=True, repo_type=kind).repo_id)
+        HfApi().auth_check(
+            name, write=True, repo_type=kind
+        )  # a repository that exists is found without the right to write
         return name
 
 
-def push_folder(folder: Path, repository: str | None) -> None:
-    """Upload a checkpoint folder in one commit."""
+def push_folder(folder: Path, repository: str | None, *, kind: str = "model") -> None:
+    """Upload the folder of a checkpoint or a dataset in one commit."""
     assert repository  # `check_hub` has seen it
-    rewritten = public_record(folder)
+    rewritten = public_record(folder) | public_files(folder)
     files = [CommitOperationAdd(name, rewritten.get(name, str(folder / name))) for name in uploaded_files(folder)]
     message = f"Upload {folder.absolute().parent.name}/{folder.name}"
     with _explained(repository):
-        done = HfApi().create_commit(repository, files, commit_message=message)
+        done = HfApi().create_commit(repository, files, commit_message=message, repo_type=kind)
     card = "with" if (folder / CARD).is_file() else "without"
-    logger.info("uploaded %s, %s a model card: %s", folder, card, done)
+    logger.info("uploaded %s, %s a card: %s", folder, card, done)
 
 
 def uploaded_files(folder: Path) -> list[str]:

@@ -19,9 +19,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from rfm.batch.input_format import InputFormat
 from rfm.console import one_line
-from rfm.errors import DataError
+from rfm.errors import ConfigError, DataError
 from rfm.export.markdown import code, prose
 from rfm.export.options import CardOptions
+from rfm.export.questions_card import is_questions, write_questions_card
 from rfm.export.results_file import read_results
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
 from rfm.files.documents.json_documents import read_json_object
@@ -61,11 +62,26 @@ def write_card(folder: Path, evaluation: str | Path | None = None, *, place: Pat
 def export_card(options: CardOptions) -> int:
     """Run `rfm export card`."""
     folder = Path(options.checkpoint)
+    if is_questions(folder):
+        return _questions_card(folder, options)
+    if options.license is not None or options.datasets_root is not None:
+        raise ConfigError(
+            f"`license` and `datasets_root` must go with a VQA dataset, but {folder} is none; leave them out"
+        )
     if not any((folder / name).is_file() for name in ("config.json", ADAPTER_FILE)):
         raise DataError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
     if not options.overwrite:
         _check_ours(folder / CARD)
     logger.info("model card: %s", write_card(folder, options.evaluation))
+    return 0
+
+
+def _questions_card(folder: Path, options: CardOptions) -> int:
+    if options.evaluation is not None:
+        raise ConfigError(f"`evaluation` must go with a checkpoint, but {folder} is a VQA dataset; leave it out")
+    if not options.overwrite:
+        _check_ours(folder / CARD)
+    logger.info("card: %s", write_questions_card(folder, options.license, options.datasets_root))
     return 0
 
 

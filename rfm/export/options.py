@@ -88,10 +88,12 @@ class MergeOptions:
 
 @dataclass(frozen=True)
 class CardOptions:
-    """Write the model card of a checkpoint anew, with the metrics of an evaluation."""
+    """Write the card of a checkpoint anew, with the metrics of an evaluation, or of a VQA dataset."""
 
-    checkpoint: str = field(metadata={"help": "Folder of the checkpoint", "positional": True})
+    checkpoint: str = field(metadata={"help": "Folder of the checkpoint, or of the VQA dataset", "positional": True})
     evaluation: str | None = _option(None, "Results of `rfm evaluate`")
+    license: str | None = _option(None, "Licence of a dataset's videos, by the Hub's name for it, such as cc-by-4.0")
+    datasets_root: str | None = _option(None, "Folder of a dataset's frame paths, for the film strip")
     overwrite: bool = _option(False, "Replace a README.md that is none of rfm's cards")
 
     def __post_init__(self) -> None:
@@ -100,9 +102,9 @@ class CardOptions:
 
 @dataclass(frozen=True)
 class HubOptions:
-    """Upload a checkpoint folder to the Hugging Face hub."""
+    """Upload a checkpoint folder, or a VQA dataset with its card, to the Hugging Face hub."""
 
-    checkpoint: str = field(metadata={"help": "Folder of the checkpoint", "positional": True})
+    checkpoint: str = field(metadata={"help": "Folder of the checkpoint, or of the VQA dataset", "positional": True})
     hub_model_id: str = field(metadata={"help": "Repository to upload to, as in me/my-model"})
     hub_private_repo: bool = _option(False, "Make that repository private where it is created")
 

@@ -29,7 +29,7 @@ from rfm.files.ownership import Kind, Workplace, empty, named
 from rfm.files.staging import flush, remove_leftovers, staged_file
 from rfm.trajectories.arrow_files import open_table, saved_files
 from rfm.vqa.dataset import CONFIG_FILE
-from rfm.vqa.schema import SCHEMA
+from rfm.vqa.schema import QUESTIONS_CARD, SCHEMA, STRIP
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,9 @@ PARTS_OF = "parts-of-"
 """How folders of runs with --shard begin, see `rfm.generation.parts`."""
 STATE_FILE = "state.json"
 """What makes a folder a saved dataset."""
-FILES = rf"{re.escape(CONFIG_FILE)}|state\.json|dataset_info\.json|data-\d+-of-\d+\.arrow|cache-\w+\.arrow"
-"""What lies in a dataset, with what `datasets` keeps beside it of its own accord."""
+_CARD = f"{re.escape(QUESTIONS_CARD)}|{re.escape(STRIP)}"
+FILES = rf"{re.escape(CONFIG_FILE)}|state\.json|dataset_info\.json|data-\d+-of-\d+\.arrow|cache-\w+\.arrow|{_CARD}"
+"""What lies in a dataset, with its card and what `datasets` keeps beside it of its own accord."""
 VQA_DATASET = Kind("a VQA dataset", "output_path", (CONFIG_FILE,), named(FILES))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+QUESTIONS_CARD, STRIP = "README.md", "film_strip.jpg"
+"""The card that may lie beside a dataset's rows, and its picture."""
 _INDICES, _TARGETS = pa.list_(pa.int32()), pa.list_(pa.float32())
 CLIP_PREFIXES: dict[str, tuple[str, ...]] = {
     "preference": ("first_", "second_"),

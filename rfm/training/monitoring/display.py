@@ -83,7 +83,7 @@ class Display(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         if "loss" in logs:
             self.costs = {name: float(logs[name]) for name in _FORMS if name in logs}
         elif any(name.startswith(_EVALUATED) for name in logs):
-            self.evaluated = f"evaluation at step {state.global_step}: {evaluation_words(logs)}"
+            self.evaluated = f"evaluated at {state.global_step}: {evaluation_words(logs)}"
         if self.live is None and (words := entry_words(logs)):
             logger.info("step %d/%d  %s%s", state.global_step, state.max_steps, words, self._left(state, logs))
 

@@ -52,7 +52,7 @@ def test_a_terminal_shows_everything_in_four_lines(monkeypatch, width):
     assert "412/1000" in lines[0]
     assert lines[1].split("   ") == ["  loss 0.4123", "rate 9.10e-05", "gradient 1.32"]
     assert lines[2].split("   ") == ["  12.3 rows/s", "8,123 tokens/s", "waiting 2%", "7.9 GB"]
-    assert lines[3].startswith("  evaluation at step 400: loss 0.5120, preference accuracy 0.7125, progress mae")
+    assert lines[3].startswith("  evaluated at 400: loss 0.5120, preference accuracy 0.7125, progress mae 14.2")
 
 
 def test_a_pipe_gets_one_line_an_entry(monkeypatch, caplog):
