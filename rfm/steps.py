@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
 from rfm.commands import load
 from rfm.errors import ConfigError
@@ -23,12 +23,18 @@ _Path = str | os.PathLike[str]
 _Options = TypeVar("_Options")
 
 
-def generate(output_path: _Path, **options: Any) -> Dataset:
-    """Generate a VQA dataset as `rfm generate` does, and return its rows; `options` are its flags."""
-    load("rfm.generation.generate:generate")(
-        _made(load("rfm.generation.options:GenerateOptions"), output_path=output_path, **options)
-    )
-    return load_dataset(output_path)
+def generate(output_path: _Path, **options: Any) -> Dataset | DatasetDict:
+    """Generate a VQA dataset as `rfm generate` does, and return its rows; `options` are its flags.
+
+    Of a split the rows of each side, by the name of its folder: `train`, or `fold_1/train`.
+    """
+    made = _made(load("rfm.generation.options:GenerateOptions"), output_path=output_path, **options)
+    load("rfm.generation.generate:generate")(made)
+    if not made.divides:
+        return load_dataset(output_path)
+    folder, depth = Path(output_path), "*" if made.folds is None else "*/*"
+    sides = sorted(state.parent for state in folder.glob(f"{depth}/state.json"))
+    return DatasetDict({side.relative_to(folder).as_posix(): load_dataset(side) for side in sides})
 
 
 def train(dataset_path: _Path, **options: Any) -> Path:

@@ -48,6 +48,17 @@ def test_the_whole_way_in_a_notebook(tmp_path: Path) -> None:
     assert len(curve) == 16
 
 
+def test_a_split_is_the_rows_of_each_side(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "world")
+    config = [f"data.datasets_root={world}", "data.train_datasets=[toy_train]", "data.max_frames=4"]
+    asked = {"num_samples": 40, "num_workers": 1, "config_overrides": config}
+    sides = rfm.generate(tmp_path / "data", split="train=0.75,test=0.25", **asked)
+    assert {name: len(rows) for name, rows in sides.items()} == {"test": 10, "train": 30}
+    assert sides["test"].to_list() == rfm.load_dataset(tmp_path / "data" / "test").to_list()
+    folds = rfm.generate(tmp_path / "folds", folds=2, **asked)
+    assert sorted(folds) == ["fold_1/test", "fold_1/train", "fold_2/test", "fold_2/train"]
+
+
 def test_options_that_are_none() -> None:
     with pytest.raises(ConfigError, match="`num_sample` must be one of the options of GenerateOptions, but is none"):
         rfm.generate("data", num_sample=3)
