@@ -398,6 +398,28 @@ def test_an_episode_comes_out_the_same_from_its_seed(
     np.testing.assert_array_equal(episode.steps, states["step"][i])
 
 
+def test_what_was_seen_and_done_leads_through_the_stored_states(simulator, rows: list[Row], states: Arrays):
+    """Observations hold the states, and the actions bring a simulator from each to the next."""
+    from rfm.ingest.metaworld import engine
+
+    i = len(rows) // 3
+    row = rows[i]
+    task = TASKS[row["task_id"]]
+    done = simulator.demonstrated(task, row["quality_label"], row["policy"], row["seed"])
+    assert len(done.observations) == len(done.actions) == states["step"][i, -1]
+    start = np.random.default_rng(row["seed"]).integers(simulator.MAX_HEAD_START + 1)
+    env = engine.make_env(task, row["seed"])
+    simulator._approach(task, env, int(start))
+    shown = dict(zip(states["step"][i].tolist(), states["qpos"][i, :, : states["num_qpos"][i]], strict=True))
+    seen = env._get_obs()
+    for step, (observation, action) in enumerate(zip(done.observations, done.actions, strict=True)):
+        np.testing.assert_array_equal(seen, observation)
+        if step in shown:
+            np.testing.assert_array_equal(env.data.qpos.astype(np.float32), shown[step])
+        seen = env.step(action)[0]
+    np.testing.assert_array_equal(env.data.qpos.astype(np.float32), shown[len(done.actions)])
+
+
 def test_a_used_environment_reset_from_a_seed_is_a_fresh_one(simulator):
     from rfm.ingest.metaworld import engine
 

@@ -44,6 +44,8 @@ __all__ = [
     "SETTLING_STEPS",
     "Env",
     "Expert",
+    "begin",
+    "build",
     "expert_action",
     "goal_of",
     "make_env",
@@ -64,15 +66,25 @@ def versions() -> dict[str, str]:
 def make_env(task: Task, seed: int) -> Env:
     """The task's environment, reset from `seed` (0 <= seed < 2**32) and at rest; the one before it is gone."""
     env = _built(task.env_name)
+    begin(env, seed)
+    return env
+
+
+def begin(env: Env, seed: int) -> None:
+    """Start an episode: a reset from `seed` (0 <= seed < 2**32), and rest."""
     env.seed(seed)
     env.reset()
     for _ in range(SETTLING_STEPS):  # reset drops doors and handles off their rest, where they swing back untouched
         env.step(np.array([0.0, 0.0, 0.0, -1.0], np.float32))
-    return env
 
 
 @cache
 def _built(env_name: str) -> Env:
+    return build(env_name)
+
+
+def build(env_name: str) -> Env:
+    """An environment of one's own, not begun."""
     env = ALL_V3_ENVIRONMENTS[env_name]()
     env._partially_observable = False
     env.__dict__.pop("sawyer_observation_space", None)  # cached for partial observability by the constructor

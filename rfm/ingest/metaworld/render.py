@@ -14,11 +14,20 @@ from rfm.ingest.metaworld.simulate import Episode
 def render(episode: Episode, camera: str, size: int) -> UInt8[np.ndarray, "t h w 3"]:
     """RGB frames of an episode's shown states, from the camera of `CAMERAS`, `size` pixels high and wide."""
     env = make_env(episode.task, episode.seed)  # body and goal positions live in the model, drawn from the seed
-    renderer, frames = _renderer(env, size), []
+    frames = []
     for qpos, mocap_pos in zip(episode.qpos, episode.mocap_pos, strict=True):
         place(env, qpos, mocap_pos)
-        frames.append(_draw(renderer, env, CAMERAS[camera]))
+        frames.append(draw(env, camera, size))
     return np.stack(frames)
+
+
+def draw(env: Env, camera: str, size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB frame of an environment's present state."""
+    renderer = _renderer(env, size)
+    renderer.update_scene(env.data, camera=_free_camera(CAMERAS[camera]))
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+    return np.array(renderer.render(), np.uint8)
 
 
 _open: "dict[tuple[Env, int], mujoco.Renderer]" = {}
@@ -32,13 +41,6 @@ def _renderer(env: Env, size: int) -> "mujoco.Renderer":
         env.model.vis.global_.offwidth = env.model.vis.global_.offheight = size  # the default buffer takes 0.6 s
         _open[env, size] = mujoco.Renderer(env.model, size, size)
     return _open[env, size]
-
-
-def _draw(renderer: "mujoco.Renderer", env: Env, camera: Camera) -> UInt8[np.ndarray, "h w 3"]:
-    renderer.update_scene(env.data, camera=_free_camera(camera))
-    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
-    return np.array(renderer.render(), np.uint8)
 
 
 def _free_camera(camera: Camera) -> "mujoco.MjvCamera":

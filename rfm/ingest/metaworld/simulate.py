@@ -6,7 +6,7 @@ Simulates first (0.4 ms a step) and renders nothing; `render` later draws only t
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Float64, Int32
 
 from rfm.ingest.metaworld.cameras import BUNDLED
 from rfm.ingest.metaworld.engine import Env, expert_action, goal_of, make_env, make_expert, object_of, success_of
@@ -66,6 +66,16 @@ class Episode:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """What the policy of an episode saw and did, at every simulator step."""
+
+    observations: Float64[np.ndarray, "n 39"]
+    """MetaWorld's state before each step."""
+    actions: Float32[np.ndarray, "n 4"]
+    """What the simulator was given: shifts of the arm's target over 1 cm, and the gripper, in [-1, 1]."""
+
+
+@dataclass(frozen=True)
 class _State:
     qpos: Float[np.ndarray, "q"]
     mocap_pos: Float[np.ndarray, "3"]
@@ -83,6 +93,8 @@ class _Run:
         self.observation = self.env._get_obs()
         self.trail: list[Float[np.ndarray, "3"]] = []
         self.states: list[_State] = []
+        self.done: list[tuple[Float[np.ndarray, "39"], Float32[np.ndarray, "4"]]] = []
+        """Observation and action of every step."""
         self._record(success_of(self.env))
         self._start = self._distance()
 
@@ -105,7 +117,9 @@ class _Run:
 
     def step(self, action: Action) -> None:
         """One simulator step of 12.5 ms."""
-        self.observation, _, _, _, info = self.env.step(np.clip(action, -1.0, 1.0).astype(np.float32))
+        clipped = np.clip(action, -1.0, 1.0).astype(np.float32)
+        self.done.append((self.observation, clipped))
+        self.observation, _, _, _, info = self.env.step(clipped)
         self._record(bool(info["success"]))
 
     def follow(self, stage: Stage) -> bool:
@@ -136,10 +150,21 @@ def shown_steps(num_steps: int, num_frames: int = BUNDLED.num_frames) -> Int32[n
 
 def simulate(task: Task, aim: Quality, variant: str, seed: int, num_frames: int = BUNDLED.num_frames) -> Episode:
     """One episode of `VARIANTS[aim][variant]` in `num_frames` states; the same arguments give the same arrays."""
+    run, finished = _tried(task, aim, variant, seed)
+    return _shown(run, seed, variant, finished, num_frames)
+
+
+def demonstrated(task: Task, aim: Quality, variant: str, seed: int) -> Steps:
+    """What `simulate` does not show of the same episode: every observation and action, for who learns to act."""
+    observations, actions = zip(*_tried(task, aim, variant, seed)[0].done, strict=True)
+    return Steps(np.array(observations, np.float64), np.array(actions, np.float32))
+
+
+def _tried(task: Task, aim: Quality, variant: str, seed: int) -> tuple[_Run, bool]:
+    """Return the run of a variant, and whether it came to its end."""
     rng = np.random.default_rng(seed)
     run = _Run(task, seed, head_start=int(rng.integers(MAX_HEAD_START + 1)))
-    finished = all(run.follow(stage) for stage in stages(aim, variant, task, rng))
-    return _shown(run, seed, variant, finished, num_frames)
+    return run, all(run.follow(stage) for stage in stages(aim, variant, task, rng))
 
 
 def _shown(run: _Run, seed: int, variant: str, finished: bool, num_frames: int = BUNDLED.num_frames) -> Episode:
