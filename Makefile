@@ -1,6 +1,7 @@
 # make demo   the whole way on the bundled robot videos, results in outputs/demo
 # make metaworld-small  simulate its sets and train it again; hours, goes on where it stopped; needs the extra `sim`
 # make results  what the models are worth: measures, for hours, and writes docs/results.md; goes on where it was stopped
+# make policies  what policies learn from rewards of metaworld-small, an hour or so, and docs/policies.md; goes on likewise
 # make test   the tests
 # make check  lint, types and tests: what CI runs
 # make versions  the tests that matter on the lowest and the newest dependencies of each supported Python that is here
@@ -14,7 +15,7 @@ BASE_PYTHON ?= python3
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo metaworld-small results test check versions install
+.PHONY: demo metaworld-small results policies test check versions install
 demo: $(INSTALLED)
 	$(PYTHON) -m rfm demo
 
@@ -24,6 +25,10 @@ metaworld-small: $(INSTALLED)
 
 results: $(INSTALLED)
 	$(PYTHON) -m benchmarks.results
+
+policies: $(INSTALLED)
+	$(PYTHON) -m examples.policy_from_reward
+	$(PYTHON) -m examples.weighted_cloning
 
 test: $(INSTALLED)
 	$(PYTHON) -m pytest -n 2 --dist loadfile

@@ -18,7 +18,7 @@ _COMMAND = re.compile(r"\s*((rfm|pip|python|make|uv|torchrun|accelerate|for|done
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\$\{\w+\}|\$\(.*?\)")
 _PATTERN = re.compile(r"[][{}?*!]|(^|\s)#")
 """What zsh takes for a pattern, a history event or (a comment, at its prompt) for a command."""
-_PLACE = re.compile(r"`((?:rfm|tests|benchmarks|docs|scripts|launch)/[\w./-]*|rfm\.[a-z_.]+)`")
+_PLACE = re.compile(r"`((?:rfm|tests|benchmarks|docs|examples|scripts|launch)/[\w./-]*|rfm\.[a-z_.]+)`")
 
 
 def faulty(text: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Whole experiments with the reward model, a command each; notebooks beside them."""
