@@ -47,6 +47,11 @@ class Child:
         """The number of the process; None where there is none."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there, as far as is known."""
+        return self._process is not None and self._process.is_alive()
+
     async def start(self, seconds: float) -> Any:
         """Start the process and return the first thing it says; ChildDiedError where it says nothing."""
         return await self._within(seconds, self._started)

@@ -4,7 +4,8 @@ A fleet answers with one checkpoint for as long as it lives; a reload starts ano
 it has taken on, so that no answer is put together from two.
 
 A worker that dies loses its batch: these requests end in 503, nothing is asked twice behind anybody's back. It is
-started anew, at once the first time, later and later if it goes on dying.
+started anew, at once the first time, later and later if it goes on dying. One that dies while it has nothing to do
+loses nothing.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class _Worker:
         self.load, self.name = load, name
         self.child: Child | None = None
         self.busy = False
+
+    @property
+    def alive(self) -> bool:
+        return self.child is not None and self.child.alive
 
     async def start(self, seconds: float) -> Description:
         """Start it; ConfigError where the model can't be loaded."""
@@ -132,12 +137,12 @@ class Fleet:
     @property
     def alive(self) -> int:
         """Workers that can answer."""
-        return sum(worker.child is not None for worker in self.workers)
+        return sum(worker.alive for worker in self.workers)
 
     @property
     def idle(self) -> int:
         """Workers that wait for a question."""
-        return sum(worker.child is not None and not worker.busy for worker in self.workers)
+        return sum(worker.alive and not worker.busy for worker in self.workers)
 
     async def _waited(self, waiting: Waiting) -> Answer:
         try:  # the worker may be answering when the time is up: then its answer is not waited for
@@ -148,7 +153,10 @@ class Fleet:
     async def _work(self, worker: _Worker) -> None:
         while True:
             batch = await self.line.batch(self._pace.batch, self._pace.gather)
-            await self._answer(worker, batch)
+            if not worker.alive:
+                await self._replace(worker, "it was not there any more", lost=0)
+            if batch:
+                await self._answer(worker, batch)
 
     async def _answer(self, worker: _Worker, batch: Sequence[Waiting]) -> None:
         assert worker.child is not None
@@ -156,14 +164,15 @@ class Fleet:
         self._metrics.batch.observe(len(batch))
         try:
             answers = await worker.child.ask([one.question for one in batch], self._pace.answering)
-        except ChildDiedError as error:
-            self._metrics.deaths.inc()
-            say(logger, logging.ERROR, "a worker died", worker=worker.name, reason=str(error), lost=len(batch))
+        except Exception as error:
+            reason = str(error)
+            if not isinstance(error, ChildDiedError):
+                logger.exception("a batch could not be asked")
+                reason = f"{worker.name} failed"
             for one in batch:
                 if not one.answer.done():
-                    one.answer.set_exception(unavailable(f"{error} while it answered; ask again", 1))
-            await worker.stop()
-            await self._restart(worker)
+                    one.answer.set_exception(unavailable(f"{reason} while it answered; ask again", 1))
+            await self._replace(worker, reason, lost=len(batch))
             return
         finally:
             worker.busy = False
@@ -171,7 +180,10 @@ class Fleet:
             if not one.answer.done():
                 one.answer.set_result(answer)
 
-    async def _restart(self, worker: _Worker) -> None:
+    async def _replace(self, worker: _Worker, reason: str, lost: int) -> None:
+        self._metrics.deaths.inc()
+        say(logger, logging.ERROR, "a worker died", worker=worker.name, reason=reason, lost=lost)
+        await worker.stop()
         pause = 0.0
         while True:
             try:

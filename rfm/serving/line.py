@@ -13,6 +13,9 @@ from typing import Any
 
 from rfm.serving.questions import Answer, Question
 
+PATIENCE = 1.0
+"""Seconds after which a worker that has nothing to do looks around."""
+
 
 @dataclass(eq=False)
 class Waiting:
@@ -50,10 +53,14 @@ class Line:
     async def batch(self, most: int, gather: float) -> list[Waiting]:
         """Return the question that waits longest and others of its kind, at most so many.
 
-        Waits until there is one; then, until it has waited for `gather` seconds, for more of its kind.
+        Waits until there is one; then, until it has waited for `gather` seconds, for more of its kind. Nothing where
+        none comes within `PATIENCE`.
         """
         while True:
-            await self._came.wait()
+            try:
+                await asyncio.wait_for(self._came.wait(), PATIENCE)
+            except asyncio.TimeoutError:
+                return []
             kind, first = self._first()
             missing = first.since + gather - time.monotonic()
             if len(self._kinds[kind]) >= most or missing <= 0:

@@ -15,7 +15,8 @@ from rfm.scoring.reward_model import RewardModel
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     bounds = ["--max_megabytes", "8", "--max_megapixels", "4", "--max_seconds", "30", "--max_frames", "600"]
     clock = ["--receive_seconds", "2", "--decode_seconds", "20"]
-    with running(tmp_path_factory.mktemp("server"), *bounds, *clock) as one:
+    devices = ["--device", "cpu:0", "cpu:1"]  # two workers
+    with running(tmp_path_factory.mktemp("server"), *bounds, *clock, *devices) as one:
         yield one
 
 

@@ -218,6 +218,14 @@ def test_a_live_session(server: Served, direct: RewardModel) -> None:
         close(json.loads(socket.recv())["expected"], direct.progress(frames[0], TASK).expected)
 
 
+def test_many_at_once_are_told_apart_by_two_workers(client: RewardClient, direct: RewardModel) -> None:
+    clips = [film(2 + seed % 4, seed=seed) for seed in range(40)]
+    tasks = [TASK, "close the drawer"] * 20
+    served = client.progress(clips, tasks=tasks)
+    for one, own in zip(served, direct.progress(clips, tasks=tasks), strict=True):
+        same(one, own)
+
+
 def test_a_clip_is_a_clip_whoever_reads_it(client: RewardClient, tmp_path: Path) -> None:
     video = write_marked(tmp_path / "long.mp4", 127)
     clip = read_clip(video, client.reading)

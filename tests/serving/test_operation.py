@@ -134,12 +134,12 @@ def test_a_long_curve_lets_others_have_their_turn(guarded: Served) -> None:
     async def asked() -> bool:
         async with httpx.AsyncClient(base_url=guarded.url, timeout=120, headers=SHOWN) as client:
             form = {"data": {"task": TASK}}
-            curve = asyncio.create_task(client.post("/v1/curve", files={"clip": npy(film(300))}, **form))
+            curve = asyncio.create_task(client.post("/v1/curve", files={"clip": npy(film(120))}, **form))
             while "rfm_requests_held 1.0" not in (await client.get("/metrics")).text:
                 await asyncio.sleep(0.02)
             assert (await client.post("/v1/progress", files={"clip": npy(film(4))}, **form)).status_code == 200
             before = curve.done()
-            assert len((await curve).json()["expected"]) == 300
+            assert len((await curve).json()["expected"]) == 120
             return before
 
     assert asyncio.run(asked()) is False
@@ -184,6 +184,22 @@ def test_a_killed_worker_costs_its_requests_alone(guarded: Served) -> None:
     assert guarded.ask_with(SHOWN, npy(film(4))).status_code == 200
     with rfm.RewardClient(guarded.url, KEY) as client:
         assert 0 <= client.progress(film(4), TASK).expected <= 1
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(guarded: Served) -> None:
+    guarded.until(lambda: guarded.get("/health").json()["available_gpus"] or None)
+    [worker] = guarded.children()
+    before = len(guarded.lines())
+    os.kill(worker, signal.SIGKILL)
+    assert guarded.ask_with(SHOWN, npy(film(4))).status_code == 200
+    [again] = guarded.children()
+    assert again != worker
+    assert guarded.logged("a worker died", before)["lost"] == 0
+    os.kill(again, signal.SIGKILL)  # and nobody asks: it is noticed all the same
+    guarded.until(
+        lambda: len([one for one in guarded.lines()[before:] if "there again" in one["message"]]) == 2 or None
+    )
+    assert guarded.get("/ready").status_code == 200
 
 
 def test_a_reload_drops_nothing(guarded: Served, checkpoints: Path) -> None:

@@ -98,10 +98,11 @@ def test_samples_as_json(server: Served, direct: RewardModel) -> None:
 
 
 def test_what_its_clients_look_at(server: Served) -> None:
-    assert server.get("/health").json() == {"status": "healthy", "available_gpus": 1, "total_gpus": 1}
-    assert server.get("/gpu_status").json()["gpu_stats"] == {"0": {"device": "cpu", "status": "ready"}}
+    assert server.get("/health").json() == {"status": "healthy", "available_gpus": 2, "total_gpus": 2}
+    ready = {str(at): {"device": f"cpu:{at}", "status": "ready"} for at in range(2)}
+    assert server.get("/gpu_status").json() == {"total_gpus": 2, "available_gpus": 2, "gpu_stats": ready}
     info = server.get("/model_info").json()
-    assert (info["model_path"], info["num_gpus"]) == ("metaworld-small", 1)
+    assert (info["model_path"], info["num_gpus"]) == ("metaworld-small", 2)
 
 
 @pytest.mark.parametrize(
