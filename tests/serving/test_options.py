@@ -60,7 +60,7 @@ def test_keys(tmp_path: Path) -> None:
     assert Keys([]).fit("")
 
 
-def test_a_port_that_is_taken_and_a_model_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
