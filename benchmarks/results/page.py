@@ -3,8 +3,9 @@
     docs/results/MODEL.json   a model: how it was trained, its figures on each side, its worst errors
     docs/results/ladder.json  the ladder of data
     docs/results.md           what this module makes of them
+    README.md of the package's model  its card, the same of that model alone
 
-Words that are no figures (what was tried where a bar was missed) stand in `notes.yaml`, by model and figure.
+Words that are no figures (what was tried where a bar was missed, how a model was made) stand in `notes.yaml`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from benchmarks.results.advice import advice
 from benchmarks.results.figures import FIGURES, MEASURED, RIVALS
@@ -23,7 +24,7 @@ from rfm.files.documents.json_documents import read_json_object
 from rfm.files.documents.yaml_documents import read_yaml
 from rfm.files.staging import staged_file
 
-FOLDER, PAGE, LADDER = "results", "results.md", "ladder.json"
+FOLDER, PAGE, LADDER, CARD = "results", "results.md", "ladder.json", "README.md"
 HERE = Path(__file__).parent
 MAIN = ("preference", "mae", "pearson", "tau_a", "quality", "gap")
 """Figures that every rival is shown with."""
@@ -37,8 +38,19 @@ def write_page(docs: Path) -> Path:
     files = sorted(path for path in folder.glob("*.json") if path.name != LADDER)
     models = sorted((read_json_object(path) for path in files), key=lambda one: one["place"])
     ladder = read_json_object(folder / LADDER) if (folder / LADDER).is_file() else None
-    text = render(models, ladder, read_yaml(HERE / "notes.yaml") or {})
-    path = docs / PAGE
+    return _written(docs / PAGE, render(models, ladder, _notes()))
+
+
+def write_card(docs: Path, name: str, folder: Path) -> Path:
+    """Render the card of a model from docs/results/NAME.json into its checkpoint folder."""
+    return _written(folder / CARD, render_card(read_json_object(docs / FOLDER / f"{name}.json"), _notes()))
+
+
+def _notes() -> Mapping[str, Any]:
+    return read_yaml(HERE / "notes.yaml") or {}
+
+
+def _written(path: Path, text: str) -> Path:
     with staged_file(path) as staged:
         staged.write_text(text, encoding="utf-8")
     return path
@@ -46,6 +58,32 @@ def write_page(docs: Path) -> Path:
 
 def render(models: Sequence[Numbers], ladder: Numbers | None, notes: Mapping[str, Any]) -> str:
     """Return the page's text."""
+    parts = [*models, *([] if ladder is None else [ladder])]
+    return _template("page.md.jinja").render(
+        models=[_model(one, notes.get(one["name"], {})) for one in models],
+        ladder=None if ladder is None else _ladder(ladder),
+        times=list({line["part"]: line for one in parts for line in one["times"]}.values()),  # models share sides
+        made=_made(parts),
+        uses=USES,
+        bars=_bars(),
+        main_titles=[FIGURES[name].title for name in MAIN],
+    )
+
+
+def render_card(model: Numbers, notes: Mapping[str, Any]) -> str:
+    """Return the text of a model's card."""
+    sides = [side["model"] for side in model["sides"]]
+    told = [name for name in FIGURES if any(name in side for side in sides)]
+    return _template("card.md.jinja").render(
+        model=_model(model, notes.get(model["name"], {})),
+        figures=[(FIGURES[name].title, [_cell(side, name) for side in sides]) for name in told],
+        made=notes.get(model["name"], {}).get("made", []),
+        uses=USES,
+        bars=_bars(),
+    )
+
+
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FileSystemLoader(HERE),
         undefined=StrictUndefined,
@@ -59,16 +97,7 @@ def render(models: Sequence[Numbers], ladder: Numbers | None, notes: Mapping[str
         "ahead": _ahead,
         "number": lambda one, name, digits: shown(one[name], digits),
     }
-    parts = [*models, *([] if ladder is None else [ladder])]
-    return environment.get_template("page.md.jinja").render(
-        models=[_model(one, notes.get(one["name"], {})) for one in models],
-        ladder=None if ladder is None else _ladder(ladder),
-        times=list({line["part"]: line for one in parts for line in one["times"]}.values()),  # models share sides
-        made=_made(parts),
-        uses=USES,
-        bars=_bars(),
-        main_titles=[FIGURES[name].title for name in MAIN],
-    )
+    return environment.get_template(name)
 
 
 def shown(number: Numbers | None, digits: int) -> str:
@@ -108,14 +137,14 @@ def _cell(figures: Mapping[str, Numbers], name: str) -> str:
     return shown(figures.get(name), FIGURES[name].digits)
 
 
-def _model(model: Numbers, notes: Mapping[str, str]) -> Numbers:
+def _model(model: Numbers, notes: Mapping[str, Any]) -> Numbers:
     sides = [{**side, **_side(side)} for side in model["sides"]]
     bars = [_bar(sides, bar) for bar in model["bars"]]
     return {
         **model,
         "sides": sides,
         "bars": bars,
-        "notes": [notes[name] for name in sorted(notes)],
+        "notes": notes.get("missed", []),
         "on_real": _on_real(model["real"]),
     }
 

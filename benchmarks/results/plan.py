@@ -17,7 +17,7 @@ from benchmarks.results.changes import report_changes
 from benchmarks.results.figures import MIXTURE, figures_of
 from benchmarks.results.judging import Judged, judge
 from benchmarks.results.ladder import RUNGS, climb
-from benchmarks.results.page import FOLDER, LADDER, write_page
+from benchmarks.results.page import FOLDER, LADDER, write_card, write_page
 from benchmarks.results.plot import plot_ladder
 from benchmarks.results.provenance import code_version, record, training_of
 from benchmarks.results.real import on_real_robots
@@ -47,6 +47,10 @@ class Options:
 
     output_dir: str = field(default="outputs/results", metadata={"help": "Folder of the steps: data, models, answers"})
     docs: str = field(default="docs", metadata={"help": "Folder of results.md and results/"})
+    card: str = field(
+        default="rfm/model/weights_shipped/metaworld-small",
+        metadata={"help": "Folder of the card of metaworld-small, which is written where it is judged as it ships"},
+    )
     shared: str = field(default="../shared/data", metadata={"help": "Folder of recordings of real robots, if there"})
     demo_model: str | None = field(
         default=None, metadata={"help": "Checkpoint that `make demo` made (default: train it by the same recipe)"}
@@ -88,6 +92,8 @@ def run(options: Options) -> None:
         if "ladder" in options.only:
             _leave(docs / FOLDER / LADDER, _ladder(workshop, options, docs))
     logger.info("page: %s", write_page(docs))
+    if options.small_model is None and (docs / FOLDER / f"{SMALL.name}.json").is_file():
+        logger.info("card: %s", write_card(docs, SMALL.name, Path(options.card)))
 
 
 def _models(workshop: Workshop, options: Options) -> Iterator[tuple[Subject, Judged]]:

@@ -25,17 +25,17 @@ logger = logging.getLogger(__name__)
 
 NAME = "metaworld-small"
 PRESET = "tiny-wide"
-SIDE = 48
+SIDE = 64
 """Height and width of frames in pixels."""
-STEPS = 8520
-"""Optimizer steps of the whole training: about an hour of one core."""
+STEPS = 10_860
+"""Optimizer steps of the whole training: about an hour and a half of one core."""
 
 _EVERYTHING = (
     "data.sample_type_ratio=[0.5,0.5,0]",
     "data.progress_strategy_ratio={forward_progress: 1.5, prefix_progress: 1.5, whole_progress: 1, "
     "different_task_instruction: 2, reverse_progress: 0.7, rewind: 0.7}",
-    "data.same_scene_share=0.5",
-    "data.progress_step=5",
+    "data.same_scene_share=0.6",
+    "data.progress_step=10",
 )
 LESSONS = (
     Lesson(
@@ -55,11 +55,11 @@ LESSONS = (
     ),
     Lesson(
         "which of a scene's two?",
-        660 / STEPS,
+        1000 / STEPS,
         (
             "data.sample_type_ratio=[1,0,0]",
             "data.preference_strategy_ratio={suboptimal: 1, different_task: 2}",
-            "data.same_scene_share=0.6",
+            "data.same_scene_share=0.8",
             "data.progress_step=10",
         ),
     ),
@@ -75,7 +75,7 @@ LESSONS = (
             "data.progress_step=10",
         ),
     ),
-    Lesson("everything", 5000 / STEPS, _EVERYTHING, fades=True),
+    Lesson("everything", 7000 / STEPS, _EVERYTHING, fades=True),
 )
 
 

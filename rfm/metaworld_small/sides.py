@@ -65,7 +65,7 @@ class Set:
 
 
 SETS = (
-    Set("train", SEEN, 48, seed=0),  # a quarter is held out
+    Set("train", SEEN, 96, seed=0),  # a quarter is held out
     Set("compositions", COMPOSITIONS, 24, seed=1, data_source=SIDES["compositions"]),
     Set("objects", OBJECTS, 24, seed=1, data_source=SIDES["objects"]),
     Set("afresh", SEEN, 12, seed=2, data_source=SIDES["afresh"]),

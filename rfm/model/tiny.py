@@ -54,7 +54,7 @@ PRESETS = {
     NAME: TinySizes(),
     "tiny-64": TinySizes(text_width=128, text_mlp=256),
     "tiny-wide": TinySizes(
-        vision_depth=2, vision_width=96, vision_heads=3, vision_mlp=288, deepstack=(0,), grid_side=6,
+        vision_depth=2, vision_width=96, vision_heads=3, vision_mlp=288, deepstack=(0,), grid_side=8,
         text_depth=2, text_width=128, text_mlp=384,
     ),
 }  # fmt: skip

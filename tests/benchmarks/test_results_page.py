@@ -8,7 +8,7 @@ import pytest
 from benchmarks.results.advice import advice
 from benchmarks.results.changes import report_changes
 from benchmarks.results.figures import FIGURES, Answers, figures_of, with_same_scene
-from benchmarks.results.page import render, write_page
+from benchmarks.results.page import render, render_card, write_card, write_page
 from benchmarks.results.subsets import Episode, part
 from benchmarks.results.verdicts import verdict
 
@@ -145,7 +145,8 @@ def test_a_bar_that_is_missed_is_told_with_the_note_on_it():
         {"side": "seen", "figure": "mae", "value": 6.0, "least": False},
         {"side": "unseen", "figure": "tau_a", "value": 0.5, "least": True},
     ]
-    page = render([a_model(bars=bars)], None, {"demo": {"mae": "MAE: too few episodes; twice the steps gave 11.8."}})
+    notes = {"demo": {"missed": ["MAE: too few episodes; twice the steps gave 11.8."]}}
+    page = render([a_model(bars=bars)], None, notes)
     assert "| preference accuracy, new episodes | at least 0.93 | 0.93 [0.91, 0.95] | passed |" in page
     assert "| MAE of progress (0 to 100), new episodes | at most 6 | 12.0 [11.0, 14.0] | **missed** |" in page
     assert "| ranking, tau-a, unseen | at least 0.5 | - | not measured |" in page
@@ -218,3 +219,17 @@ def test_parts_are_nested_and_even_over_tasks_and_qualities():
         counts = [sum(e.task == task and e.quality == q for e in one) for task in "abcd" for q in "sfu"]
         assert max(counts) - min(counts) <= 1
         assert abs(sum(counts) / 12 - 10 * share) < 0.1
+
+
+def test_the_card_of_the_package_is_what_the_figures_make_of_it(tmp_path):
+    shipped = ROOT / "rfm" / "model" / "weights_shipped" / "metaworld-small"
+    card = write_card(ROOT / "docs", "metaworld-small", tmp_path)
+    assert card.read_text(encoding="utf-8") == (shipped / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_card_says_what_a_model_is_good_for_and_how_it_was_made():
+    figures = a_model(name="small", sides=[a_side(), {**a_side(mae=metric(29.0, 25.0, 33.0)), "title": "new tasks"}])
+    text = render_card(figures, {"small": {"made": ["in an hour"]}})
+    assert "| say how far a clip got, 0 to 100? | *with care* 12.0 [11.0, 14.0] | **no** 29.0 [25.0, 33.0] |" in text
+    assert "| MAE of progress (0 to 100) | 12.0 [11.0, 14.0] | 29.0 [25.0, 33.0] |" in text
+    assert "- 100 questions\n- in an hour\n" in text
