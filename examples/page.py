@@ -65,7 +65,8 @@ def _on_rewards(told: Numbers) -> Iterator[str]:
         f"sees states; the model sees camera frames, one at the reset, every {told['every']} decisions and at the end, "
         f'is told "{told["words"]}", and pays its last score at each decision. Beside it: MetaWorld\'s dense reward, '
         f"1 for success and 0 otherwise, and nothing. {seeds} seeds each; intervals resample seeds, so that with few "
-        "they say little more than the range.",
+        "they say little more than the range. Task and settings were chosen by short trainings that the dense reward "
+        "paid.",
         "",
         _model(told),
         "",
