@@ -6,7 +6,7 @@ from pages.browsers import browser
 from rfm.generation.generate import GenerateOptions, generate
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, no other test of this process can have an event loop
 def chromium():
     with browser() as running:
         yield running

@@ -76,7 +76,7 @@ def advised(text: str) -> list[str]:
 
 def test_ctrl_c_with_a_checkpoint_names_the_command_that_goes_on(dataset, tmp_path):
     flags = ("--max_steps=400", "--save_steps=2", "--save_total_limit=1", "--dataloader_num_workers=2")
-    text = interrupted(command(dataset, tmp_path, *flags, "--overwrite_output_dir"), "'epoch': '1'")
+    text = interrupted(command(dataset, tmp_path, *flags, "--overwrite_output_dir"), "step 4/400")
     assert "interrupted; go on from checkpoint-" in text
     words = advised(text)
     assert words[-2:] == ["--resume_from_checkpoint", "latest"]
@@ -87,7 +87,7 @@ def test_ctrl_c_with_a_checkpoint_names_the_command_that_goes_on(dataset, tmp_pa
 
 
 def test_ctrl_c_before_a_checkpoint_says_that_nothing_was_saved(dataset, tmp_path):
-    text = interrupted(command(dataset, tmp_path, "--max_steps=400", "--dataloader_num_workers=0"), "'epoch': '1'")
+    text = interrupted(command(dataset, tmp_path, "--max_steps=400", "--dataloader_num_workers=0"), "step 4/400")
     assert "interrupted; nothing was saved yet; start anew with\n" in text
     words = advised(text)
     assert run_command(("train",), [*words, "--max_steps=1"], "rfm train") == 0

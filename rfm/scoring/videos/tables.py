@@ -19,6 +19,10 @@ WIDTH = 32
 """Bars of a curve, at most."""
 _BARS = "▁▂▃▄▅▆▇█"
 _NAME, _TASK = 40, 40
+_LEAST = 11
+"""Letters of a line of the video's name and of the task, where a terminal is narrow."""
+_BESIDE_BARS, _FEWEST = 72, 6
+"""What the other columns take of a narrow terminal, and how many bars are drawn even then."""
 
 
 def sparkline(values: Float64[np.ndarray, " p"], width: int = WIDTH) -> str:
@@ -33,15 +37,16 @@ def print_scores(scored: Sequence[Scored], models: Sequence[str]) -> None:
     table = Table(box=SIMPLE, title="progress at the end, from 0 to 1", title_justify="left")
     several = ("model",) if len(models) > 1 else ()
     for column in ("video", "task", *several):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=_LEAST)
     for column in ("progress", f"{BAND[1] - BAND[0]:.0%}", "success", "curve"):
         table.add_column(column, no_wrap=True, justify="right" if column == "progress" else "left")
     titles = told_apart([one.name for one in scored])
+    bars = min(max(results().width - _BESIDE_BARS - (_LEAST + 3) * len(several), _FEWEST), WIDTH)
     for one, title in zip(scored, titles, strict=True):
         for at, (model, curve) in enumerate(one.curves):
             name = plain(title) if at == 0 else Text()
             named = (plain(model, _NAME),) if several else ()
-            table.add_row(name, plain(curve.task, _TASK), *named, *_values(curve))
+            table.add_row(name, plain(curve.task, _TASK), *named, *_values(curve, bars))
     results().print(table)
 
 
@@ -64,9 +69,9 @@ def print_preferences(a: str, b: str, judged: Sequence[Judged], *, several: bool
             )
 
 
-def _values(curve: Curve) -> tuple[Text, ...]:
+def _values(curve: Curve, bars: int) -> tuple[Text, ...]:
     low, high = (float(curve.quantile(share)[-1]) for share in BAND)
-    words = (f"{curve.expected[-1]:.2f}", f"{low:.2f} to {high:.2f}", _since(curve), sparkline(curve.expected))
+    words = (f"{curve.expected[-1]:.2f}", f"{low:.2f} to {high:.2f}", _since(curve), sparkline(curve.expected, bars))
     return tuple(Text(word) for word in words)
 
 
