@@ -10,7 +10,7 @@ clips: frames stay the same until there are too many, and then every second one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -54,3 +54,15 @@ CHOICES: Mapping[str, Callable[[int, int], Int64[np.ndarray, "t"]]] = MappingPro
     {EVENLY: evenly_spaced, NESTED: nested}
 )
 """By name, as a checkpoint records how its training chose."""
+
+
+def shown_of_prefixes(count: int, most: int, points: int | None = None, choice: str = EVENLY) -> Iterator[list[int]]:
+    """The frames shown of every prefix of `count` frames, or of `points` of them, whose ends are evenly spaced."""
+    for end in evenly_spaced(count, points or count).tolist():
+        yield CHOICES[choice](end + 1, most).tolist()
+
+
+def shown_of_pair(first: int, second: int, most: int) -> tuple[list[int], list[int]]:
+    """The frames shown of two clips of so many frames that are compared: equally many of both."""
+    shown = min(first, second, most)
+    return evenly_spaced(first, shown).tolist(), evenly_spaced(second, shown).tolist()

@@ -17,19 +17,19 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 
 from rfm.console import hush_libraries
 from rfm.errors import ConfigError
-from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
+from rfm.frames.spacing import EVENLY, evenly_spaced, shown_of_pair, shown_of_prefixes
 from rfm.inference.answering.decoding import Decoding
 from rfm.inference.answering.distribution import Distribution
 from rfm.inference.predictor import Predictor
 from rfm.ingest.episode import IngestOptions
 from rfm.model.device import AUTO
 from rfm.scoring.asking import asked, asked_together, distribution_of, preference_row, progress_row
-from rfm.scoring.forms import check_points, texts_of
-from rfm.scoring.given_frames import Clip, clips_for
+from rfm.scoring.forms import Asked, check_points
+from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.seen_as import SeenAs
 from rfm.scoring.success import DEFAULT as SUCCESS
@@ -136,11 +136,11 @@ class RewardModel:
         batch_size: int = 16,
     ) -> Progress | list[Progress]:
         """Return how far the robot has got at the end of the clip, of all its frames."""
-        texts = texts_of(task, tasks)
-        clips = clips_for(frames, texts, self.reading, one=tasks is None)
-        ends = [np.array([len(clip) - 1]) for clip in clips]
-        found = [curve[0] for curve in self._curves(clips, texts, ends, actor, batch_size)]
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        clips = wanted.clips(frames, self.reading)
+        shown = [[evenly_spaced(len(clip), self.max_frames).tolist()] for clip in clips]
+        curves = self.judged(clips, wanted.texts, shown, actor=actor, batch_size=batch_size)
+        return wanted.answer([curve[0] for curve in curves])
 
     @overload
     def curve(
@@ -182,11 +182,10 @@ class RewardModel:
         is faster for clips of more frames than the model is shown (`rfm.frames.spacing`).
         """
         check_points(points, frame_choice)
-        texts = texts_of(task, tasks)
-        clips = clips_for(frames, texts, self.reading, one=tasks is None)
-        ends = [evenly_spaced(len(clip), points or len(clip)) for clip in clips]
-        found = self._curves(clips, texts, ends, actor, batch_size, frame_choice)
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        clips = wanted.clips(frames, self.reading)
+        shown = [[*shown_of_prefixes(len(clip), self.max_frames, points, frame_choice)] for clip in clips]
+        return wanted.answer(self.judged(clips, wanted.texts, shown, actor=actor, batch_size=batch_size))
 
     @overload
     def prefer(self, a: Any, b: Any, task: str, *, actor: str = ..., batch_size: int = ...) -> Preference: ...
@@ -208,23 +207,17 @@ class RewardModel:
 
         Both show equally many frames, as in training.
         """
-        texts = texts_of(task, tasks)
-        sides = [
-            clips_for(side, texts, self.reading, one=tasks is None, name=name)
-            for side, name in ((a, "`a`"), (b, "`b`"))
-        ]
+        wanted = Asked.of(task, tasks)
+        sides = wanted.sides(a, b, self.reading)
         held: dict[str, Any] = {}
         rows: list[dict[str, Any]] = []
-        for number, (first, second, text) in enumerate(zip(*sides, texts, strict=True)):
-            count = min(len(first), len(second), self.max_frames)
+        for number, (first, second, text) in enumerate(zip(*sides, wanted.texts, strict=True)):
             names = [f"{number} {side}" for side in "ab"]
             held |= dict(zip(names, (first.frames, second.frames), strict=True))
-            shown = [evenly_spaced(len(clip), count).tolist() for clip in (first, second)]
-            pair = list(zip(names, shown, strict=True))
+            pair = list(zip(names, shown_of_pair(len(first), len(second), self.max_frames), strict=True))
             rows += [preference_row(text, actor, *pair), preference_row(text, actor, *pair[::-1])]
         said = distribution_of(asked(self._predictor, held, rows, batch_size), valid_answers("preference"))
-        found = [_preference(text, said, 2 * number) for number, text in enumerate(texts)]
-        return found if task is None else found[0]
+        return wanted.answer([_preference(text, said, 2 * number) for number, text in enumerate(wanted.texts)])
 
     def tracker(self, task: str, *, actor: str = ROBOT) -> Tracker:
         """Return what judges a robot while it moves, frame by frame."""
@@ -263,27 +256,12 @@ class RewardModel:
             for number, (text, clip, of_clip) in enumerate(zip(tasks, clips, shown, strict=True))
         ]
 
-    def _curves(
-        self,
-        clips: Sequence[Clip],
-        texts: Sequence[str],
-        ends: Sequence[Int64[np.ndarray, " p"]],
-        actor: str,
-        size: int,
-        frame_choice: str = EVENLY,
-    ) -> list[Curve]:
-        """Return a curve a clip, at these last frames."""
-        choose = CHOICES[frame_choice]
-        shown = [[choose(end + 1, self.max_frames).tolist() for end in of_clip.tolist()] for of_clip in ends]
-        return self.judged(clips, texts, shown, actor=actor, batch_size=size)
-
     def _curve(self, text: str, clip: Clip, shown: Sequence[Sequence[int]], said: Distribution) -> Curve:
         ends = [indices[-1] for indices in shown]
         seconds = None if clip.seconds is None else clip.seconds[ends]
-        values = said.mean()
-        rule = self.success if len(ends) > 1 else self.success.at_once()
         frames = np.array(clip.numbered(ends), np.int64)
-        return Curve(text, frames, seconds, tuple(map(clip.numbered, shown)), rule.along(values), said)
+        success = self.success.along_curve(said.mean())
+        return Curve(text, frames, seconds, tuple(map(clip.numbered, shown)), success, said)
 
 
 def _preference(task: str, said: Distribution, at: int) -> Preference:

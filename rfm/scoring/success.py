@@ -6,12 +6,12 @@ Success begins with the `steps`-th value in a row that is at least `threshold`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 
 from rfm.errors import ConfigError
 
@@ -56,6 +56,10 @@ class SuccessRule:
             state = self.after(state, float(value))
             found.append(state.now)
         return np.array(found, bool)
+
+    def along_curve(self, progress: Sequence[float] | Float64[np.ndarray, " p"]) -> Bool[np.ndarray, " p"]:
+        """Return the same for all values of a curve; one of a single point tells it at once."""
+        return (self if len(progress) > 1 else self.at_once()).along(progress)
 
 
 DEFAULT = SuccessRule()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from rfm.frames.spacing import CHOICES, EVENLY, evenly_spaced
+from rfm.frames.spacing import EVENLY, evenly_spaced, shown_of_pair, shown_of_prefixes
 from rfm.inference.answering.distribution import Distribution
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve, Preference, Progress
@@ -80,16 +81,15 @@ def about_the_end(ask: Ask, clip: Clip, max_frames: int) -> Points:
 
 def along(ask: Ask, clip: Clip, max_frames: int, points: int | None, frame_choice: str = EVENLY) -> Iterator[Points]:
     """Yield the questions of a curve, in order; their answers are put together by `joined`."""
-    choose = CHOICES[frame_choice]
-    ends = evenly_spaced(len(clip), points or len(clip)).tolist()
-    for start in range(0, len(ends), PIECE):
-        yield _points(ask, clip, [choose(end + 1, max_frames).tolist() for end in ends[start : start + PIECE]])
+    shown = shown_of_prefixes(len(clip), max_frames, points, frame_choice)
+    while piece := [*islice(shown, PIECE)]:
+        yield _points(ask, clip, piece)
 
 
 def about_a_pair(ask: Ask, a: Clip, b: Clip, max_frames: int) -> Pair:
     """Return the question which of two clips got further; both show equally many frames."""
-    count = min(len(a), len(b), max_frames)
-    return Pair(ask, *(_part(clip, evenly_spaced(len(clip), count).tolist()) for clip in (a, b)))
+    of_a, of_b = shown_of_pair(len(a), len(b), max_frames)
+    return Pair(ask, _part(a, of_a), _part(b, of_b))
 
 
 def _points(ask: Ask, clip: Clip, shown: Sequence[Sequence[int]]) -> Points:
@@ -114,14 +114,12 @@ def joined(pieces: Sequence[Curve], success: SuccessRule) -> Curve:
         np.concatenate([piece.distribution.leftover for piece in pieces]),
     )
     seconds = [piece.seconds for piece in pieces if piece.seconds is not None]
-    frames = np.concatenate([piece.frames for piece in pieces])
-    rule = success if len(frames) > 1 else success.at_once()
     return Curve(
         first.task,
-        frames,
+        np.concatenate([piece.frames for piece in pieces]),
         np.concatenate(seconds) if len(seconds) == len(pieces) else None,
         tuple(shown for piece in pieces for shown in piece.shown),
-        rule.along(distribution.mean()),
+        success.along_curve(distribution.mean()),
         distribution,
     )
 

@@ -9,8 +9,7 @@ from typing import Any, overload
 from typing_extensions import Self
 
 from rfm.frames.spacing import EVENLY
-from rfm.scoring.forms import check_points, texts_of
-from rfm.scoring.given_frames import clips_for
+from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.calls import Call, StaleModelError, read_answer
 from rfm.scoring.remote.connection import (
@@ -25,7 +24,6 @@ from rfm.scoring.remote.connection import (
     httpx,
     preference_calls,
     progress_calls,
-    sides,
 )
 from rfm.scoring.remote.description import Description
 from rfm.vqa.prompts import ROBOT
@@ -62,11 +60,9 @@ class AsyncRewardClient(Connection):
         self, frames: Any, task: str | None = None, *, tasks: Sequence[str] | None = None, actor: str = ROBOT
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`."""
-        texts = texts_of(task, tasks)
-        reading = (await self.description()).reading
-        clips = await asyncio.to_thread(clips_for, frames, texts, reading, one=tasks is None)
-        found = await self._answers(progress_calls(clips, texts, actor))
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        clips = await asyncio.to_thread(wanted.clips, frames, (await self.description()).reading)
+        return wanted.answer(await self._answers(progress_calls(clips, wanted.texts, actor)))
 
     @overload
     async def curve(
@@ -94,11 +90,9 @@ class AsyncRewardClient(Connection):
     ) -> Curve | list[Curve]:
         """See `RewardModel.curve`."""
         check_points(points, frame_choice)
-        texts = texts_of(task, tasks)
-        reading = (await self.description()).reading
-        clips = await asyncio.to_thread(clips_for, frames, texts, reading, one=tasks is None)
-        found = await self._answers(curve_calls(clips, texts, actor, points, frame_choice))
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        clips = await asyncio.to_thread(wanted.clips, frames, (await self.description()).reading)
+        return wanted.answer(await self._answers(curve_calls(clips, wanted.texts, actor, points, frame_choice)))
 
     @overload
     async def prefer(self, a: Any, b: Any, task: str, *, actor: str = ...) -> Preference: ...
@@ -108,14 +102,9 @@ class AsyncRewardClient(Connection):
         self, a: Any, b: Any, task: str | None = None, *, tasks: Sequence[str] | None = None, actor: str = ROBOT
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`."""
-        texts = texts_of(task, tasks)
-        reading = (await self.description()).reading
-        first, second = [
-            await asyncio.to_thread(clips_for, side, texts, reading, one=tasks is None, name=name)
-            for side, name in sides(a, b)
-        ]
-        found = await self._answers(preference_calls(first, second, texts, actor))
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        first, second = await asyncio.to_thread(wanted.sides, a, b, (await self.description()).reading)
+        return wanted.answer(await self._answers(preference_calls(first, second, wanted.texts, actor)))
 
     async def _answers(self, prepare: Prepare[Record]) -> list[Record]:
         for _ in range(RELOADS):

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from rfm.errors import ConfigError, DataError, ServerError
-from rfm.frames.spacing import evenly_spaced
+from rfm.frames.spacing import evenly_spaced, shown_of_pair
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.description import Description
@@ -63,8 +63,8 @@ def curve_call(
 
 def preference_call(a: Clip, b: Clip, task: str, actor: str, model: Description) -> Call[Preference]:
     """Ask which of two clips got further; both show equally many frames."""
-    count = min(len(a), len(b), model.max_frames)
-    files = {name: _npy(clip, evenly_spaced(len(clip), count).tolist(), model) for name, clip in (("a", a), ("b", b))}
+    of_a, of_b = shown_of_pair(len(a), len(b), model.max_frames)
+    files = {"a": _npy(a, of_a, model), "b": _npy(b, of_b, model)}
     return Call("/v1/preference", _fields(task, actor, model), files, preference_from_json)
 
 
@@ -100,5 +100,5 @@ def _numbers(clip: Clip, frames: Sequence[int]) -> dict[str, str]:
 def _npy(clip: Clip, frames: Sequence[int], model: Description) -> bytes:
     chosen = np.stack([clip.frames[frame] for frame in frames])
     stream = io.BytesIO()
-    np.save(stream, chosen if model.seen_as is None else model.seen_as.resized(chosen), allow_pickle=False)
+    np.save(stream, model.as_shown(chosen), allow_pickle=False)
     return stream.getvalue()

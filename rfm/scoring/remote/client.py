@@ -14,8 +14,7 @@ from typing_extensions import Self
 from rfm.errors import ConfigError
 from rfm.frames.spacing import EVENLY
 from rfm.ingest.episode import IngestOptions
-from rfm.scoring.forms import check_points, texts_of
-from rfm.scoring.given_frames import clips_for
+from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.calls import Call, StaleModelError, read_answer
 from rfm.scoring.remote.connection import (
@@ -30,7 +29,6 @@ from rfm.scoring.remote.connection import (
     httpx,
     preference_calls,
     progress_calls,
-    sides,
 )
 from rfm.scoring.remote.description import Description
 from rfm.scoring.success import SuccessRule
@@ -93,9 +91,8 @@ class RewardClient(Connection):
         return self.description.reading
 
     def as_shown(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
-        """Return frames in the size in which the model sees them, where that is the same for any number of them."""
-        seen = self.description.seen_as
-        return frames if seen is None else seen.resized(frames)
+        """See `RewardModel.as_shown`."""
+        return self.description.as_shown(frames)
 
     @overload
     def progress(self, frames: Any, task: str, *, actor: str = ..., batch_size: int = ...) -> Progress: ...
@@ -113,10 +110,9 @@ class RewardClient(Connection):
         batch_size: int = 16,
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`; `batch_size` requests are sent at a time, at most."""
-        texts = texts_of(task, tasks)
-        clips = clips_for(frames, texts, self.reading, one=tasks is None)
-        found = self._answers(progress_calls(clips, texts, actor), batch_size)
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        clips = wanted.clips(frames, self.reading)
+        return wanted.answer(self._answers(progress_calls(clips, wanted.texts, actor), batch_size))
 
     @overload
     def curve(
@@ -153,10 +149,9 @@ class RewardClient(Connection):
     ) -> Curve | list[Curve]:
         """See `RewardModel.curve`; `batch_size` requests are sent at a time, at most."""
         check_points(points, frame_choice)
-        texts = texts_of(task, tasks)
-        clips = clips_for(frames, texts, self.reading, one=tasks is None)
-        found = self._answers(curve_calls(clips, texts, actor, points, frame_choice), batch_size)
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        clips = wanted.clips(frames, self.reading)
+        return wanted.answer(self._answers(curve_calls(clips, wanted.texts, actor, points, frame_choice), batch_size))
 
     @overload
     def prefer(self, a: Any, b: Any, task: str, *, actor: str = ..., batch_size: int = ...) -> Preference: ...
@@ -175,11 +170,9 @@ class RewardClient(Connection):
         batch_size: int = 16,
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`; `batch_size` requests are sent at a time, at most."""
-        texts = texts_of(task, tasks)
-        one, reading = tasks is None, self.reading
-        first, second = [clips_for(side, texts, reading, one=one, name=name) for side, name in sides(a, b)]
-        found = self._answers(preference_calls(first, second, texts, actor), batch_size)
-        return found if task is None else found[0]
+        wanted = Asked.of(task, tasks)
+        first, second = wanted.sides(a, b, self.reading)
+        return wanted.answer(self._answers(preference_calls(first, second, wanted.texts, actor), batch_size))
 
     def tracker(self, task: str, *, actor: str = ROBOT) -> Tracker:
         """Return what judges a robot while it moves, frame by frame."""

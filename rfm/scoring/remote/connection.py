@@ -92,11 +92,6 @@ def described(said: Any) -> Description:
     return Description.from_json(models[0])
 
 
-def sides(a: Any, b: Any) -> tuple[tuple[Any, str], ...]:
-    """Return both sides of a pair with what errors call them."""
-    return (a, "`a`"), (b, "`b`")
-
-
 def progress_calls(clips: Sequence[Clip], texts: Sequence[str], actor: str) -> Prepare[Progress]:
     """Ask how far the robot is at the end of each clip."""
     return lambda model: [progress_call(clip, text, actor, model) for clip, text in zip(clips, texts, strict=True)]

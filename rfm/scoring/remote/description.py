@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 from rfm.errors import DataError
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.seen_as import SeenAs
@@ -35,6 +38,10 @@ class Description:
         return cls(
             name, model.fingerprint(), model.discrete, model.max_frames, model.success, model.reading, model.seen_as
         )
+
+    def as_shown(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
+        """Return frames in the size in which the model sees them, where that is the same for any number of them."""
+        return frames if self.seen_as is None else self.seen_as.resized(frames)
 
     def to_json(self) -> dict[str, Any]:
         """Return it JSON-able."""
