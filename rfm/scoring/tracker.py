@@ -15,11 +15,40 @@ from jaxtyping import UInt8
 from rfm.errors import DataError
 from rfm.scoring.given_frames import Clip, read_clip
 from rfm.scoring.records import Progress
-from rfm.scoring.success import Success
+from rfm.scoring.success import Success, SuccessRule
 
 if TYPE_CHECKING:
     from rfm.scoring.remote.client import RewardClient
     from rfm.scoring.reward_model import RewardModel
+
+
+class Episode:
+    """What is known of an episode so far: its frames as they are shown, and whether it is a success by now."""
+
+    def __init__(self) -> None:
+        self.frames: list[UInt8[np.ndarray, "h w 3"]] = []
+        self._recorded: tuple[int, ...] = ()
+        self._success = Success()
+
+    def check_size(self, frames: UInt8[np.ndarray, "t h w 3"]) -> None:
+        """Raise DataError where frames were recorded in another size than those before."""
+        size = frames.shape[1:3]
+        if self.frames and size != self._recorded:
+            before, now = (f"{height} x {width}" for height, width in (self._recorded, size))
+            raise DataError(
+                f"frame {len(self.frames)} must have the size of those before, {before}, but has {now}; "
+                "reset begins a new episode"
+            )
+        self._recorded = size
+
+    def keep(self, shown: UInt8[np.ndarray, "t h w 3"]) -> None:
+        """Take frames, in the size in which they are shown; whoever gave them may write over them afterwards."""
+        self.frames += [frame.copy() for frame in shown]
+
+    def judged(self, said: Progress, rule: SuccessRule) -> Progress:
+        """Return what is said of all frames so far, with success as it is after what was said before."""
+        self._success = rule.after(self._success, said.expected)
+        return replace(said, success=self._success.now)
 
 
 class Tracker:
@@ -31,28 +60,20 @@ class Tracker:
 
     def reset(self) -> None:
         """Begin a new episode."""
-        self._frames: list[UInt8[np.ndarray, "h w 3"]] = []
-        self._size: tuple[int, ...] | None = None
-        self._success = Success()
+        self._episode = Episode()
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._episode.frames)
 
     def add(self, frame: Any) -> None:
         """Take a frame, or several, without asking about them."""
         frames = np.asarray(read_clip(frame, name=f"frame {len(self)}").frames)
-        size = self._size or frames.shape[1:3]
-        if frames.shape[1:3] != size:
-            raise DataError(
-                f"frame {len(self)} must have the size of those before, {size[0]} x {size[1]}, but has "
-                f"{frames.shape[1]} x {frames.shape[2]}; reset() begins a new episode"
-            )
-        self._size = size
-        self._frames += list(self._model.as_shown(frames))
+        self._episode.check_size(frames)
+        self._episode.keep(self._model.as_shown(frames))
 
     def update(self, frame: Any) -> Progress:
         """Take a frame, or several, and return the progress by now."""
         self.add(frame)
-        said = self._model.progress(Clip(self._frames, "the frames so far"), self.task, actor=self._actor)
-        self._success = self._model.success.after(self._success, said.expected)
-        return replace(said, success=self._success.now)
+        clip = Clip(self._episode.frames, "the frames so far")
+        said = self._model.progress(clip, self.task, actor=self._actor)
+        return self._episode.judged(said, self._model.success)

@@ -200,8 +200,20 @@ def test_a_tracker_says_what_is_said_of_the_frames_so_far(model: RewardModel) ->
     tracker.add(frames[:6])
     assert tracker.update(frames[6]).expected == pytest.approx(curve.expected[6], abs=1e-5)
     assert len(tracker) == 7
-    with pytest.raises(DataError, match=r"frame 7 must have the size of those before, 48 x 48, but has 40 x 40; reset"):
+    with pytest.raises(
+        DataError, match=r"frame 7 must have the size of those before, 48 x 48, but has 40 x 40; reset begins"
+    ):
         tracker.add(film(1, size=40))
+
+
+def test_a_tracker_keeps_what_a_frame_was_when_it_came() -> None:
+    model = random_model(resized_height=None, resized_width=None)
+    frames, buffer = film(6, size=64), np.empty((64, 64, 3), np.uint8)
+    tracker = model.tracker("pick")
+    for frame in frames:
+        buffer[:] = frame
+        said = tracker.update(buffer)
+    assert said.expected == pytest.approx(model.progress(frames, "pick").expected, abs=1e-5)
 
 
 def test_a_tracker_of_a_model_without_a_size_keeps_frames_as_they_are() -> None:

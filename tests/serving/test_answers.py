@@ -207,7 +207,8 @@ def test_a_live_session(server: Served, direct: RewardModel) -> None:
         socket.send(b"no picture")
         assert "frame 3 must be a JPEG or PNG picture" in json.loads(socket.recv())["detail"]
         socket.send(npy(film(1, size=32)[0]))
-        assert "must have the size of those before" in json.loads(socket.recv())["detail"]
+        wrong = "frame 3 must have the size of those before, 64 x 64, but has 32 x 32; reset begins a new episode"
+        assert json.loads(socket.recv()) == {"detail": wrong, "status": 422}
         socket.send(npy(frames[3:]))
         assert json.loads(socket.recv())["frame"] == 4
         socket.send(json.dumps({"reset": True}))

@@ -9,11 +9,11 @@ the session goes on without it.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
+from jaxtyping import UInt8
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rfm.errors import DataError
@@ -21,7 +21,7 @@ from rfm.files.documents.json_documents import parse_json
 from rfm.frames.pictures import decode_picture
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.remote.wire import progress_to_json
-from rfm.scoring.success import Success
+from rfm.scoring.tracker import Episode
 from rfm.serving.admission import Held
 from rfm.serving.problems import Problem, not_usable
 from rfm.serving.questions import Ask, about_the_end, at_the_end
@@ -47,43 +47,37 @@ class _Session:
 
     def reset(self) -> None:
         """Begin a new episode."""
-        self._frames: list[np.ndarray] = []
-        self._size: tuple[int, ...] | None = None
-        self._success = Success()
+        self._episode = Episode()
         self._held.release()
 
     async def update(self, data: bytes) -> dict[str, Any]:
         """Take a frame, or several, and return the progress by now."""
-        self._add(data)
+        kept = self._fitting(data)
         async with self._service.fleet.held() as fleet:
-            clip = Clip(self._frames, "the frames so far")
-            said = at_the_end(await curve_answer(fleet, about_the_end(self._ask, clip, fleet.description.max_frames)))
-            self._success = fleet.description.success.after(self._success, said.expected)
-            said = replace(said, success=self._success.now)
-            return progress_to_json(said) | {"model": fleet.description.fingerprint}
+            model, clip = fleet.description, Clip([*self._episode.frames, *kept], "the frames so far")
+            said = at_the_end(await curve_answer(fleet, about_the_end(self._ask, clip, model.max_frames)))
+            self._episode.keep(kept)  # not before: what has no answer may be sent again
+            return progress_to_json(self._episode.judged(said, model.success)) | {"model": model.fingerprint}
 
-    def _add(self, data: bytes) -> None:
-        frames = np.asarray(self._clip(data).frames)
-        size = self._size or frames.shape[1:3]
-        if frames.shape[1:3] != size:
-            raise not_usable(f"a frame must have the size of those before, {size}, but has {frames.shape[1:3]}")
-        count = len(self._frames) + len(frames)
-        if count > self._service.bounds.frames:
+    def _fitting(self, data: bytes) -> UInt8[np.ndarray, "t h w 3"]:
+        """Return frames that may be kept, as they are shown."""
+        try:
+            frames = np.asarray(self._clip(data).frames)
+            self._episode.check_size(frames)
+        except DataError as error:
+            raise not_usable(str(error)) from None
+        if len(self._episode.frames) + len(frames) > self._service.bounds.frames:
             raise not_usable(f"an episode must have at most {self._service.bounds.frames} frames; reset begins another")
         kept = frames if self.seen_as is None else self.seen_as.resized(frames)
         self._held.take(kept.nbytes)
-        self._size = size
-        self._frames += [frame.copy() for frame in kept]
         self._service.metrics.frames.inc(len(kept))
+        return kept
 
     def _clip(self, data: bytes) -> Clip:
-        name, bounds = f"frame {len(self._frames)}", self._service.bounds
+        name, bounds = f"frame {len(self._episode.frames)}", self._service.bounds
         if is_npy(memoryview(data)):
             return clip_of_npy(memoryview(data), name, bounds)
-        try:
-            return of_frames(decode_picture(data, name)[None], name, bounds)
-        except DataError as error:
-            raise not_usable(str(error)) from None
+        return of_frames(decode_picture(data, name)[None], name, bounds)
 
 
 @router.websocket("/v1/track")
