@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from rfm.serving import documents
-from rfm.serving.guard import Guard, problem_content
+from rfm.serving.guard import Guard
 from rfm.serving.problems import Problem
 from rfm.serving.routes import asking, operation, robometer, track
 from rfm.serving.service import Service
@@ -34,13 +34,8 @@ def made_app(service: Service) -> ASGIApp:
 
 
 async def _said(request: Request, error: Exception) -> Response:
-    headers = dict(getattr(error, "headers", None) or {})
+    number = request.state.request_id
     if isinstance(error, Problem):
-        status, text = error.status, error.text
-        if error.retry_after is not None:
-            headers["Retry-After"] = str(error.retry_after)
-    else:
-        assert isinstance(error, HTTPException)
-        status, text = error.status_code, str(error.detail)
-    content = problem_content(text, request.state.request_id)
-    return Response(content, status, headers, media_type="application/json")
+        return error.response(number)
+    assert isinstance(error, HTTPException)
+    return Problem(error.status_code, str(error.detail)).response(number, error.headers)

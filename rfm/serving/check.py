@@ -12,7 +12,7 @@ from rfm.errors import ServerError
 from rfm.scoring.forms import KEY_VARIABLE
 from rfm.scoring.remote.client import RewardClient
 from rfm.serving.keys import Keys
-from rfm.serving.options import ServeOptions
+from rfm.serving.options import ServeOptions, url_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +22,9 @@ _CLOSE = 1e-4
 
 def check(options: ServeOptions) -> int:
     """Ask the server at the options' host and port; ServerError where what it says can't be."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(options.host, options.host)
-    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     key = Keys.of_file(options.api_key_file).first() or os.environ.get(KEY_VARIABLE)
-    with RewardClient(f"http://{shown}:{options.port}", key, retries=1) as client:
+    with RewardClient(url_of(host, options.port), key, retries=1) as client:
         clip = example()
         progress = client.progress(clip, _TASK)
         curve = client.curve(clip, _TASK)

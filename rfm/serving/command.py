@@ -17,7 +17,7 @@ from rfm.serving.app import made_app
 from rfm.serving.check import check
 from rfm.serving.connections import TimedConnection
 from rfm.serving.logs import say, set_up_logs
-from rfm.serving.options import MEGABYTE, ServeOptions
+from rfm.serving.options import MEGABYTE, ServeOptions, url_of
 from rfm.serving.problems import Problem
 from rfm.serving.service import Service
 
@@ -27,8 +27,6 @@ _KEEP_ALIVE = 15
 _ENDING_SECONDS = 600
 """For what was taken on to be answered after the server was told to end."""
 _MOST_HEAD = 2**16
-_SPARE_CONNECTIONS = 256
-"""Beside one for each request that may be taken on: for those that are refused, and for who watches the server."""
 
 
 def serve(options: ServeOptions) -> int:
@@ -46,11 +44,10 @@ def serve(options: ServeOptions) -> int:
 def _listening(options: ServeOptions) -> Iterator[socket.socket]:
     """Take the port before the model is loaded; ConfigError where it is taken."""
     try:
-        [family, kind, protocol, _, address] = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[
-            0
-        ]
+        found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigError(f"`host` must be an address of this machine, but is {options.host} ({error})") from error
+    family, kind, protocol, _, address = found[0]
     with socket.socket(family, kind, protocol) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -87,7 +84,6 @@ def _config(service: Service) -> uvicorn.Config:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_ENDING_SECONDS,
-        limit_concurrency=options.max_requests + _SPARE_CONNECTIONS,
         h11_max_incomplete_event_size=_MOST_HEAD,
         ws_max_size=options.max_megabytes * MEGABYTE,
         ws_per_message_deflate=False,  # a message of a kilobyte could hold a gigabyte
@@ -101,13 +97,14 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+        state = self.server_state
+        service.connections = lambda: max(len(state.connections), len(state.tasks))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so: from then on nobody is refused."""
         await super().startup(sockets)
         [bound] = sockets or []
-        host, port = bound.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = url_of(*bound.getsockname()[:2])
         model = self._service.fleet.description
         say(logger, logging.INFO, "serving", url=url, model=model.name, fingerprint=model.fingerprint)
 

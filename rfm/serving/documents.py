@@ -10,6 +10,12 @@ import numpy as np
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
+from rfm.frames.spacing import CHOICES, EVENLY
+from rfm.serving.requests.fields import MOST_TASK
+from rfm.vqa.prompts import ACTORS, ROBOT
+
+MOST_SAMPLES = 256
+"""Of a batch in Robometer's protocol."""
 ABOUT = (
     "How far has this robot got, and which of two attempts got further? Clips come as videos, .npz or .npy (uint8, "
     "frames x height x width x 3), in a form or as base64 in JSON. Every answer that is none has `detail` and "
@@ -151,7 +157,8 @@ _REASONS = {
     422: "it can't be understood, or its clip can't be shown to the model",
     429: "enough is taken on; `Retry-After` says in how many seconds to ask again",
     500: "the model or the server failed; the log says why",
-    503: "no worker is there, or the one that was answering died; ask again after `Retry-After`",
+    503: "no worker is there, the one that was answering died, or too many connections are open; ask again after "
+    "`Retry-After`",
 }
 _OF_QUESTIONS = (400, 401, 408, 409, 413, 415, 422, 429, 500, 503)
 
@@ -176,13 +183,13 @@ def _responses(answer: type[BaseModel] | None, statuses: tuple[int, ...]) -> dic
     return found
 
 
-_TEXT = {"type": "string", "minLength": 1, "maxLength": 2000, "description": "what the robot is to do"}
-_ACTOR = {"type": "string", "enum": ["robot", "person", "both"], "default": "robot"}
+_TEXT = {"type": "string", "minLength": 1, "maxLength": MOST_TASK, "description": "what the robot is to do"}
+_ACTOR = {"type": "string", "enum": [*ACTORS], "default": ROBOT}
 _MODEL = {"type": "string", "description": "the fingerprint of the model that must answer, else 409"}
 _FRAMES = {"type": "array", "items": {"type": "integer", "minimum": 0}, "description": "the frames' numbers, ascending"}
 _SECONDS = {"type": "array", "items": {"type": "number"}, "description": "when each is shown, ascending"}
 _POINTS = {"type": "integer", "minimum": 1, "description": "points of the curve, at most; default: every frame read"}
-_CHOICE = {"type": "string", "enum": ["evenly_spaced", "nested"], "default": "evenly_spaced"}
+_CHOICE = {"type": "string", "enum": [*CHOICES], "default": EVENLY}
 _SHARED = {"task": _TEXT, "actor": _ACTOR, "model": _MODEL}
 _CLIP = {"frame_numbers": _FRAMES, "seconds": _SECONDS}
 
@@ -221,7 +228,7 @@ _SAMPLE = {
 _SAMPLES = {
     "type": "object",
     "required": ["samples"],
-    "properties": {"samples": {"type": "array", "minItems": 1, "maxItems": 256, "items": {"type": "object"}}},
+    "properties": {"samples": {"type": "array", "minItems": 1, "maxItems": MOST_SAMPLES, "items": {"type": "object"}}},
 }
 _SAMPLE_FORM = {
     "type": "object",
@@ -248,14 +255,14 @@ CURVE = _question(CurveAnswer, ("clip",), _CLIP | {"points": _POINTS, "frame_cho
 PREFERENCE = _question(PreferenceAnswer, ("a", "b"), {})
 EVALUATE_BATCH_NPY = _batch("multipart/form-data", _SAMPLE_FORM)
 EVALUATE_BATCH = _batch("application/json", _SAMPLES, {"samples": [_SAMPLE]})
-HEALTH = _operation(HealthAnswer, (400,))
+HEALTH = _operation(HealthAnswer, (400, 503))
 READY = _operation(ReadyAnswer, (400, 503))
-MODELS = _operation(ModelsAnswer, (400, 401))
-GPU_STATUS = _operation(StatusAnswer, (400, 401))
-MODEL_INFO: dict[str, Any] = {"responses": _responses(None, (400, 401))}
-RELOAD = _operation(ReloadAnswer, (400, 401, 409))
+MODELS = _operation(ModelsAnswer, (400, 401, 503))
+GPU_STATUS = _operation(StatusAnswer, (400, 401, 503))
+MODEL_INFO: dict[str, Any] = {"responses": _responses(None, (400, 401, 503))}
+RELOAD = _operation(ReloadAnswer, (400, 401, 409, 503))
 METRICS: dict[str, Any] = {
-    "responses": _responses(None, (400, 401))
+    "responses": _responses(None, (400, 401, 503))
     | {200: {"description": "counters", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 }
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 import uuid
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rfm.serving.logs import say
-from rfm.serving.problems import Problem
+from rfm.serving.problems import Problem, unavailable
 from rfm.serving.service import Service
 
 logger = logging.getLogger(__name__)
 
 OPEN = ("/", "/health", "/ready", "/docs", "/openapi.json")
 """Paths that need no key: they tell nothing about what is asked."""
+_SPARE_CONNECTIONS = 256
+"""Beside one for each request that may be taken on: for those that are refused, and for who watches the server."""
 _NUMBER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -27,6 +27,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
+        self._most_connections = service.options.max_requests + _SPARE_CONNECTIONS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in what shows a key, and note what became of it."""
@@ -50,17 +51,25 @@ class Guard:
             await send(message)
 
         try:
-            if scope["path"] not in OPEN and not self._fits(scope):
-                problem = Problem(401, "`Authorization` must be `Bearer` and a valid key, but is not")
-                await respond(numbered, problem, number, ((b"www-authenticate", b"Bearer"),))
-            else:
-                await self._app(scope, receive, numbered)
+            await (self._refused(scope, number) or self._app)(scope, receive, numbered)
         except Exception:
             logger.exception("a request failed: %s", number)
             if status == 0:
-                await respond(numbered, Problem(500, "the server failed; its log says why"), number)
+                failed = Problem(500, "the server failed; its log says why")
+                await failed.response(number)(scope, receive, numbered)
         finally:
             self._count(scope, status, number, time.monotonic() - start)
+
+    def _refused(self, scope: Scope, number: str) -> ASGIApp | None:
+        """Return what to say where the request gets no further."""
+        open_now = self._service.connections()
+        if open_now >= self._most_connections:
+            text = f"there must be fewer than {self._most_connections} connections, but are {open_now}; ask again later"
+            return unavailable(text, self._service.admission.wait()).response(number, {"Connection": "close"})
+        if scope["path"] not in OPEN and not self._fits(scope):
+            problem = Problem(401, "`Authorization` must be `Bearer` and a valid key, but is not")
+            return problem.response(number, {"WWW-Authenticate": "Bearer"})
+        return None
 
     def _fits(self, scope: Scope) -> bool:
         return self._service.keys.fit(_header(scope, b"authorization"))
@@ -74,21 +83,6 @@ class Guard:
         fields = {"request": number, "method": scope["method"][:16], "route": route, "status": status}
         sent = _header(scope, b"content-length")[:16]
         say(logger, level, "request", **fields, ms=round(1000 * seconds, 1), bytes=sent or None)
-
-
-async def respond(send: Send, problem: Problem, number: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-    """Send a problem as every endpoint sends it."""
-    content = problem_content(problem.text, number)
-    length = (b"content-length", str(len(content)).encode())
-    start = [(b"content-type", b"application/json"), length, *headers]
-    await send({"type": "http.response.start", "status": problem.status, "headers": start})
-    await send({"type": "http.response.body", "body": content})
-
-
-def problem_content(text: str, number: str) -> bytes:
-    """Return the body of an answer that is none."""
-    said: dict[str, Any] = {"detail": text, "request_id": number}
-    return json.dumps(said).encode()
 
 
 def _number(scope: Scope) -> str:

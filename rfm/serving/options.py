@@ -80,3 +80,9 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a server; an IPv6 address stands in brackets there."""
+    bare = ":" in host and not host.startswith("[")
+    return f"http://[{host}]:{port}" if bare else f"http://{host}:{port}"

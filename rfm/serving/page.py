@@ -46,9 +46,9 @@ def _of_tag(description: dict[str, Any], tag: str, address: str) -> list[str]:
 def _endpoint(description: dict[str, Any], path: str, method: str, said: dict[str, Any], address: str) -> str:
     head = f'<h3><span class="method {method}">{method.upper()}</span> <code>{escape(path)}</code></h3>'
     body = said.get("requestBody", {}).get("content", {})
-    fields = _table(("field", "what it is"), _fields(description, _first(body).get("schema", {})))
+    fields = _table(("field", "what it is"), _fields(_first(body).get("schema", {})))
     answer = _schema(description, said["responses"].get("200", {}))
-    given = _table(("answer", "what it is"), _fields(description, answer))
+    given = _table(("answer", "what it is"), _fields(answer))
     statuses = _table(
         ("status", "why"), [(status, one.get("description", "")) for status, one in sorted(said["responses"].items())]
     )
@@ -82,7 +82,7 @@ def _words(text: str) -> str:
     return _QUOTED.sub(r"<code>\1</code>", escape(text, quote=False))
 
 
-def _fields(description: dict[str, Any], schema: dict[str, Any]) -> list[tuple[str, str]]:
+def _fields(schema: dict[str, Any]) -> list[tuple[str, str]]:
     required = schema.get("required", ())
     return [
         (

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
 
 class Problem(Exception):
     """An answer other than 200; `retry_after` says in how many seconds the same request may be answered."""
@@ -9,6 +14,12 @@ class Problem(Exception):
     def __init__(self, status: int, text: str, retry_after: int | None = None) -> None:
         super().__init__(text)
         self.status, self.text, self.retry_after = status, text, retry_after
+
+    def response(self, number: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Return it as every endpoint sends it, to the request of this number."""
+        again = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        content = json.dumps({"detail": self.text, "request_id": number})
+        return Response(content, self.status, {**(headers or {}), **again}, media_type="application/json")
 
 
 def too_large(text: str) -> Problem:

@@ -7,6 +7,7 @@ import logging
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Service:
         self.admission = Admission(options.max_requests, options.max_held_megabytes * MEGABYTE)
         self.bounds = reader.Bounds(options.max_frames, options.max_megapixels * 10**6, options.max_seconds)
         self.stopping = False
+        self.connections: Callable[[], int] = lambda: 0
+        """How many are open; who listens says how they are counted."""
         self.fleet: Fleet
         self._number = 0
         self._reloading = asyncio.Lock()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -16,6 +20,7 @@ import pytest
 from checkpoints import random_checkpoint
 from scored_clips import film
 from serving.served import ROOT, TASK, Served, npy, running
+from websockets.sync.client import connect
 
 import rfm
 from rfm.errors import ConfigError, ServerError
@@ -186,6 +191,23 @@ def test_a_killed_worker_costs_its_requests_alone(guarded: Served) -> None:
         assert 0 <= client.progress(film(4), TASK).expected <= 1
 
 
+def test_a_frame_without_an_answer_is_no_part_of_its_session(guarded: Served) -> None:
+    guarded.until(lambda: guarded.get("/health").json()["available_gpus"] or None)
+    [worker] = guarded.children()
+    before = len(guarded.lines())
+    with connect(guarded.url.replace("http", "ws") + "/v1/track", additional_headers=SHOWN) as session:
+        session.send(json.dumps({"task": TASK}))
+        session.recv()
+        os.kill(worker, signal.SIGSTOP)
+        session.send(npy(film(4)))
+        guarded.until(lambda: "processing" in guarded.get("/gpu_status", headers=SHOWN).text or None)
+        os.kill(worker, signal.SIGKILL)
+        assert json.loads(session.recv())["status"] == 503
+        guarded.logged("a worker is there again", before)
+        session.send(npy(film(4)))
+        assert json.loads(session.recv())["frame"] == 3
+
+
 def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(guarded: Served) -> None:
     guarded.until(lambda: guarded.get("/health").json()["available_gpus"] or None)
     [worker] = guarded.children()
@@ -227,6 +249,20 @@ def test_a_reload_drops_nothing(guarded: Served, checkpoints: Path) -> None:
         409,
         f"`model` must be the one that answers, {second}, but is {first['model']}; leave it out",
     )
+
+
+def test_more_connections_than_are_served_are_refused_in_the_one_form(guarded: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(8 + 256 - 1):
+            stack.enter_context(socket.create_connection(("127.0.0.1", guarded.port)))
+        refused = [guarded.ask_with(SHOWN, npy(film(2))), guarded.get("/health")]
+    for answer in refused:
+        said = answer.json()
+        assert re.fullmatch(r"there must be fewer than 264 connections, but are \d+; ask again later", said["detail"])
+        assert (answer.status_code, answer.headers["retry-after"], answer.headers["connection"]) == (503, "1", "close")
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["x-request-id"] == said["request_id"]
+    guarded.until(lambda: guarded.ask_with(SHOWN, npy(film(2))).status_code == 200 or None)
 
 
 def test_a_reload_of_what_is_no_model_changes_nothing(guarded: Served, checkpoints: Path) -> None:

@@ -6,6 +6,7 @@ A length that is declared is held against the bounds before the first byte is re
 from __future__ import annotations
 
 import contextlib
+from typing import NamedTuple
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
@@ -16,8 +17,20 @@ from rfm.serving.problems import Problem, too_large
 _DISCARDED_SECONDS = 2.0
 
 
-async def received(request: Request, held: Held, most: int, seconds: float) -> bytearray:
+class Arriving(NamedTuple):
+    """A request whose body is still to be read, and its bounds."""
+
+    request: Request
+    held: Held
+    most: int
+    """Bytes of the body."""
+    seconds: float
+    """In which all of it must be there."""
+
+
+async def received(arriving: Arriving) -> bytearray:
     """Return the whole body; Problem where it is too large, packed or slow. ClientDisconnect where the client left."""
+    request, held, most, seconds = arriving
     packed = request.headers.get("content-encoding", "identity").strip().lower()
     if packed != "identity":
         raise Problem(415, f"`Content-Encoding` must be left out, but is {packed[:40]!r}: send the body as it is")

@@ -12,10 +12,9 @@ from starlette.requests import Request
 
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import parse_json
-from rfm.serving.admission import Held
 from rfm.serving.options import MEGABYTE
 from rfm.serving.problems import Problem, not_usable
-from rfm.serving.requests.body import received
+from rfm.serving.requests.body import Arriving, received
 from rfm.serving.requests.fields import Fields
 from rfm.serving.requests.multipart import Part, parts
 
@@ -40,35 +39,35 @@ class Sent(NamedTuple):
         return self.files[name]
 
 
-async def sent(request: Request, held: Held, most: int, seconds: float, files: Collection[str]) -> Sent:
+async def sent(arriving: Arriving, files: Collection[str]) -> Sent:
     """Receive and take apart a request whose files have these names."""
-    if content_type(request, (FORM, JSON)) == FORM:
-        form = await received_form(request, held, most, seconds)
+    if content_type(arriving.request, (FORM, JSON)) == FORM:
+        form = await received_form(arriving)
         values = {name: part.text(name) for name, part in form.items() if name not in files}
         return Sent(Fields(values), {name: form[name].data for name in files if name in form})
-    said = await received_json(request, held, most, seconds)
+    said = await received_json(arriving)
     if not isinstance(said, dict):
         raise not_usable("the body must be a JSON object, but is something else")
     values = {name: value for name, value in said.items() if name not in files}
     return Sent(Fields(values), {name: _decoded(name, said[name]) for name in files if said.get(name) is not None})
 
 
-async def received_form(request: Request, held: Held, most: int, seconds: float) -> dict[str, Part]:
+async def received_form(arriving: Arriving) -> dict[str, Part]:
     """Return the parts of a form."""
-    body = await received(request, held, most, seconds)
-    header = request.headers["content-type"]
+    body = await received(arriving)
+    header = arriving.request.headers["content-type"]
     return parts(body, header) if len(body) < _AT_ONCE else await asyncio.to_thread(parts, body, header)
 
 
-async def received_json(request: Request, held: Held, most: int, seconds: float) -> Any:
+async def received_json(arriving: Arriving) -> Any:
     """Return the value of a JSON body."""
     try:
-        body = await received(request, held, min(most, MOST_JSON), seconds)
+        body = await received(arriving._replace(most=min(arriving.most, MOST_JSON)))
     except Problem as problem:
-        if problem.status == 413 and most > MOST_JSON:
+        if problem.status == 413 and arriving.most > MOST_JSON:
             problem.text += ", or send them as multipart/form-data, which may be larger"
         raise
-    held.take(len(body) * (JSON_FACTOR - 1))
+    arriving.held.take(len(body) * (JSON_FACTOR - 1))
     try:
         if len(body) < _AT_ONCE:
             return parse_json(bytes(body), "the body")

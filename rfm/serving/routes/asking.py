@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,7 +15,6 @@ from rfm.scoring.remote.wire import curve_to_json, progress_to_json
 from rfm.serving import documents
 from rfm.serving.admission import Held
 from rfm.serving.fleet import Fleet
-from rfm.serving.options import MEGABYTE
 from rfm.serving.problems import Problem, not_usable
 from rfm.serving.questions import Ask, about_a_pair, about_the_end, along, at_the_end, joined
 from rfm.serving.requests.clips import numbered
@@ -39,7 +38,7 @@ async def progress(request: Request) -> Response:
         found = await curve_answer(fleet, question)
         return progress_to_json(at_the_end(found)) | {"model": fleet.description.fingerprint}
 
-    return await answered(request, _receive(request, service, ["clip"]), work)
+    return await answered(request, partial(sent, files=["clip"]), work)
 
 
 @router.post("/v1/curve", **documents.CURVE)
@@ -55,7 +54,7 @@ async def curve(request: Request) -> Response:
         found = await whole_curve(fleet, ask, clip, points, choice)
         return curve_to_json(found) | {"model": fleet.description.fingerprint}
 
-    return await answered(request, _receive(request, service, ["clip"]), work)
+    return await answered(request, partial(sent, files=["clip"]), work)
 
 
 @router.post("/v1/preference", **documents.PREFERENCE)
@@ -73,7 +72,7 @@ async def preference(request: Request) -> Response:
         found = await pair_answer(fleet, ask, a, b)
         return found.to_json() | {"model": fleet.description.fingerprint}
 
-    return await answered(request, _receive(request, service, ["a", "b"]), work)
+    return await answered(request, partial(sent, files=["a", "b"]), work)
 
 
 async def whole_curve(fleet: Fleet, ask: Ask, clip: Clip, points: int | None, frame_choice: str) -> Curve:
@@ -95,11 +94,6 @@ async def pair_answer(fleet: Fleet, ask: Ask, a: Clip, b: Clip) -> Preference:
     said = await fleet.answer(about_a_pair(ask, a, b, fleet.description.max_frames))
     assert isinstance(said, Preference)
     return said
-
-
-def _receive(request: Request, service: Service, files: Collection[str]) -> Any:
-    options = service.options
-    return lambda held: sent(request, held, options.max_megabytes * MEGABYTE, options.receive_seconds, files)
 
 
 async def _clip(service: Service, fleet: Fleet, said: Sent, held: Held) -> Clip:

@@ -19,13 +19,14 @@ from starlette.responses import Response
 
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import parse_json
+from rfm.frames.spacing import EVENLY
 from rfm.scoring.given_frames import Clip
 from rfm.serving import documents
 from rfm.serving.admission import Held
 from rfm.serving.fleet import Fleet
-from rfm.serving.options import MEGABYTE
 from rfm.serving.problems import not_usable
 from rfm.serving.questions import Ask
+from rfm.serving.requests.body import Arriving
 from rfm.serving.requests.clips import clip_of_npy, is_npy, of_frames
 from rfm.serving.requests.fields import Fields
 from rfm.serving.requests.multipart import Part
@@ -36,10 +37,9 @@ from rfm.serving.service import Service
 
 router = APIRouter(tags=["Robometer's protocol"])
 
-MOST_SAMPLES = 256
 _SAMPLE = re.compile(r"sample_(0|[1-9]\d{0,5})")
 _FILE = "__numpy_file__"
-_STEPS = {"true": True, "false": False}
+_STEPS = ("true", "false", True, False)
 _CHOSEN = 1
 """What `predictions` and `preference_labels` call the chosen trajectory; the rejected one is 0."""
 
@@ -56,10 +56,9 @@ async def evaluate_batch_npy(request: Request) -> Response:
     """Answer a batch of samples sent as a form with .npy files."""
     service = service_of(request)
 
-    async def receive(held: Held) -> list[_Asked]:
+    async def receive(arriving: Arriving) -> list[_Asked]:
         content_type(request, [FORM])
-        options = service.options
-        form = await received_form(request, held, options.max_megabytes * MEGABYTE, options.receive_seconds)
+        form = await received_form(arriving)
         return _asked(_samples_of_form(form), _Frames(service, form))
 
     return await answered(request, receive, _work)
@@ -70,10 +69,9 @@ async def evaluate_batch(request: Request) -> Response:
     """Answer a batch of samples sent as JSON."""
     service = service_of(request)
 
-    async def receive(held: Held) -> list[_Asked]:
+    async def receive(arriving: Arriving) -> list[_Asked]:
         content_type(request, [JSON])
-        options = service.options
-        said = await received_json(request, held, options.max_megabytes * MEGABYTE, options.receive_seconds)
+        said = await received_json(arriving)
         samples = said.get("samples") if isinstance(said, dict) else said
         if not isinstance(samples, list):
             raise not_usable("the body must be a list of samples, or an object with `samples`, but is something else")
@@ -107,7 +105,7 @@ async def _work(fleet: Fleet, samples: Sequence[_Asked], held: Held) -> dict[str
     progress = [one for one in samples if len(one.clips) == 1]
     pairs = [one for one in samples if len(one.clips) == 2]
     curves, preferences = await asyncio.gather(
-        asyncio.gather(*(whole_curve(fleet, one.ask, one.clips[0], None, "evenly_spaced") for one in progress)),
+        asyncio.gather(*(whole_curve(fleet, one.ask, one.clips[0], None, EVENLY) for one in progress)),
         asyncio.gather(*(pair_answer(fleet, one.ask, *one.clips) for one in pairs)),
     )
     wanted = fleet.description.success.threshold
@@ -186,13 +184,13 @@ def _samples_of_form(form: Mapping[str, Part]) -> list[Any]:
 
 def _steps(given: Any) -> None:
     """Check a flag that changes nothing: prefixes are judged by themselves in any case."""
-    if given is not None and given not in (*_STEPS, True, False):
+    if given is not None and given not in _STEPS:
         raise not_usable("`use_frame_steps` must be true or false, but is neither")
 
 
 def _asked(samples: Sequence[Any], frames: _Frames) -> list[_Asked]:
-    if not 1 <= len(samples) <= MOST_SAMPLES:
-        raise not_usable(f"a batch must have 1 to {MOST_SAMPLES} samples, but has {len(samples)}")
+    if not 1 <= len(samples) <= documents.MOST_SAMPLES:
+        raise not_usable(f"a batch must have 1 to {documents.MOST_SAMPLES} samples, but has {len(samples)}")
     return [_sample(sample, f"sample_{at}", frames) for at, sample in enumerate(samples)]
 
 

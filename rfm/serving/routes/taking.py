@@ -14,12 +14,12 @@ from rfm.serving.admission import Held
 from rfm.serving.fleet import Fleet
 from rfm.serving.options import MEGABYTE
 from rfm.serving.problems import Problem
-from rfm.serving.requests.body import discard, left
+from rfm.serving.requests.body import Arriving, discard, left
 from rfm.serving.service import Service
 
 GONE = 499
 """What logs and metrics call a request whose client left; nobody receives it."""
-Receive: TypeAlias = Callable[[Held], Awaitable[Any]]
+Receive: TypeAlias = Callable[[Arriving], Awaitable[Any]]
 Work: TypeAlias = Callable[[Fleet, Any, Held], Coroutine[Any, Any, Any]]
 
 
@@ -38,16 +38,17 @@ def as_json(value: Any, status: int = 200) -> Response:
 async def answered(request: Request, receive: Receive, work: Work) -> Response:
     """Take a request on, receive it and return what `work` makes of it; Problem where it is refused."""
     service = service_of(request)
+    most = service.options.max_megabytes * MEGABYTE
     try:
         with service.admission.request() as held:
-            sent = await receive(held)
+            sent = await receive(Arriving(request, held, most, service.options.receive_seconds))
             async with service.fleet.held() as fleet:
                 return as_json(await _unless_left(request, work(fleet, sent, held)))
     except ClientDisconnect:
         service.metrics.cancelled.inc()
         raise Problem(GONE, "the client left") from None
     except Problem:
-        await discard(request, service.options.max_megabytes * MEGABYTE)
+        await discard(request, most)
         raise
 
 
