@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import tempfile
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
 from rfm.errors import ConfigError
 from rfm.ingest.episode import IngestOptions
@@ -23,14 +18,12 @@ from rfm.serving.load import Load
 from rfm.serving.logs import say
 from rfm.serving.metrics import Metrics
 from rfm.serving.options import MEGABYTE, ServeOptions
-from rfm.serving.problems import Problem, not_usable, unavailable
-from rfm.serving.questions import Fault
-from rfm.serving.requests.clips import clip_of_npy, is_npy, is_npz
+from rfm.serving.problems import Problem, not_usable
+from rfm.serving.readers import Readers
+from rfm.serving.requests.clips import clip_of_npy, is_npy
 
 logger = logging.getLogger(__name__)
 
-READER_MEMORY = 2**31
-"""Bytes that decoding one file may take."""
 _JUDGE = "rfm.serving.judge"
 """Imported by workers alone: it needs torch."""
 _LOADING_SECONDS = 1800.0
@@ -53,14 +46,11 @@ class Service:
         self._number = 0
         self._reloading = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
-        self._readers: asyncio.Queue[Child | None] = asyncio.Queue()
-        self._folder = Path(tempfile.mkdtemp(prefix="rfm-serve-"))
+        self._readers = Readers(options.readers, self.bounds, options.decode_seconds, options.wait_seconds)
 
     async def start(self) -> None:
         """Load the model; ConfigError where that can't be done."""
         preload(_JUDGE, reader.__name__)
-        for _ in range(self.options.readers):
-            self._readers.put_nowait(None)  # started when the first file comes
         try:
             self.fleet = await self._new_fleet()
         except BaseException:
@@ -77,11 +67,7 @@ class Service:
         for task in self._draining:
             task.cancel()
         await asyncio.gather(*self._draining, *(fleet.stop() for fleet in fleets), return_exceptions=True)
-        while not self._readers.empty():
-            child = self._readers.get_nowait()
-            if child is not None:
-                await child.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        await self._readers.stop()
 
     @property
     def ready(self) -> bool:
@@ -118,45 +104,10 @@ class Service:
         if is_npy(data):
             clip = clip_of_npy(data, name, self.bounds)
         else:
-            clip = await self._decoded(data, name, options)
+            clip = await self._readers.read(data, name, options)
             held.take(sum(frame.nbytes for frame in clip.frames))
         self.metrics.frames.inc(len(clip))
         return clip
-
-    async def _decoded(self, data: memoryview, name: str, options: IngestOptions) -> Clip:
-        path = self._folder / (uuid.uuid4().hex + (reader.NPZ_SUFFIX if is_npz(data) else ".video"))
-        child = await self._readers.get()
-        try:
-            await asyncio.to_thread(path.write_bytes, data)
-            if child is None:
-                child = Child(f"{reader.__name__}:begin", READER_MEMORY, "reader")
-                await child.start(_LOADING_SECONDS)
-            said = await child.ask(reader.Received(path, name, self.bounds, options), self.options.decode_seconds)
-        except ChildDiedError as error:
-            dead, child = child, None
-            if dead is not None:
-                await dead.stop()
-            say(logger, logging.WARNING, "a file ended its reader", reason=str(error))
-            raise not_usable(
-                f"{name} must be decodable in {self.options.decode_seconds:.0f} seconds and {READER_MEMORY} bytes of "
-                "memory, but is not"
-            ) from None
-        except OSError as error:
-            say(logger, logging.ERROR, "a file can't be kept", reason=str(error))
-            raise unavailable("there must be room on the server's disk, but there is none", 60) from None
-        except asyncio.CancelledError:
-            dead, child = child, None  # it is in the middle of a file that nobody waits for
-            if dead is not None:
-                dead.kill()
-                await dead.stop()
-            raise
-        finally:
-            self._readers.put_nowait(child)
-            with suppress(OSError):
-                path.unlink()
-        if isinstance(said, Fault):
-            raise not_usable(said.text)
-        return said
 
     async def _new_fleet(self) -> Fleet:
         options = self.options

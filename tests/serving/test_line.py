@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rfm.ingest.episode import IngestOptions
 from rfm.scoring.given_frames import Clip
 from rfm.serving.admission import Admission
 from rfm.serving.line import Line
 from rfm.serving.problems import Problem
 from rfm.serving.questions import Ask, Points, about_a_pair, about_the_end, along
+from rfm.serving.reader import Bounds
+from rfm.serving.readers import Readers
 
 ASK = Ask("open the drawer", "robot")
 
@@ -108,3 +111,16 @@ def test_admission_counts_before_memory_is_taken() -> None:
         assert refused.value.status == 413
         second.take(40)
     assert (admission.requests, admission.bytes) == (0, 0)
+
+
+def test_a_file_does_not_wait_for_a_reader_for_ever() -> None:
+    async def work() -> None:
+        readers = Readers(0, Bounds(1, 1, 1), 1, 0.01)
+        try:
+            await readers.read(memoryview(b"a video"), "`clip`", IngestOptions())
+        finally:
+            await readers.stop()
+
+    with pytest.raises(Problem, match="no reader came to it within 0 seconds; ask again") as problem:
+        ran(work())
+    assert (problem.value.status, problem.value.retry_after) == (503, 5)
