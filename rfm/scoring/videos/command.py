@@ -22,7 +22,6 @@ from rfm.ingest.episode import IngestOptions
 from rfm.scoring.forms import KEY_VARIABLE
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve
-from rfm.scoring.reward_model import RewardModel
 from rfm.scoring.videos.options import PreferOptions, ScoreOptions
 from rfm.scoring.videos.recordings import Recording, recordings_of
 from rfm.scoring.videos.scored import Judged, Scored, write_lines
@@ -30,6 +29,7 @@ from rfm.scoring.videos.tables import print_preferences, print_scores
 
 if TYPE_CHECKING:
     from rfm.scoring.remote.client import RewardClient
+    from rfm.scoring.reward_model import RewardModel
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,8 @@ def prefer(options: PreferOptions) -> int:
 
 
 def _models(paths: Sequence[str], device: str) -> list[Named]:
+    from rfm.scoring.reward_model import RewardModel  # torch, which asking a server does without
+
     names = _short(paths)
     return [Named(name, RewardModel.from_pretrained(path, device)) for name, path in zip(names, paths, strict=True)]
 
