@@ -21,6 +21,12 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 TASK = "open the drawer"
 START_SECONDS = 280
+COMMAND = """
+import os, runpy, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+runpy.run_module("rfm", run_name="__main__", alter_sys=True)
+"""
+"""`python -m rfm`, which ends when its standard input does: with these tests, however they end."""
 
 
 class Served:
@@ -92,10 +98,12 @@ def running(folder: Path, *flags: str) -> Iterator[Served]:
     """A server for as long as the context lasts, at a free port, with one thread."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.jsonl"
-    command = [sys.executable, "-m", "rfm", "serve", "--port", "0", "--threads", "1", "--device", "cpu", *flags]
+    command = [sys.executable, "-c", COMMAND, "serve", "--port", "0", "--threads", "1", "--device", "cpu", *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, stderr=stream, stdout=stream, cwd=folder, env=environment)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=stream, stdout=stream, cwd=folder, env=environment
+        )
     try:
         yield Served(process, log)
     finally:
