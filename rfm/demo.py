@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.box import SIMPLE
-from rich.table import Table
 
 from rfm.console import console
 from rfm.console import results as output
@@ -30,6 +28,7 @@ from rfm.generation.generate import GenerateOptions, generate
 from rfm.ingest.bundled import bundled_root
 from rfm.scoring.plot import Watched, plot_curves
 from rfm.scoring.reward_model import RewardModel
+from rfm.table import FittedTable
 from rfm.training.lessons import BATCH, FRAMES, Lesson, lesson_questions, lesson_training
 from rfm.training.run import train
 from rfm.trajectories.catalog import Catalog, load_catalog
@@ -169,9 +168,9 @@ def _judging(model: str, folder: Path) -> EvaluateOptions:
     )
 
 
-def _judged_as_reward(judging: EvaluateOptions, folder: Path) -> Table:
+def _judged_as_reward(judging: EvaluateOptions, folder: Path) -> FittedTable:
     """Return what the model is worth as a reward on held-out episodes; writes results_<set>.json."""
-    table = Table(title="as a reward, on held-out episodes", box=SIMPLE, title_justify="left")
+    table = FittedTable("as a reward, on held-out episodes")
     for header in ("", "", "95% interval"):
         table.add_column(header, justify="left" if not table.columns else "right")
     for name, metric, rows in AS_REWARD:

@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.table import Table
-
 from rfm.audit.checks import Check, Verdict
 from rfm.audit.comparison import Comparison
 from rfm.audit.content import FRAMES
@@ -16,6 +13,7 @@ from rfm.audit.dataset_audit import DatasetAudit
 from rfm.audit.meanings import meaning_of
 from rfm.audit.shortcuts import Told
 from rfm.console import plain, results
+from rfm.table import FittedTable
 
 _STYLES = {
     Verdict.OK: "green",
@@ -44,9 +42,9 @@ def print_audit(audits: Iterable[DatasetAudit], comparisons: Iterable[Comparison
         _print_checks(f"{one.first} beside {one.second}", one.checks)
 
 
-def check_table(checks: Iterable[Check]) -> Table:
+def check_table(checks: Iterable[Check]) -> FittedTable:
     """Return a line a check."""
-    table = _table()
+    table = FittedTable()
     table.add_column("", no_wrap=True)
     for name in ("measured", "limit"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -58,9 +56,9 @@ def check_table(checks: Iterable[Check]) -> Table:
     return table
 
 
-def rule_table(audit: DatasetAudit) -> Table:
+def rule_table(audit: DatasetAudit) -> FittedTable:
     """Return a line for each rule that not every row is known to keep: rows checked, not checked, breaking it."""
-    table = _table()
+    table = FittedTable()
     table.add_column("", no_wrap=True)
     for name in ("checked", "not checked", "broken"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -72,9 +70,9 @@ def rule_table(audit: DatasetAudit) -> Table:
     return table
 
 
-def strategy_table(audit: DatasetAudit) -> Table:
+def strategy_table(audit: DatasetAudit) -> FittedTable:
     """Return a line a strategy: rows, how often the answer is 1, how well it is told without looking."""
-    table = _table("by strategy; told blindly: accuracy, or error beside the best constant's")
+    table = FittedTable("by strategy; told blindly: accuracy, or error beside the best constant's")
     table.add_column("", no_wrap=True)
     for name in ("rows", "answer 1", "told blindly"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -88,9 +86,9 @@ def strategy_table(audit: DatasetAudit) -> Table:
     return table
 
 
-def content_table(audit: DatasetAudit) -> Table:
+def content_table(audit: DatasetAudit) -> FittedTable:
     """Return a line a strategy: how well it is told by one small picture of each clip and the words."""
-    table = _table("by strategy; told by the words and one small picture of each clip")
+    table = FittedTable("by strategy; told by the words and one small picture of each clip")
     table.add_column("", no_wrap=True)
     for name in FRAMES:
         table.add_column(name, justify="right", no_wrap=True)
@@ -213,7 +211,3 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:d}" if isinstance(value, int) else f"{value:.3f}"
-
-
-def _table(title: str | None = None) -> Table:
-    return Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)

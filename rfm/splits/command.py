@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from rfm.console import plain, results
 from rfm.errors import ConfigError, DataError
 from rfm.frames.alike.near_duplicates import MOST_BITS
@@ -17,6 +15,7 @@ from rfm.ingest.bundled import bundled_root
 from rfm.splits.datasets import NEAR_DUPLICATES, SplitSettings, make_split, split_settings
 from rfm.splits.deal import UNITS
 from rfm.splits.file import Split
+from rfm.table import FittedTable
 from rfm.trajectories.catalog import load_catalog, resolve_root
 
 logger = logging.getLogger(__name__)
@@ -96,10 +95,14 @@ def show_split(made: Split) -> None:
         logger.warning(text)
 
 
-def _table(made: Split) -> Table:
+def _table(made: Split) -> FittedTable:
     """Counts, a column each side."""
     sides: Mapping[str, dict[str, Any]] = made.content["sides"]
-    table = Table("", "trajectories", *(f"{name} {share:g}" for name, share in made.shares.items()))
+    table = FittedTable()
+    for head in ("", "trajectories"):
+        table.add_column(head)
+    for name, share in made.shares.items():
+        table.add_column(f"{name} {share:g}", justify="right")
     table.add_row("all", "", *(str(one["trajectories"]) for one in sides.values()), end_section=True)
     for kind in ("quality", "task"):
         labels = sorted({label for one in sides.values() for label in one["counts"][kind]})

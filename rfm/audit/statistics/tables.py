@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.box import SIMPLE
 from rich.table import Table
 
 from rfm.audit.statistics.counts import Statistics, binned
 from rfm.console import plain, results
+from rfm.table import FittedTable
 
 MOST_LINES = 15
 """Sources and tasks named, at most."""
@@ -56,7 +56,7 @@ def most_frequent(counts: Mapping[str, int], most: int = MOST_LINES) -> dict[str
 
 def counted(title: str, counts: Mapping[str, int]) -> Table:
     """A table of counts with their shares."""
-    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False, show_header=False)
+    table = FittedTable(title, show_header=False)
     table.add_column("", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from rich.box import SIMPLE
 from rich.table import Table
 
 from rfm.console import plain
 from rfm.evaluation.metrics.accuracy import Numbers
+from rfm.table import FittedTable
 
 _LEVELS = (
     ("macro_mae", "MAE over subsets"),
@@ -120,7 +120,7 @@ def _scores(numbers: Numbers, *, intervals: bool) -> str:
 
 
 def _table(title: str) -> Table:
-    table = Table(title=plain(title), box=SIMPLE, title_justify="left", pad_edge=False)
+    table = FittedTable(title)
     table.add_column("", no_wrap=True)
     return table
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE
-from rich.table import Table
-
 from rfm.console import plain, results
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.gaps import MAIN_METRIC
+from rfm.table import FittedTable
 
 _LONGEST = 30
 """Letters shown of an answer or a task."""
@@ -31,9 +29,9 @@ def print_comparison(found: Numbers) -> None:
             results().print(_rows(kind, found[kind]["most_different"]))
 
 
-def _table(title: str, rows: list[tuple[str, Numbers]]) -> Table:
-    table = Table(title=title, box=SIMPLE, title_justify="left", pad_edge=False)
-    table.add_column("", max_width=24, no_wrap=True)
+def _table(title: str, rows: list[tuple[str, Numbers]]) -> FittedTable:
+    table = FittedTable(title)
+    table.add_column("")
     for name in ("rows", "A", "B", "B is better by", "won/lost/tied"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, numbers in rows:
@@ -44,8 +42,8 @@ def _table(title: str, rows: list[tuple[str, Numbers]]) -> Table:
     return table
 
 
-def _gaps(gaps: dict[str, Numbers]) -> Table:
-    table = Table(title="own - same scene", box=SIMPLE, title_justify="left", pad_edge=False)
+def _gaps(gaps: dict[str, Numbers]) -> FittedTable:
+    table = FittedTable("own - same scene")
     for name in ("", "rows", "A", "B", "B is larger by"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for name, numbers in gaps.items():
@@ -54,8 +52,8 @@ def _gaps(gaps: dict[str, Numbers]) -> Table:
     return table
 
 
-def _rows(kind: str, rows: list[Numbers]) -> Table:
-    table = Table(title=f"{kind} rows that differ most", box=SIMPLE, title_justify="left", pad_edge=False)
+def _rows(kind: str, rows: list[Numbers]) -> FittedTable:
+    table = FittedTable(f"{kind} rows that differ most")
     for name, side in (("row", "right"), ("task", "left"), ("truth", "right"), ("A", "left"), ("B", "left")):
         table.add_column(name, justify="right" if side == "right" else "left")
     for row in rows:

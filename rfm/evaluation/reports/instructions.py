@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.box import SIMPLE
 from rich.table import Table
 
-from rfm.console import plain
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.confusion import ASKED
 from rfm.evaluation.metrics.sets import SAME_SCENE_GAP
+from rfm.table import FittedTable
 
 KIND_NAMES = {
     "own": "own",
@@ -53,7 +52,7 @@ def kinds_of(numbers: Numbers) -> list[str]:
 
 def _table(results: Numbers, name: str, title: str) -> Table:
     numbers, beside = results[name], _beside(results, name)
-    table = Table(title=plain(title), box=SIMPLE, title_justify="left", pad_edge=False)
+    table = FittedTable(title)
     table.add_column("", no_wrap=True)
     for column in ("rows", "known", "model", "MAE", *(BESIDE[name] for name in beside)):
         table.add_column(column, justify="right", no_wrap=column == "model")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 
-from rich.box import MARKDOWN, SIMPLE
+from rich.box import MARKDOWN
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +16,7 @@ from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.reports.benchmarks import benchmark_lines, benchmark_tables
 from rfm.evaluation.reports.instructions import gap_lines, instruction_tables
 from rfm.export.markdown import prose
+from rfm.table import FittedTable
 
 _WIDE = 300
 """Columns of Markdown tables, whose lines are never broken."""
@@ -131,7 +132,7 @@ def thin_lines(results: Numbers) -> Iterator[str]:
 
 def gap_table(results: Numbers) -> Table:
     """Return by sample type how far the model is ahead of what does best without its content."""
-    table = _table("ahead of its best control")
+    table = FittedTable("ahead of its best control")
     for name in ("", "model", "best control", "", "ahead by"):
         table.add_column(name, justify="left" if name in ("", "best control") else "right")
     for kind, lead in results["gap"].items():
@@ -146,7 +147,7 @@ def gap_table(results: Numbers) -> Table:
 def summary_table(results: Numbers) -> Table:
     """Return a row for the model, each control, baseline and the best constant answer; 95% intervals in brackets."""
     shown = [(kind, metric) for kind, metric in _COLUMNS if kind in results]
-    table = _table(f"{results['total_samples']} samples of {results['dataset_path']}")
+    table = FittedTable(f"{results['total_samples']} samples of {results['dataset_path']}")
     table.add_column("", no_wrap=True)
     for kind, metric in shown:
         table.add_column(f"{kind} {_NAMES[metric]}", justify="right")
@@ -158,7 +159,7 @@ def summary_table(results: Numbers) -> Table:
 def set_table(results: Numbers) -> Table:
     """Return the metrics beyond the specification's, of the model and of some of its controls."""
     shown = [name for name in SET_COLUMNS if name in results]
-    table = _table("other metrics")
+    table = FittedTable("other metrics")
     table.add_column("")
     table.add_column("model", justify="right")
     others = [(name, results["controls"][name]) for name in _BESIDE_SETS if name in results["controls"]]
@@ -173,7 +174,7 @@ def set_table(results: Numbers) -> Table:
 
 def strategy_table(results: Numbers) -> Table:
     """Return a row for each strategy: accuracy, or MAE for progress."""
-    table = _table("by strategy")
+    table = FittedTable("by strategy")
     table.add_column("", no_wrap=True)
     for name in ("rows", "accuracy or MAE", "constant"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -216,10 +217,6 @@ def gap_cell(metric: str, numbers: Numbers) -> str:
     bounds = numbers["gap_interval"]
     text = f"{numbers['gap']:+.3f}" if metric == "accuracy" else f"{numbers['gap']:+.1f}"
     return text if bounds is None else f"{text} [{_form(metric, bounds[0])}, {_form(metric, bounds[1])}]"
-
-
-def _table(title: str) -> Table:
-    return Table(title=plain(title), box=SIMPLE, title_justify="left", pad_edge=False)
 
 
 def _form(metric: str, value: float) -> str:

@@ -6,21 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
-from rich.box import SIMPLE
-from rich.table import Table
 from rich.text import Text
 
 from rfm.console import plain, results
 from rfm.frames.spacing import evenly_spaced
 from rfm.scoring.records import Curve, Preference
 from rfm.scoring.videos.scored import BAND, Judged, Scored, told_apart
+from rfm.table import LEAST, FittedTable
 
 WIDTH = 32
 """Bars of a curve, at most."""
 _BARS = "▁▂▃▄▅▆▇█"
 _NAME, _TASK = 40, 40
-_LEAST = 11
-"""Letters of a line of the video's name and of the task, where a terminal is narrow."""
 _BESIDE_BARS, _FEWEST = 72, 6
 """What the other columns take of a narrow terminal, and how many bars are drawn even then."""
 
@@ -34,14 +31,14 @@ def sparkline(values: Float64[np.ndarray, " p"], width: int = WIDTH) -> str:
 
 def print_scores(scored: Sequence[Scored], models: Sequence[str]) -> None:
     """Print where each curve ends, how sure that is, since when it is a success, and the curve."""
-    table = Table(box=SIMPLE, title="progress at the end, from 0 to 1", title_justify="left")
+    table = FittedTable("progress at the end, from 0 to 1")
     several = ("model",) if len(models) > 1 else ()
     for column in ("video", "task", *several):
-        table.add_column(column, overflow="fold", min_width=_LEAST)
+        table.add_column(column)
     for column in ("progress", f"{BAND[1] - BAND[0]:.0%}", "success", "curve"):
         table.add_column(column, no_wrap=True, justify="right" if column == "progress" else "left")
     titles = told_apart([one.name for one in scored])
-    bars = min(max(results().width - _BESIDE_BARS - (_LEAST + 3) * len(several), _FEWEST), WIDTH)
+    bars = min(max(results().width - _BESIDE_BARS - (LEAST + 3) * len(several), _FEWEST), WIDTH)
     for one, title in zip(scored, titles, strict=True):
         for at, (model, curve) in enumerate(one.curves):
             name = plain(title) if at == 0 else Text()
@@ -52,7 +49,7 @@ def print_scores(scored: Sequence[Scored], models: Sequence[str]) -> None:
 
 def print_preferences(a: str, b: str, judged: Sequence[Judged], *, several: bool) -> None:
     """Print which of two videos made more progress, and where the order decided."""
-    table = Table(box=SIMPLE, title="which made more progress?", title_justify="left")
+    table = FittedTable("which made more progress?")
     columns = ("task", *(("model",) if several else ()), "further", "probability", "shown first", "shown second")
     for column in columns:
         table.add_column(column)
