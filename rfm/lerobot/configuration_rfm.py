@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rfm.errors import ConfigError
 from rfm.lerobot.library import RewardModelConfig
+from rfm.scoring.success import SuccessRule
 
 OUTPUTS = ("progress", "success")
 
@@ -25,7 +26,7 @@ class RfmConfig(RewardModelConfig):  # type: ignore[misc]  # LeRobot's classes h
     """The instruction of batches without any."""
     reward_output: str = "progress"
     """`progress`: the expectation in [0, 1]; `success`: 1 where it reaches `success_threshold`, else 0."""
-    success_threshold: float = 0.9
+    success_threshold: float = SuccessRule.threshold
     license: str | None = "mit"
     tags: list[str] | None = field(default_factory=lambda: ["reward-model", "vision-language", "robotics"])
 

@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from rfm.errors import DataError
-from rfm.rl.payment import Mode, Rules
+from rfm.rl.cameras import in_size_of
+from rfm.rl.payment import Mode, Rules, checked_scores
 from rfm.scoring.given_frames import read_clip
 from rfm.scoring.records import Curve
 
@@ -79,7 +80,7 @@ def relabel(
         curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
         for episode, curve in zip(group, curves, strict=True):
             steps = slice(episode.start, episode.start + episode.steps)
-            paid[steps] = _paid(episode, _checked(curve.expected), rules, ends[steps], cuts[steps])
+            paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
     return paid
 
 
@@ -145,15 +146,7 @@ def _shown(model: Any, frames: Any, next_frames: Any, episode: _Episode) -> UInt
     if len({part.shape[1:] for part in read}) > 1:
         sizes = " and ".join(f"{part.shape[2]} x {part.shape[1]}" for part in read)
         raise DataError(f"`frames` and `next_frames` must be of one size, but have {sizes} pixels")
-    shrink = getattr(model, "as_shown", None)
-    whole = np.concatenate(read)
-    return whole if shrink is None else shrink(whole)
-
-
-def _checked(values: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
-    if not ((values >= -1e-6) & (values <= 1 + 1e-6)).all():
-        raise DataError(f"a score must be a number between 0 and 1, but the model said {values.tolist()}")
-    return values.clip(0, 1)
+    return in_size_of(model, np.concatenate(read))
 
 
 def _paid(

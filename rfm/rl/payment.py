@@ -12,13 +12,19 @@ Between two scorings the last score is held: it is a function of what was seen, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rfm.errors import ConfigError
+import numpy as np
+from jaxtyping import Float64
+
+from rfm.errors import ConfigError, DataError
 
 Mode = Literal["potential", "delta", "absolute", "terminal"]
 OnError = Literal["raise", "hold"]
+_ROUNDING = 1e-6
+"""By which sums of probabilities may miss 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +73,12 @@ class Rules:
         if self.mode == "absolute":
             return self.weight * after
         return self.weight * after if terminated or truncated else 0.0
+
+
+def checked_scores(said: Sequence[float] | Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+    """Return what a model said, in [0, 1]; DataError where one of it is no such number."""
+    values = np.asarray(said, np.float64)
+    wrong = ~((values >= -_ROUNDING) & (values <= 1 + _ROUNDING))  # so that NaN is wrong too
+    if wrong.any():
+        raise DataError(f"a score must be a number between 0 and 1, but the model said {values[wrong][0]}")
+    return values.clip(0, 1)

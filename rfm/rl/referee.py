@@ -7,7 +7,6 @@ in one batch for all episodes that are due.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rfm.errors import DataError
-from rfm.rl.payment import Rules
+from rfm.rl.cameras import in_size_of
+from rfm.rl.payment import Rules, checked_scores
 from rfm.scoring.records import Progress
+from rfm.scoring.success import DEFAULT as SUCCESS
 
 Frame = UInt8[np.ndarray, "h w 3"]
-LIKELY_SUCCESS = 0.9
-"""Progress from which answers count towards `success_prob` where no `success_threshold` is given."""
 
 
 class Judge(Protocol):
@@ -186,15 +185,13 @@ class Referee:
         said = self._model.progress([q.frames for q in questions], tasks=[q.episode.task for q in questions])
         if len(said) != len(questions):
             raise DataError(f"the model must score {len(questions)} clips, but scored {len(said)}")
-        for one in said:
-            if not (math.isfinite(one.expected) and -1e-6 <= one.expected <= 1 + 1e-6):
-                raise DataError(f"a score must be a number between 0 and 1, but the model said {one.expected}")
+        checked_scores([one.expected for one in said])
         return said
 
     def _take(self, questions: Sequence[_Question], said: Sequence[Progress]) -> None:
         for question, one in zip(questions, said, strict=True):
             episode, progress = question.episode, min(max(one.expected, 0.0), 1.0)
-            wanted = self.rules.success_threshold or LIKELY_SUCCESS
+            wanted = self.rules.success_threshold or SUCCESS.threshold
             streak = episode.score.streak + 1 if episode.score else 1
             reached = progress >= wanted
             likely = float(one.probabilities[one.answers >= wanted - 1e-9].sum())
@@ -216,6 +213,4 @@ class Referee:
         return score
 
     def _small(self, frame: Frame) -> Frame:
-        """Return the frame in the size that the model sees, where the model knows it."""
-        shrink = getattr(self._model, "as_shown", None)
-        return frame if shrink is None else shrink(frame[None])[0]
+        return in_size_of(self._model, frame[None])[0]
