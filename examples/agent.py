@@ -1,7 +1,7 @@
 """One policy: Soft Actor-Critic on an `Arm`, paid by one reward, judged by the simulator's success.
 
-A decision costs 2.5 ms of simulation and about 6 ms of learning; a scoring of the reward model about 45 ms, mostly of
-them the picture, so that a model that is asked every 5th decision about doubles the cost.
+A decision costs 2.5 ms of simulation and about 6 ms of learning; a scoring of the reward model about 45 ms, most of
+it for the picture, so that a model that is asked every 5th decision about doubles the cost.
 """
 
 from __future__ import annotations

@@ -41,12 +41,13 @@ a stop, and write this page.
 def write_page(docs: Path) -> Path:
     """Write the page and its chart; an experiment that was not run yet says so."""
     parts = [_HEAD]
-    for title, file, told in (
-        ("Learning by the model alone", REWARDS_FILE, _on_rewards),
-        ("Imitating attempts by what they are worth", CLONING_FILE, _on_cloning),
+    for title, command, file, told in (
+        ("Learning by the model alone", "policy_from_reward", REWARDS_FILE, _on_rewards),
+        ("Imitating attempts by what they are worth", "weighted_cloning", CLONING_FILE, _on_cloning),
     ):
         path = docs / FOLDER / file
-        lines = told(read_json_object(path)) if path.is_file() else ("Not run yet.",)
+        missing = (f"Not run yet; `python -m examples.{command}` runs it.",)
+        lines = told(read_json_object(path)) if path.is_file() else missing
         parts.append("\n".join((f"## {title}", "", *lines, "")))
     if (rewards := docs / FOLDER / REWARDS_FILE).is_file():
         _draw(read_json_object(rewards)["runs"], docs / FOLDER / CHART)
