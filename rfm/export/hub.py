@@ -44,16 +44,12 @@ _HTTPError = cast(type[Exception], HfHubHTTPError.__bases__[0])
 def export_push(options: HubOptions) -> int:
     """Run `rfm export push`."""
     folder = Path(options.checkpoint)
-    if is_questions(folder):
-        uploaded_files(folder)
-        check_hub(options.hub_model_id, private=options.hub_private_repo, kind="dataset")
-        push_folder(folder, options.hub_model_id, kind="dataset")
-        return 0
-    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+    kind = "dataset" if is_questions(folder) else "model"
+    if kind == "model" and not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ConfigError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
     uploaded_files(folder)
-    check_hub(options.hub_model_id, private=options.hub_private_repo)
-    push_folder(folder, options.hub_model_id)
+    check_hub(options.hub_model_id, private=options.hub_private_repo, kind=kind)
+    push_folder(folder, options.hub_model_id, kind=kind)
     return 0
 
 
@@ -63,9 +59,8 @@ def check_hub(repository: str | None, *, private: bool, kind: str = "model") -> 
         raise ConfigError("`hub_model_id` must name the repository to upload to, as in me/my-model, but is not given")
     with _explained(repository):
         name = str(HfApi().create_repo(repository, private=private or None, exist_ok=True, repo_type=kind).repo_id)
-        HfApi().auth_check(
-            name, write=True, repo_type=kind
-        )  # a repository that exists is found without the right to write
+        # a repository that exists is found without the right to write
+        HfApi().auth_check(name, write=True, repo_type=kind)
         return name
 
 
