@@ -35,8 +35,11 @@ _NOISE: tuple[tuple[str, type[Warning]], ...] = (
     (r"Glyph \d+ .* missing from font", UserWarning),  # pictures show boxes for letters that matplotlib's font lacks
 )
 """Warnings of libraries that nobody who runs a command can do anything about."""
-_NOISY_LOGGERS = ("bitsandbytes.backends.cpu.ops", "transformers.distributed.tensor_parallel")
-"""Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that no machines share."""
+_NOISY_LOGGERS = (
+    "bitsandbytes.backends.cpu.ops", "transformers.distributed.tensor_parallel", "transformers.modeling_layers",
+)  # fmt: skip
+"""Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that no machines share, and that
+what is computed again needs no cache."""
 
 
 _BAR = 40
@@ -141,8 +144,8 @@ def progress_bar(*, disable: bool = False, expand: bool = False) -> Progress:
 
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """Yield the items under a progress bar."""
-    with progress_bar() as bar:
+    """Yield the items under a progress bar, which is not shown where there are none."""
+    with progress_bar(disable=not total) as bar:
         yield from bar.track(items, total=total, description=description)
 
 

@@ -18,6 +18,11 @@ def test_tracked_items_come_through_in_order(capsys):
     assert "3/3" in shown
 
 
+def test_nothing_to_do_shows_no_bar(capsys):
+    assert list(tracked((), "letters", 0)) == []
+    assert capsys.readouterr().err == ""
+
+
 def test_a_disabled_bar_is_silent(capsys):
     with progress_bar(disable=True) as bar:
         bar.advance(bar.add_task("work", total=2), 2)
