@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import TaskID
 from rich.text import Text
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
@@ -97,7 +98,7 @@ class Display(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         lines = [[name for name in _FORMS if (name in _FIRST_LINE) is first] for first in (True, False)]
         said = ["   ".join(_FORMS[name].format(self.costs[name]) for name in line if name in self.costs)
                 for line in lines]  # fmt: skip
-        return Group(self.bar, *(Text(f"  {words}") for words in (*said, self.evaluated) if words))
+        return Group(self.bar, *(Padding.indent(Text(words), 2) for words in (*said, self.evaluated) if words))
 
     def _left(self, state: Any, logs: Mapping[str, Any]) -> str:
         made = state.global_step - self.first_step

@@ -16,7 +16,8 @@ from rfm.training.monitoring.display import Display, watched
 
 STEP = {"loss": 0.41231, "learning_rate": 9.1e-05, "grad_norm": 1.324, "rows_per_second": 12.31,
         "tokens_per_second": 8123.4, "data_wait_share": 0.021, "memory_gb": 7.91, "epoch": 0.5}  # fmt: skip
-EVALUATION = {"eval_loss": 0.512, "eval_preference_accuracy": 0.7125, "eval_progress_mae": 14.21, "eval_runtime": 3.0}
+EVALUATION = {"eval_loss": 0.512, "eval_preference_accuracy": 0.7125, "eval_progress_mae": 14.21,
+              "eval_progress_rmse": 20.04, "eval_runtime": 3.0}  # fmt: skip
 
 
 def state(step: int, *, first: bool = True) -> SimpleNamespace:
@@ -41,7 +42,7 @@ def follow(shown: Display, *, first: bool = True) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_terminal_shows_everything_in_four_lines(monkeypatch, width):
+def test_a_terminal_shows_everything_in_lines_that_fit(monkeypatch, width):
     made, shown = terminal(monkeypatch, width), Display()
     follow(shown)
     lines = [line.plain if hasattr(line, "plain") else "".join(part.text for part in line)
@@ -52,7 +53,10 @@ def test_a_terminal_shows_everything_in_four_lines(monkeypatch, width):
     assert "412/1000" in lines[0]
     assert lines[1].split("   ") == ["  loss 0.4123", "rate 9.10e-05", "gradient 1.32"]
     assert lines[2].split("   ") == ["  12.3 rows/s", "8,123 tokens/s", "waiting 2%", "7.9 GB"]
-    assert lines[3].startswith("  evaluated at 400: loss 0.5120, preference accuracy 0.7125, progress mae 14.2")
+    assert [line[:2] for line in lines[1:]] == ["  "] * len(lines[1:])
+    assert " ".join(map(str.strip, lines[3:])) == (
+        "evaluated at 400: loss 0.5120, preference accuracy 0.7125, progress mae 14.2, progress rmse 20.0"
+    )
 
 
 def test_a_pipe_gets_one_line_an_entry(monkeypatch, caplog):
@@ -61,7 +65,7 @@ def test_a_pipe_gets_one_line_an_entry(monkeypatch, caplog):
         follow(Display())
     assert [message.partition("  left")[0] for message in caplog.messages] == [
         "step 400/1000  loss 0.4123  rate 9.10e-05  gradient 1.32  12.3 rows/s  8,123 tokens/s  waiting 2%  7.9 GB",
-        "step 400/1000  evaluation: loss 0.5120, preference accuracy 0.7125, progress mae 14.2",
+        "step 400/1000  evaluation: loss 0.5120, preference accuracy 0.7125, progress mae 14.2, progress rmse 20.0",
     ]
     assert "left 0:00:00" in caplog.messages[0]
 
