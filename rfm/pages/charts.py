@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -14,10 +15,18 @@ from rfm.console import one_line, visible
 
 COLOURS = 6
 """Classes c0 to c5 of style.css."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 36
 _NAME = 200
 """Room for the names of lying bars."""
 _STEP = 26
+
+
+class Chart(NamedTuple):
+    """A chart with its title and what is to be known of it."""
+
+    title: str
+    drawing: Markup
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,9 @@ def heat_map(
 
 
 def legend(names: Sequence[str]) -> Markup:
-    """Return which colour is whose."""
+    """Return which colour is whose, nothing where there is one alone."""
+    if len(names) < 2:
+        return Markup()
     items = "".join(
         f'<li><svg viewBox="0 0 14 10" aria-hidden="true"><rect width="14" height="10" class="c{at % COLOURS}"/></svg>'
         f"<bdi>{escape(visible(name))}</bdi></li>"
@@ -168,6 +179,7 @@ def _said(words: str) -> Markup:
 
 
 def _number(value: float) -> str:
-    if abs(value) >= 1000:
-        return f"{value:.3g}" if abs(value) >= 1_000_000 else f"{value:,.0f}"
-    return f"{value:.3g}"
+    if value and not 1e-3 <= abs(value) < 1e6:
+        digits, power = f"{value:.1e}".split("e")
+        return f"{digits}e{int(power)}"  # `1.97e-05` is wider than the room beside an axis
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

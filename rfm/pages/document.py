@@ -43,7 +43,8 @@ def render(template: str, scripts: Sequence[str], *, pictures_from: str = "data:
 
 
 def write(page: str, path: Path) -> None:
-    """Write a page, whole or not at all."""
+    """Write a page, whole or not at all; the folder it goes into is made."""
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
     with staged_file(path) as staged:
         staged.write_text(page, encoding="utf-8")
 

@@ -162,6 +162,13 @@ def test_nothing_is_cut_and_axe_finds_no_serious_fault(chromium, page_file, size
         assert faults(page) == []
 
 
+def test_paper_says_which_part_of_the_rows_is_on_it(chromium, page_file):
+    with opened(chromium, page_file) as page:
+        page.emulate_media(media="print")
+        assert page.locator("#pager").inner_text() == "page 1 of 3"
+        assert page.locator("button:visible", has_text="Next page").count() == 0
+
+
 def test_a_folder_holds_the_pictures_beside_the_page(chromium, questions, tmp_path):
     folder = tmp_path / "pages"
     assert browse(questions, "--output_path", folder, "--max_rows", 5) == 0
@@ -196,6 +203,7 @@ def test_predictions_come_worst_first(chromium, questions, tmp_path):
     ]  # fmt: skip
     pair = next(at for at, row in enumerate(rows) if row["sample_type"] == "preference" and row["answer"] == "2")
     predictions[pair]["probabilities"] = [0.9, 0.1]
+    predictions[-1] = {"row": 59, "sample_type": "progress", "answer": "1", "completion": "", "unreadable": "no file"}
     results, file = tmp_path / "results.json", tmp_path / "browse.html"
     config = json.loads((questions / "generation_config.json").read_text())
     known = {"model_path": "some model", "total_samples": 60, "dataset_hash": config["content_hash"]}
@@ -208,6 +216,13 @@ def test_predictions_come_worst_first(chromium, questions, tmp_path):
         assert "1: 90.0%, 2: 10.0%" in page.locator(f"#s-0-{pair}").inner_text()
         page.get_by_label("Model").select_option("right")
         assert {*page.locator("article .answer").all_inner_texts()} <= {"Answer 1"}
+        page.get_by_role("button", name="Show all").click()
+        for _ in range(2):
+            page.get_by_role("button", name="Next page").first.click()
+        assert cards(page)[-1] == "s-0-59", "what the model was not asked is not its mistake"
+        assert "not asked, its frames can't be read: no file" in page.locator("#s-0-59").inner_text()
+    assert browse(questions, "--predictions", results, "--output_path", file, "--overwrite", "--max_rows", 5) == 0
+    assert "those that something was found about, the worst answers, the others drawn evenly" in file.read_text()
 
 
 def test_predictions_about_other_questions_are_refused(questions, tmp_path, capsys):
@@ -217,6 +232,9 @@ def test_predictions_about_other_questions_are_refused(questions, tmp_path, caps
     assert f"`predictions` must be about the questions of {questions}, but {results} is about others" in (
         capsys.readouterr().err
     )
+    results.write_text(json.dumps({"total_samples": 1}))
+    assert browse(questions, "--predictions", results, "--output_path", tmp_path / "b.html") == 1
+    assert f"must be results with the model's answers, but {results} has none" in capsys.readouterr().err
 
 
 def test_what_cannot_be_browsed_is_named(questions, tmp_path, capsys):

@@ -54,7 +54,10 @@ def results(questions, mae: float, **more) -> Numbers:
 
 def run_folder(folder, losses, *, planned=None):
     folder.mkdir()
-    entries = [{"step": at, "loss": loss, "rows_per_second": 3.0} for at, loss in enumerate(losses, 1)]
+    entries = [
+        {"step": at, "loss": loss, "rows_per_second": 3.0, "learning_rate": 1.97e-05}
+        for at, loss in enumerate(losses, 1)
+    ]
     entries.append({"step": len(losses), "eval_loss": 0.25, "eval_progress_mae": 12.0})
     state = {"global_step": len(losses), "max_steps": planned or len(losses), "log_history": entries}
     (folder / "trainer_state.json").write_text(json.dumps(state))
@@ -83,6 +86,10 @@ def test_two_files_side_by_side(chromium, questions, tmp_path):
         table.get_by_role("button", name="progress: mean absolute error").click()
         assert table.locator("tbody th").all_inner_texts() == [SCRIPT, "task 2", "task 1", "task 0"]
         assert page.title() == "one.json, two.json"
+        page.set_viewport_size({"width": 720, "height": 1000})
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 720, "paper does not scroll"
+        page.emulate_media(media="screen")
         assert faults(page) == []
 
 
@@ -98,13 +105,17 @@ def test_a_narrow_window_scrolls_tables_and_not_the_page(chromium, questions, tm
 def test_runs_over_each_other(chromium, tmp_path):
     first = run_folder(tmp_path / "first", [2.0, 1.0, 0.5])
     second = run_folder(tmp_path / "second", [2.0, 1.5], planned=10)
-    page_file = tmp_path / "runs.html"
+    page_file = tmp_path / "made" / "on_the_way" / "runs.html"
     assert report(first, second, "--html", page_file) == 0
     with opened(chromium, page_file) as page:
         head = page.locator("header").inner_text()
         assert "first: 3 steps, finished, loss 2 at first and 0.5 at last." in head
         assert "second: 2 steps, as of its last checkpoint, of 10 planned" in head
         assert page.locator("figure", has_text="evaluation: progress MAE").locator("polyline").count() == 2
+        rates = page.locator("figure", has_text="learning rate")
+        assert "2.0e-5" in rates.locator("svg text").all_text_contents()
+        cut = "texts => texts.filter(one => one.getBBox().x < 0).length"
+        assert page.locator("svg.chart text").evaluate_all(cut) == 0, "the numbers beside an axis are not cut"
         assert faults(page) == []
 
 

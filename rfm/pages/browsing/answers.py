@@ -37,9 +37,9 @@ class Answers:
         return made | ({"probabilities": [[name, round(chances[name], 4)] for name in most]} if chances else {})
 
     def error(self, row: int) -> float:
-        """Return how wrong it is, from 0 to 1; no answer is as wrong as can be."""
+        """Return how wrong it is, from 0 to 1; no answer is as wrong as can be, -1: the model was not asked."""
         one = self.by_row.get(row)
-        if one is None:
+        if one is None or one.get("unreadable"):
             return -1.0
         truth, predicted = one.get("truth"), one.get("predicted")
         if truth is None or predicted is None:
@@ -64,13 +64,21 @@ class Answers:
 
 
 def read_answers(path: str, config: Mapping[str, Any], dataset_path: str, rows: int) -> Answers:
-    """Read the predictions about a dataset, whose generation configuration is `config`.
+    """Read the predictions about a dataset as `answers_in` takes them; raises `DataError` also for another file."""
+    return answers_in(read_results(path), path, config, dataset_path, rows)
+
+
+def answers_in(
+    results: Mapping[str, Any], path: str, config: Mapping[str, Any], dataset_path: str, rows: int
+) -> Answers:
+    """Return the predictions of results, read from `path`, about a dataset with this generation configuration.
 
     Raises:
-        DataError: the file is no results file, holds no predictions, or is about other questions.
+        DataError: they hold no predictions, or are about other questions.
 
     """
-    results = read_results(path, ("predictions",))
+    if "predictions" not in results:
+        raise DataError(f"`predictions` must be results with the model's answers, but {path} has none; evaluate again")
     asked, ours = results.get("dataset_hash"), config.get("content_hash")
     if asked is not None and ours is not None and asked != ours:
         raise DataError(

@@ -65,7 +65,6 @@ def browse(options: BrowseOptions) -> None:
     )
     page = _page(shelves, cards, album, answers, in_one_file=options.in_one_file)
     if options.in_one_file:
-        output.absolute().parent.mkdir(parents=True, exist_ok=True)
         write(page, output)
     else:
         _write_folder(output, page, album, options)

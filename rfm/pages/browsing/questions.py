@@ -34,7 +34,7 @@ class QuestionShelf:
 
     noun = "questions"
 
-    def __init__(self, path: str, datasets_root: str | None, max_rows: int, answers: Answers | None) -> None:
+    def __init__(self, path: str, datasets_root: str | None, max_rows: int | None, answers: Answers | None) -> None:
         self.path = path
         self.subject = open_subject(path, datasets_root, max_rows)
         self.questions = self.subject.questions
@@ -188,9 +188,7 @@ class QuestionShelf:
             levels = [str(level) for level in range(1, 6)]
             named = [value if value is None or value in levels else "other" for value in values]
             return facet_of("score", "Progress answers", named, [*levels, "other"])
-        bins = [
-            None if value is None else next(name for name, n in binned({value: 1}).items() if n) for value in values
-        ]
+        bins = [None if value is None else _bin(value) for value in values]
         return facet_of("score", "Progress answers", bins, [*binned({}), "other"])
 
     def _lengths(self) -> Facet:
@@ -206,8 +204,8 @@ def _known(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bin(answer: str | None) -> str:
-    return next(name for name, count in binned({answer or "": 1}).items() if count)
+def _bin(answer: str) -> str:
+    return next(name for name, count in binned({answer: 1}).items() if count)
 
 
 def _of_words(key: str, title: str, words: Words | None) -> Facet:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.reports.tables import contestants
-from rfm.pages.charts import COLOURS, Axis, Bar, Frame, heat_map, legend, lying_bars
+from rfm.pages.charts import COLOURS, Axis, Bar, Chart, Frame, heat_map, lying_bars
 
 METRICS = (("preference", "accuracy"), ("progress", "mae"), ("similarity", "accuracy"))
 NAMES = {"accuracy": "accuracy", "mae": "mean absolute error"}
@@ -22,14 +21,6 @@ _DOTS = 1500
 _MOST_TASKS = 40
 _EPISODES = 6
 _LEAST_POINTS = 4
-
-
-class Chart(NamedTuple):
-    """A chart with its title and what is to be known of it."""
-
-    title: str
-    drawing: Markup
-    words: str = ""
 
 
 def rivals(results: Numbers, name: str) -> Iterator[Chart]:
@@ -131,11 +122,6 @@ def episodes(results: Numbers) -> Iterator[Chart]:
         words = f"off by {_mean_error(held):.1f} on average; dashed is the truth"
         drawing = frame.draw(words, [true, frame.line(given, "line c0"), *(frame.dot(x, y, "c0") for x, y in given)])
         yield Chart(f"{held[0]['task']} (episode {key})", drawing, words)
-
-
-def file_legend(names: Sequence[str]) -> Markup:
-    """Return whose colour is whose, nothing where there is one file."""
-    return legend(names) if len(names) > 1 else Markup()
 
 
 def _mean_error(held: Sequence[Mapping[str, Any]]) -> float:

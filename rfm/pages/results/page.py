@@ -9,6 +9,7 @@ from typing import Any
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.reports.instructions import gap_lines
 from rfm.evaluation.reports.tables import mismatch_lines, thin_lines, unparsed_lines
+from rfm.pages.charts import legend
 from rfm.pages.document import embedded, render
 from rfm.pages.results import charts, tables
 from rfm.pages.results.worst import worst
@@ -23,7 +24,7 @@ def results_page(paths: Sequence[str], files: Sequence[Numbers], datasets_root: 
         "results.html",
         ("cards.js", "report.js"),
         title=", ".join(names),
-        legend=charts.file_legend(names),
+        legend=legend(names),
         files=[_file(name, by_path[name], one) for name, one in by_name.items()],
         overview=tables.overview(by_name),
         reliability=list(charts.reliability(by_name)),

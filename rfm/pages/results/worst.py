@@ -9,7 +9,7 @@ import numpy as np
 from rfm.errors import RfmError
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.pages.album import Album, Source, collect
-from rfm.pages.browsing.answers import Answers, read_answers
+from rfm.pages.browsing.answers import Answers, answers_in
 from rfm.pages.browsing.questions import QuestionShelf
 from rfm.pages.browsing.shelf import Card, frames_of
 from rfm.vqa.dataset import load_dataset
@@ -17,7 +17,6 @@ from rfm.vqa.dataset import load_dataset
 MOST = 12
 """Cards of each results file."""
 _BYTES = 6_000_000
-_EVERY_ROW = 10**9
 
 
 class Worst(NamedTuple):
@@ -54,13 +53,13 @@ def worst(paths: dict[str, str], files: dict[str, Numbers], datasets_root: str |
 def _of_file(path: str, results: Numbers, datasets_root: str | None) -> tuple[list[Card], Source]:
     dataset = str(results["dataset_path"])
     rows, config = load_dataset(dataset)
-    answers = read_answers(path, config, dataset, len(rows))
-    shelf = QuestionShelf(dataset, datasets_root, _EVERY_ROW, answers)
+    answers = answers_in(results, path, config, dataset, len(rows))
+    shelf = QuestionShelf(dataset, datasets_root, None, answers)
     cards = list(shelf.cards(_worst_rows(answers, len(rows)), audited=False))
     return cards, Source(shelf.root, shelf.why_not, frames_of(cards))
 
 
 def _worst_rows(answers: Answers, count: int) -> np.ndarray:
-    errors = np.array([answers.error(row) if row in answers.by_row else 0.0 for row in range(count)])
+    errors = np.array([answers.error(row) for row in range(count)])
     order = np.argsort(-errors, kind="stable")[:MOST]
     return order[errors[order] > 0]

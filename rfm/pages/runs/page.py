@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rfm.pages.charts import COLOURS, Axis, Frame, legend
+from rfm.pages.charts import COLOURS, Axis, Chart, Frame, legend
 from rfm.pages.document import embedded, render
-from rfm.pages.results.charts import Chart
 from rfm.pages.results.page import names_of
 from rfm.pages.results.tables import Cell, Table
 from rfm.pages.runs.history import History
@@ -43,6 +42,7 @@ def runs_page(folders: Sequence[str], runs: Sequence[History]) -> str:
         charts=[chart for key, title in _TITLES.items() if (chart := _chart(key, title, named)) is not None],
         table_of_runs=_table(named),
         data=embedded({"cards": []}),
+        pictures=[],
     )
 
 
