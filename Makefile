@@ -1,7 +1,7 @@
 # make demo   the whole way on the bundled robot videos, results in outputs/demo
 # make metaworld-small  simulate its sets and train it again; hours, goes on where it stopped; needs the extra `sim`
 # make results  what the models are worth: measures, for hours, and writes docs/results.md; goes on where it was stopped
-# make policies  what policies learn from rewards of metaworld-small, an hour or so, and docs/policies.md; goes on likewise
+# make policies  what policies learn from rewards of metaworld-small, and docs/policies.md; goes on likewise
 # make test   the tests
 # make check  lint, types and tests: what CI runs
 # make versions  the tests that matter on the lowest and the newest dependencies of each supported Python that is here

@@ -167,7 +167,7 @@ def _tried(task: Task, aim: Quality, variant: str, seed: int) -> tuple[_Run, boo
     return run, all(run.follow(stage) for stage in stages(aim, variant, task, rng))
 
 
-def _shown(run: _Run, seed: int, variant: str, finished: bool, num_frames: int = BUNDLED.num_frames) -> Episode:
+def _shown(run: _Run, seed: int, variant: str, finished: bool, num_frames: int) -> Episode:
     steps = shown_steps(len(run.states), num_frames)
     shown = [run.states[step] for step in steps]
     return Episode(
