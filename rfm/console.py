@@ -36,7 +36,7 @@ _NOISE: tuple[tuple[str, type[Warning]], ...] = (
 )
 """Warnings of libraries that nobody who runs a command can do anything about."""
 _NOISY_LOGGERS = (
-    "bitsandbytes.backends.cpu.ops", "transformers.distributed.tensor_parallel", "transformers.modeling_layers",
+    "bitsandbytes.backends.cpu.ops", "transformers.distributed.tensor_parallel", "transformers.utils.generic",
 )  # fmt: skip
 """Likewise: a kernel for 4-bit products that PEFT's import asks the hub for, layers that no machines share, and that
 what is computed again needs no cache."""
