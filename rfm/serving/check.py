@@ -23,8 +23,9 @@ _CLOSE = 1e-4
 def check(options: ServeOptions) -> int:
     """Ask the server at the options' host and port; ServerError where what it says can't be."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
-    key = Keys.of_file(options.api_key_file).first() or os.environ.get(KEY_VARIABLE)
-    with RewardClient(url_of(host, options.port), key, retries=1) as client:
+    given = Keys.of_file(options.api_key_file).first()
+    key = (given, "api_key_file") if given else (os.environ.get(KEY_VARIABLE), KEY_VARIABLE)
+    with RewardClient(url_of(host, options.port), key[0], key_name=key[1], retries=1) as client:
         clip = example()
         progress = client.progress(clip, _TASK)
         curve = client.curve(clip, _TASK)

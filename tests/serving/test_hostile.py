@@ -19,6 +19,8 @@ import pytest
 from marked_frames import write_marked
 from scored_clips import film
 from serving.served import TASK, Served, form, npy, npy_that_declares, request, status_of
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 GROWTH = 160 * 2**20
 """Bytes that the server's processes may grow by in one test."""
@@ -218,6 +220,13 @@ def test_clients_that_are_slow_or_leave_half_way(server: Served) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as one:
         one.sendall(whole[:-10])  # closed at once
     slow = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    with connect(server.url.replace("http", "ws") + "/v1/track") as silent:  # a session that says nothing
+        with pytest.raises(ConnectionClosed):
+            silent.recv(30)
+        assert (silent.close_code, silent.close_reason) == (
+            1008,
+            "the first message must come within 2 seconds, but did not",
+        )
     with slow:  # a head that never ends
         slow.sendall(b"POST /v1/progress HTTP/1.1\r\nX: ")
         assert slow.recv(100) == b""

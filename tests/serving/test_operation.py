@@ -23,6 +23,7 @@ from serving.served import ROOT, TASK, Served, npy, running
 from websockets.sync.client import connect
 
 import rfm
+from rfm.cli import run_command
 from rfm.errors import ConfigError, ServerError
 
 KEY, OTHER = "a-key-of-some-length-1", "another-key-of-some-length"
@@ -73,6 +74,19 @@ def test_a_key_must_be_shown(guarded: Served) -> None:
         assert guarded.get(path).status_code == 401
     with pytest.raises(ConfigError, match="`api_key` must be one that the server knows"):
         rfm.RewardClient(guarded.url, "wrong").progress(film(2), TASK)
+
+
+def test_a_key_that_does_not_fit_is_named_by_where_it_came_from(
+    guarded: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "keys").write_text("a-key-of-somebody-else\n")
+    monkeypatch.setenv("RFM_API_KEY", "wrong")
+    asked = ["--check", "--port", str(guarded.port)]
+    for words, source in ((asked, "RFM_API_KEY"), ([*asked, "--api_key_file", str(tmp_path / "keys")], "api_key_file")):
+        assert run_command(("serve",), words, "rfm serve") == 1
+        assert f"`{source}` must be one that the server knows, but it says" in capsys.readouterr().err
+    assert run_command(("score",), ["a.mp4", "--task", TASK, "--server", guarded.url], "rfm score") == 1
+    assert "`RFM_API_KEY` must be one that the server knows, but it says" in capsys.readouterr().err
 
 
 def test_a_session_needs_a_key_too(guarded: Served) -> None:

@@ -11,7 +11,7 @@ from typing_extensions import Self
 from rfm.frames.spacing import EVENLY
 from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.records import Curve, Preference, Progress
-from rfm.scoring.remote.calls import Call, StaleModelError, read_answer
+from rfm.scoring.remote.calls import Call, StaleModelError
 from rfm.scoring.remote.connection import (
     BROKEN,
     MODELS,
@@ -131,4 +131,4 @@ class AsyncRewardClient(Connection):
                     break
                 await asyncio.sleep(self.pause(tries, answer))
         assert answer is not None
-        return read_answer(answer.status_code, answer.content)
+        return self.read(answer)

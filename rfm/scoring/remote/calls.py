@@ -68,8 +68,8 @@ def preference_call(a: Clip, b: Clip, task: str, actor: str, model: Description)
     return Call("/v1/preference", _fields(task, actor, model), files, preference_from_json)
 
 
-def read_answer(status: int, content: bytes) -> Any:
-    """Return the JSON of an answer; the error that its status stands for."""
+def read_answer(status: int, content: bytes, key_name: str) -> Any:
+    """Return the JSON of an answer; the error that its status stands for. `key_name` is what the key is called."""
     try:
         said = json.loads(content)
     except ValueError as error:
@@ -80,7 +80,7 @@ def read_answer(status: int, content: bytes) -> Any:
     if status == _UNUSABLE:
         raise DataError(detail)
     if status == _NO_KEY:
-        raise ConfigError(f"`api_key` must be one that the server knows, but it says: {detail}")
+        raise ConfigError(f"`{key_name}` must be one that the server knows, but it says: {detail}")
     if status == _STALE:
         raise StaleModelError(detail)
     raise ServerError(f"the server answers with status {status}: {detail}")

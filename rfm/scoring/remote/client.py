@@ -16,7 +16,7 @@ from rfm.frames.spacing import EVENLY
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.records import Curve, Preference, Progress
-from rfm.scoring.remote.calls import Call, StaleModelError, read_answer
+from rfm.scoring.remote.calls import Call, StaleModelError
 from rfm.scoring.remote.connection import (
     BROKEN,
     MODELS,
@@ -183,7 +183,7 @@ class RewardClient(Connection):
         with self.reaching():
             answer = self._http.post("/v1/reload", timeout=None)
         self._known = None
-        return bool(read_answer(answer.status_code, answer.content)["changed"])
+        return bool(self.read(answer)["changed"])
 
     def _answers(self, prepare: Prepare[Record], at_once: int) -> list[Record]:
         """Ask everything; all of it anew where the model is replaced meanwhile: no list is of two models."""
@@ -220,4 +220,4 @@ class RewardClient(Connection):
                     break
                 time.sleep(self.pause(tries, answer))
         assert answer is not None
-        return read_answer(answer.status_code, answer.content)
+        return self.read(answer)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from rfm.errors import ConfigError, MissingExtraError, ServerError
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve, Preference, Progress
-from rfm.scoring.remote.calls import RETRIED, Call, curve_call, preference_call, progress_call
+from rfm.scoring.remote.calls import RETRIED, Call, curve_call, preference_call, progress_call, read_answer
 from rfm.scoring.remote.description import Description
 
 try:
@@ -39,7 +39,14 @@ class Connection:
     """A server, how often it is asked, and what is known of its model."""
 
     def __init__(
-        self, url: str, api_key: str | None = None, *, timeout: float = 120.0, retries: int = 5, connections: int = 16
+        self,
+        url: str,
+        api_key: str | None = None,
+        *,
+        timeout: float = 120.0,
+        retries: int = 5,
+        connections: int = 16,
+        key_name: str = "api_key",
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"`url` must begin with http:// or https://, but is {url!r}")
@@ -49,6 +56,7 @@ class Connection:
             )
         self.url = url.rstrip("/")
         self._retries, self._connections = retries, connections
+        self._key_name = key_name
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._settings: dict[str, Any] = {"timeout": timeout, "headers": headers, "limits": limits}
@@ -67,6 +75,10 @@ class Connection:
     def answers(self, answer: httpx.Response | None, tries: int) -> bool:
         """Whether this is the answer, after so many tries: there may be none, or one that says to come again."""
         return answer is not None and (answer.status_code not in RETRIED or tries == self._retries)
+
+    def read(self, answer: httpx.Response) -> Any:
+        """Return what an answer says, or raise what it stands for."""
+        return read_answer(answer.status_code, answer.content, self._key_name)
 
     def form(self, call: Call[Any]) -> dict[str, Any]:
         """Return a request as httpx takes it."""

@@ -108,7 +108,7 @@ def _served(url: str) -> Named:
     """Return the model of a server."""
     from rfm.scoring.remote.client import RewardClient  # httpx, which is an extra
 
-    client = RewardClient(url, os.environ.get(KEY_VARIABLE))
+    client = RewardClient(url, os.environ.get(KEY_VARIABLE), key_name=KEY_VARIABLE)
     return Named(_short([client.name])[0], client)
 
 

@@ -8,6 +8,7 @@ the session goes on without it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -87,7 +88,7 @@ async def track(socket: WebSocket) -> None:
     await socket.accept()
     try:
         with service.admission.request(timed=False) as held:
-            fields = Fields(_object(await socket.receive_text()))
+            fields = Fields(_object(await _first(socket, service.options.receive_seconds)))
             ask = fields.ask()
             fields.finish()
             await socket.send_json({"model": service.fleet.description.to_json()})
@@ -116,6 +117,14 @@ async def _serve(socket: WebSocket, session: _Session, service: Service) -> None
         except Problem as problem:
             said = {"detail": problem.text, "status": problem.status}
         await socket.send_text(json.dumps(said, allow_nan=False))
+
+
+async def _first(socket: WebSocket, seconds: float) -> str:
+    """Return the first message, which must come as soon as any request: until then a place is held for nothing."""
+    try:
+        return await asyncio.wait_for(socket.receive_text(), seconds)
+    except asyncio.TimeoutError:
+        raise not_usable(f"the first message must come within {seconds:.0f} seconds, but did not") from None
 
 
 def _object(text: str) -> dict[str, Any]:
