@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from rfm.commands import COMMANDS, brought_in, load, overview, resolved
-from rfm.console import console, set_up_logging
+from rfm.commands import COMMANDS, brought_in, closest, function_of, load, options_of, overview, version
+from rfm.console import console, manner, set_up_logging
 from rfm.errors import ConfigError, RfmError
-from rfm.options import parse_options
+from rfm.options.documents import Made
+from rfm.options.flags import flags_of
+from rfm.options.line import Line, parsed_line
+from rfm.options.parser import show_help
 
 Options = TypeVar("Options")
 
@@ -29,14 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in sorted([*COMMANDS, *brought_in(words)], key=len, reverse=True):
         if tuple(words[: len(name)]) == name:
             sys.exit(run_command(name, words[len(name) :], program=f"rfm {' '.join(name)}"))
+    if words == ["--version"]:
+        sys.stdout.write(f"rfm {version()}\n")
+        sys.exit(0)
     named = list(takewhile(lambda word: not word.startswith("-"), words))
     group = named[:1] if any(name[:1] == tuple(named[:1]) for name in COMMANDS) else []
-    asked_for_help = not words or (named == group and words[len(group) :][:1] in (["-h"], ["--help"]))
-    stream = sys.stdout if asked_for_help else sys.stderr
-    if not asked_for_help:
-        stream.write(f"rfm: no command {' '.join(words[:2])!r}\n\n")
-    stream.write(overview(tuple(group)))
-    sys.exit(0 if asked_for_help else 2)
+    if not words or (named == group and words[len(group) :][:1] in (["-h"], ["--help"])):
+        show_help(overview(tuple(group)))
+        sys.exit(0)
+    hint = f"; {meant}" if (meant := closest(words)) else ""
+    sys.stderr.write(f"rfm: no command {' '.join(words[:2])!r}{hint}\n\n{overview(tuple(group))}")
+    sys.exit(2)
 
 
 def run_script(name: str) -> None:
@@ -51,12 +57,15 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _open_streams()
     set_up_logging()
-    options = None
+    line: Line[Any] | None = None
     try:
         _check_working_folder()
-        cls, function = resolved(name)
-        options = parse_options(cls, program or os.path.basename(sys.argv[0]), arguments)  # noqa: PTH119
-        result = function(options)
+        command = COMMANDS.get(name)
+        called = program or os.path.basename(sys.argv[0])  # noqa: PTH119
+        tables, example = (command.tables, command.example) if command is not None else (False, "")
+        line = parsed_line(options_of(name), called, arguments, tables=tables, example=example)
+        arguments = line.words
+        result = _done(name, line)
         sys.stdout.flush()
     except RfmError as error:
         console().print(f"error: {error}", style="bold red", soft_wrap=True)
@@ -67,24 +76,37 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # what is left in the buffer would fail again
             return _NOBODY_READS
-        if (text := _refused(error, lambda: _after_full(name, options, [*_started_as(program), *arguments]))) is None:
+        if (text := _refused(error, lambda: _after_full(name, line, [*_started_as(program), *arguments]))) is None:
             raise
         console().print(f"error: {text}", style="bold red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would cut the message off
-        text = _way_on(name, options, [*_started_as(program), *arguments])
+        text = _way_on(name, line, [*_started_as(program), *arguments])
         console().print(f"interrupted; {text}", style="bold red", soft_wrap=True)
         signal.signal(signal.SIGINT, before)
         return 130
     return result if isinstance(result, int) else 0
 
 
+def _done(name: tuple[str, ...], line: Line[Any]) -> Any:
+    """Do what a line asks for, and write its options beside what it made."""
+    made = Made.of(line.values)
+    with manner(quiet=line.common.quiet, document=line.common.json):
+        try:
+            return function_of(name)(line.options)
+        finally:
+            if made is not None:
+                made.write_options(" ".join(name), line.values, flags_of(type(line.options)))
+
+
 def run_module(cls: type[Options], function: Callable[[Options], object], program: str) -> int:
     """Run a module as `program`, a command that goes on where it stopped, and return its exit status."""
     set_up_logging()
     try:
-        function(parse_options(cls, program, sys.argv[1:]))
+        line = parsed_line(cls, program, sys.argv[1:])
+        with manner(quiet=line.common.quiet):
+            function(line.options)
     except RfmError as error:
         console().print(f"error: {error}", style="bold red", soft_wrap=True)
         return 1
@@ -134,10 +156,10 @@ def _check_working_folder() -> None:
         ) from error
 
 
-def _way_on(name: tuple[str, ...], options: Any, command: Sequence[str]) -> str:
+def _way_on(name: tuple[str, ...], line: Line[Any] | None, command: Sequence[str]) -> str:
     """Return what to do after an interruption of a command that was called like this."""
-    if name == ("train",) and options is not None:
-        return str(load("rfm.training.command:way_on_command")(options, command))
+    if name == ("train",) and line is not None:
+        return str(load("rfm.training.command:way_on_command")(line.options, command))
     goes_on = name[0] in ("ingest", "generate", "evaluate", "bench", "relabel") or name == ("export", "rows")
     return f"the same command {'goes on where it stopped' if goes_on else 'starts anew, nothing is left half made'}"
 
@@ -175,8 +197,8 @@ def _refused(error: OSError, after_full: Callable[[], str]) -> str | None:
     return f"{os.fsdecode(error.filename)} {_REFUSALS[error.errno].format(error.strerror)}"
 
 
-def _after_full(name: tuple[str, ...], options: Any, command: Sequence[str]) -> str:
+def _after_full(name: tuple[str, ...], line: Line[Any] | None, command: Sequence[str]) -> str:
     """Return what to do after a command that was called like this has filled the disk."""
-    if name == ("train",) and options is not None:  # what it has saved has to be named
-        return f"free some, then {_way_on(name, options, command)}"
+    if name == ("train",) and line is not None:  # what it has saved has to be named
+        return f"free some, then {_way_on(name, line, command)}"
     return "free some, or write elsewhere, and give the command again: it goes on where it can"

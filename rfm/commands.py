@@ -6,11 +6,15 @@ A command's modules are imported when it runs, so `rfm generate` starts without 
 from __future__ import annotations
 
 import importlib
+import shutil
+import textwrap
 from collections.abc import Sequence
+from importlib import metadata
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from rfm.errors import ConfigError
+from rfm.options.parser import WIDEST, did_you_mean
 
 _ADAPTERS = "rfm.ingest"
 """The group of entry points by which a package brings in `rfm ingest NAME` (rfm/ingest/adapters.py)."""
@@ -22,174 +26,280 @@ class Command(NamedTuple):
     options: str
     function: str
     summary: str
+    group: str
+    """Of `GROUPS`."""
+    example: str
+    tables: bool = False
+    """Whether it prints tables, or one document instead (`rfm.console.show`)."""
 
+
+GROUPS = {
+    "trajectories": "recordings -> datasets of trajectories",
+    "questions": "datasets of trajectories -> questions with answers",
+    "training": "questions -> a model",
+    "judging": "what a model is worth",
+    "rewards": "a model's scores of videos",
+    "this installation": "what is here, and whether it works",
+}
+"""What commands are for, in the order of the work."""
 
 COMMANDS: dict[tuple[str, ...], Command] = {
     ("ingest", "videos"): Command(
         "rfm.ingest.sources.videos:IngestVideosOptions",
         "rfm.ingest.sources.videos:ingest_videos_command",
         "videos and folders of pictures -> trajectory dataset",
+        "trajectories",
+        "rfm ingest videos my_videos --task_from folder --output datasets/mine",
     ),
     ("ingest", "lerobot"): Command(
         "rfm.ingest.lerobot.episodes:IngestLeRobotOptions",
         "rfm.ingest.lerobot.episodes:ingest_lerobot_command",
         "a LeRobot dataset (v2.0, v2.1, v3.0)",
+        "trajectories",
+        "rfm ingest lerobot lerobot/pusht --output datasets/pusht",
     ),
     ("ingest", "rlds"): Command(
         "rfm.ingest.sources.rlds:IngestRldsOptions",
         "rfm.ingest.sources.rlds:ingest_rlds_command",
         "TFRecord shards of RLDS datasets (Open X-Embodiment)",
+        "trajectories",
+        "rfm ingest rlds bridge/1.0.0 --output datasets/bridge",
     ),
     ("ingest", "hdf5"): Command(
         "rfm.ingest.hdf5.episodes:IngestHdf5Options",
         "rfm.ingest.hdf5.episodes:ingest_hdf5_command",
         "HDF5 demonstrations (robomimic, LIBERO, ALOHA)",
+        "trajectories",
+        'rfm ingest hdf5 lift.hdf5 --task "lift the cube" --output datasets/lift',
     ),
     ("ingest", "zarr"): Command(
         "rfm.ingest.sources.zarr:IngestZarrOptions",
         "rfm.ingest.sources.zarr:ingest_zarr_command",
         "Zarr replay buffers (diffusion_policy, UMI)",
+        "trajectories",
+        'rfm ingest zarr pusht.zarr --task "push the T" --output datasets/pusht',
     ),
     ("ingest", "mcap"): Command(
         "rfm.ingest.mcap.episodes:IngestMcapOptions",
         "rfm.ingest.mcap.episodes:ingest_mcap_command",
         "MCAP files and ROS 2 bags",
+        "trajectories",
+        'rfm ingest mcap bags --task "open the drawer" --output datasets/bags',
     ),
     ("ingest", "rbm"): Command(
         "rfm.ingest.rbm.episodes:IngestRbmOptions",
         "rfm.ingest.rbm.episodes:ingest_rbm_command",
         "datasets of RFM and Robometer",
+        "trajectories",
+        "rfm ingest rbm rbm-1m-ood --output datasets/rbm",
     ),
     ("ingest", "roboreward"): Command(
         "rfm.ingest.sources.roboreward:IngestRoboRewardOptions",
         "rfm.ingest.sources.roboreward:ingest_roboreward_command",
         "RoboReward: videos with rewards from 1 to 5",
+        "trajectories",
+        "rfm ingest roboreward RoboReward --output datasets/roboreward",
     ),
     ("ingest", "roboarena"): Command(
         "rfm.ingest.sources.roboarena:IngestRoboArenaOptions",
         "rfm.ingest.sources.roboarena:ingest_roboarena_command",
         "RoboArena: sessions with partial success by policy",
+        "trajectories",
+        "rfm ingest roboarena RoboArena --output datasets/roboarena",
     ),
     ("ingest", "metaworld"): Command(
         "rfm.ingest.metaworld.command:IngestMetaworldOptions",
         "rfm.ingest.metaworld.command:ingest_metaworld_command",
         "simulate and film MetaWorld episodes",
+        "trajectories",
+        "rfm ingest metaworld --output datasets/metaworld --episodes_per_task 2",
     ),
     ("manifest",): Command(
         "rfm.ingest.listing.template:ManifestOptions",
         "rfm.ingest.listing.template:manifest_command",
         "list the videos and picture folders in a folder, to fill in",
+        "trajectories",
+        "rfm manifest my_videos",
     ),
     ("merge",): Command(
-        "rfm.ingest.merge:MergeDatasetsOptions", "rfm.ingest.merge:merge_command", "several trajectory datasets -> one"
+        "rfm.ingest.merge:MergeDatasetsOptions",
+        "rfm.ingest.merge:merge_command",
+        "several trajectory datasets -> one",
+        "trajectories",
+        "rfm merge datasets/mine datasets/lift --output datasets/both",
     ),
     ("validate",): Command(
         "rfm.ingest.validate:ValidateOptions",
         "rfm.ingest.validate:validate_command",
         "check trajectory datasets whole, fix counts and shapes",
+        "trajectories",
+        "rfm validate datasets/mine",
     ),
     ("generate",): Command(
         "rfm.generation.options:GenerateOptions",
         "rfm.generation.generate:generate",
         "trajectory datasets -> VQA dataset",
+        "questions",
+        "rfm generate --num_samples 10000 --output_path data",
     ),
     ("split",): Command(
         "rfm.splits.command:SplitOptions",
         "rfm.splits.command:split",
         "trajectories -> train, validation and test sides",
+        "trajectories",
+        "rfm split --datasets mine --datasets_root datasets --output split.json",
     ),
     ("audit",): Command(
-        "rfm.audit.options:AuditOptions", "rfm.audit.run:audit", "check the labels, shortcuts and files of VQA datasets"
+        "rfm.audit.options:AuditOptions",
+        "rfm.audit.run:audit",
+        "check the labels, shortcuts and files of VQA datasets",
+        "questions",
+        "rfm audit data",
     ),
     ("stats",): Command(
         "rfm.audit.statistics.command:StatisticsOptions",
         "rfm.audit.statistics.command:statistics",
         "count what datasets consist of",
+        "questions",
+        "rfm stats data",
     ),
     ("browse",): Command(
         "rfm.pages.browsing.options:BrowseOptions",
         "rfm.pages.browsing.command:browse",
         "datasets -> one page: film strips, answers and why, what is wrong",
+        "questions",
+        "rfm browse data",
     ),
     ("train",): Command(
-        "rfm.training.options:TrainOptions", "rfm.training.command:train_command", "fine-tune a Qwen-VL model"
+        "rfm.training.options:TrainOptions",
+        "rfm.training.command:train_command",
+        "fine-tune a Qwen-VL model",
+        "training",
+        "rfm train --dataset_path data --model_name Qwen/Qwen3-VL-4B-Instruct --output_dir run",
     ),
     ("evaluate",): Command(
-        "rfm.evaluation.options:EvaluateOptions", "rfm.evaluation.evaluate:evaluate", "judge a checkpoint on a dataset"
+        "rfm.evaluation.options:EvaluateOptions",
+        "rfm.evaluation.evaluate:evaluate",
+        "judge a checkpoint on a dataset",
+        "judging",
+        "rfm evaluate --model_path run/final --dataset_path test --output_path results.json",
     ),
     ("bench", "roboreward"): Command(
         "rfm.evaluation.benchmarks.options:RoboRewardOptions",
         "rfm.evaluation.benchmarks.roboreward:bench_roboreward",
         "judge a checkpoint on RoboRewardBench",
+        "judging",
+        "rfm bench roboreward RoboRewardBench --model_path run/final",
     ),
     ("bench", "rbm"): Command(
         "rfm.evaluation.benchmarks.options:RbmOptions",
         "rfm.evaluation.benchmarks.rbm:bench_rbm",
         "judge a checkpoint on evaluation sets of RFM and Robometer",
+        "judging",
+        "rfm bench rbm rbm-1m-ood --model_path run/final",
     ),
     ("score",): Command(
         "rfm.scoring.videos.options:ScoreOptions",
         "rfm.scoring.videos.command:score",
         "how far did the robot get in these videos",
+        "rewards",
+        'rfm score episode.mp4 --task "open the drawer"',
     ),
     ("serve",): Command(
         "rfm.serving.options:ServeOptions",
         "rfm.serving.command:serve",
         "a reward model over HTTP, for policies elsewhere",
+        "rewards",
+        "rfm serve --model run/final --port 8000",
     ),
     ("prefer",): Command(
         "rfm.scoring.videos.options:PreferOptions",
         "rfm.scoring.videos.command:prefer",
         "which of two videos got further",
+        "rewards",
+        'rfm prefer a.mp4 b.mp4 --task "open the drawer"',
     ),
     ("compare",): Command(
-        "rfm.evaluation.compare:CompareOptions", "rfm.evaluation.compare:compare", "which of two results is better"
+        "rfm.evaluation.compare:CompareOptions",
+        "rfm.evaluation.compare:compare",
+        "which of two results is better",
+        "judging",
+        "rfm compare results_a.json results_b.json",
     ),
     ("export", "merge"): Command(
-        "rfm.export.options:MergeOptions", "rfm.export.merge:export_merge", "adapter -> full model, verified"
+        "rfm.export.options:MergeOptions",
+        "rfm.export.merge:export_merge",
+        "adapter -> full model, verified",
+        "training",
+        "rfm export merge run/final --output merged",
     ),
     ("export", "rows"): Command(
         "rfm.export.options:RowsOptions",
         "rfm.export.rows:export_rows",
         "VQA dataset -> TRL, LLaMA-Factory or ms-swift, frames as files",
+        "training",
+        "rfm export rows data --format trl --output rows",
     ),
     ("export", "card"): Command(
-        "rfm.export.options:CardOptions", "rfm.export.model_card:export_card", "write a checkpoint's model card anew"
+        "rfm.export.options:CardOptions",
+        "rfm.export.model_card:export_card",
+        "write a checkpoint's model card anew",
+        "training",
+        "rfm export card run/final --evaluation results.json",
     ),
     ("export", "push"): Command(
-        "rfm.export.options:HubOptions", "rfm.export.hub:export_push", "upload a checkpoint to the Hugging Face hub"
+        "rfm.export.options:HubOptions",
+        "rfm.export.hub:export_push",
+        "upload a checkpoint to the Hugging Face hub",
+        "training",
+        "rfm export push run/final --hub_model_id me/my-model",
     ),
     ("relabel",): Command(
         "rfm.scoring.relabelling.options:RelabelOptions",
         "rfm.scoring.relabelling.command:relabel",
         "progress of every frame -> LeRobot's sample weights, a column, a parquet",
+        "rewards",
+        "rfm relabel datasets/mine --model_path run/final --output progress.parquet",
     ),
     ("report",): Command(
         "rfm.pages.results.command:ReportOptions",
         "rfm.pages.results.command:report",
         "show results files as tables, Markdown, a picture or a page",
+        "judging",
+        "rfm report results.json",
     ),
     ("check-collator",): Command(
         "rfm.training.check:CheckOptions",
         "rfm.training.check:check_collator",
         "verify what the model is shown and learns",
+        "questions",
+        "rfm check-collator --dataset_path data",
     ),
-    ("demo",): Command("rfm.demo:DemoOptions", "rfm.demo:run", "the whole way on the bundled robot videos"),
+    ("demo",): Command(
+        "rfm.demo_options:DemoOptions",
+        "rfm.demo:run",
+        "the whole way on the bundled robot videos",
+        "this installation",
+        "rfm demo --output_dir demo",
+    ),
 }
 
 
-def resolved(name: tuple[str, ...]) -> tuple[Any, Any]:
-    """The options and the function of a command, of this package or of another one that brings in an adapter.
+def options_of(name: tuple[str, ...]) -> Any:
+    """The options of a command, whose modules need no torch; ConfigError where two packages bring it in."""
+    return load(COMMANDS[name].options) if name in COMMANDS else _adapter(name).options
 
-    ConfigError where two packages bring it in.
-    """
-    if name in COMMANDS:
-        return load(COMMANDS[name].options), load(COMMANDS[name].function)
+
+def function_of(name: tuple[str, ...]) -> Any:
+    """The function of a command, which takes its options."""
+    return load(COMMANDS[name].function) if name in COMMANDS else _adapter(name).run
+
+
+def _adapter(name: tuple[str, ...]) -> Any:
     points = _adapters()[name[1]]
     if len(points) > 1:
         raise ConfigError(f"rfm {' '.join(name)} must come from one package, but is {_package(*points)}: keep one")
-    adapter = load("rfm.ingest.adapters:load_adapter")(points[0])
-    return adapter.options, adapter.run
+    return load("rfm.ingest.adapters:load_adapter")(points[0])
 
 
 def brought_in(words: Sequence[str]) -> dict[tuple[str, ...], str]:
@@ -218,13 +328,38 @@ def load(where: str) -> Any:
 
 
 def overview(group: tuple[str, ...] = ()) -> str:
-    """List the commands, those of a group or all."""
-    summaries = [(name, command.summary) for name, command in COMMANDS.items()]
+    """List the commands by what they are for, those of a group or all, with an example each time."""
+    summaries = {name: command.summary for name, command in COMMANDS.items() if name[: len(group)] == group}
     for name, summary in brought_in(group).items():
-        summaries.append((name, f"{summary}, whose name is taken: it can't be called" if name in COMMANDS else summary))
-    width = max(len(" ".join(name)) for name, _ in summaries)
-    listed = [(" ".join(name), summary) for name, summary in summaries if name[: len(group)] == group]
-    lines = [f"  rfm {name:<{width}}  {summary}" for name, summary in listed]
-    return (
-        "Vision-language reward models for robots.\n\n" + "\n".join(lines) + "\n\nrfm COMMAND --help lists its flags.\n"
-    )
+        summaries[name] = f"{summary}, whose name is taken: it can't be called" if name in COMMANDS else summary
+    width = max(len(" ".join(name)) for name in summaries)
+    parts = ["rfm: vision-language reward models for robots\n"]
+    for title, purpose in GROUPS.items():
+        if listed := [name for name in summaries if _group(name) == title]:
+            lines = [_entry(" ".join(name), summaries[name], width) for name in listed]
+            example = COMMANDS[listed[0]].example
+            parts.append("\n".join([f"{title}: {purpose}", *lines, f"  as in: {example}\n"]))
+    parts.append("rfm COMMAND --help lists its flags, rfm --version says which version this is.\n")
+    return "\n".join(parts)
+
+
+def _group(name: tuple[str, ...]) -> str:
+    return COMMANDS[name].group if name in COMMANDS else "trajectories"
+
+
+def _entry(name: str, summary: str, width: int) -> str:
+    first = f"  rfm {name:<{width}}  "
+    columns = min(shutil.get_terminal_size().columns, WIDEST)
+    return textwrap.fill(summary, columns, initial_indent=first, subsequent_indent=" " * len(first))
+
+
+def closest(words: Sequence[str]) -> str:
+    """Return a question for the command that may have been meant."""
+    names = [" ".join(name) for name in (*COMMANDS, *brought_in(words))]
+    wanted = " ".join(words[:2])
+    return did_you_mean(wanted, names) or did_you_mean(words[0], [one for one in names if " " not in one])
+
+
+def version() -> str:
+    """The version of this package."""
+    return metadata.version("rfm-vqa")

@@ -5,11 +5,15 @@ Where either is a file or a pipe, lines are whole: nothing is wrapped at 80 colu
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import sys
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,6 +32,46 @@ from rich.progress import (
 from rich.text import Text
 
 Item = TypeVar("Item")
+
+
+@dataclass
+class _Manner:
+    """How the command that runs was asked to speak."""
+
+    quiet: bool = False
+    document: bool = False
+
+
+_manner = _Manner()
+
+
+@contextmanager
+def manner(*, quiet: bool = False, document: bool = False) -> Iterator[None]:
+    """Speak meanwhile without progress and messages (`quiet`), and in one JSON document in place of tables."""
+    before = replace(_manner)
+    _manner.quiet, _manner.document = quiet, document
+    logger = logging.getLogger("rfm")
+    level = logger.level
+    logger.setLevel(logging.WARNING if quiet else level)
+    try:
+        yield
+    finally:
+        _manner.quiet, _manner.document = before.quiet, before.document
+        logger.setLevel(level)
+
+
+def is_quiet() -> bool:
+    """Whether progress and messages are left out."""
+    return _manner.quiet
+
+
+def show(found: Callable[[], Any], tell: Callable[[], object]) -> None:
+    """Print what a command found: as one JSON document where that was asked for, else as `tell` does."""
+    if _manner.document:
+        sys.stdout.write(json.dumps(found(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        tell()
+
 
 _NOISE: tuple[tuple[str, type[Warning]], ...] = (
     ("This DataLoader will create", UserWarning),  # four workers, as the specification wants, on two cores
@@ -140,7 +184,7 @@ def progress_bar(*, disable: bool = False, expand: bool = False) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console(), disable=disable, expand=expand)
+    return Progress(*columns, console=console(), disable=disable or is_quiet(), expand=expand)
 
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:

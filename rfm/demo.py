@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rfm.console import console
+from rfm.console import console, is_quiet
 from rfm.console import results as output
-from rfm.errors import ConfigError
+from rfm.demo_options import DemoOptions
 from rfm.evaluation.evaluate import evaluate_checkpoint
 from rfm.evaluation.options import EvaluateOptions
 from rfm.evaluation.reports.tables import print_results
@@ -105,18 +105,6 @@ LESSONS = (
         fades=True,
     ),
 )
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """Ingest, generate, train, evaluate and draw with a tiny model, on the bundled robot videos, in minutes."""
-
-    output_dir: str = field(default="./outputs/demo", metadata={"help": "Folder for datasets, model, results and plot"})
-    steps: int = field(default=5650, metadata={"help": "Optimizer steps in all; fewer is quicker and worse"})
-
-    def __post_init__(self) -> None:
-        if self.steps < len(LESSONS):
-            raise ConfigError(f"`steps` must be at least {len(LESSONS)}, one a lesson, but is {self.steps}")
 
 
 def run(options: DemoOptions) -> int:
@@ -230,4 +218,5 @@ def _watched(model: RewardModel, catalog: Catalog, row: int) -> Watched:
 
 
 def _say(what: str, started: float) -> None:
-    console().print(f"── {what} ({time.monotonic() - started:.0f} s)", highlight=False)
+    if not is_quiet():
+        console().print(f"── {what} ({time.monotonic() - started:.0f} s)", highlight=False)

@@ -11,7 +11,7 @@ import pytest
 
 from rfm import cli
 from rfm.cli import main, run_command
-from rfm.commands import COMMANDS, Command
+from rfm.commands import COMMANDS, GROUPS, Command
 from rfm.errors import ConfigError, RfmError
 
 REPOSITORY = Path(__file__).parents[1]
@@ -32,8 +32,9 @@ def run_main(*arguments: str) -> int:
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_without_a_command_it_lists_them(capsys, arguments):
     assert run_main(*arguments) == 0
-    shown = capsys.readouterr().out
-    assert all(f"rfm {' '.join(name)}" in shown and command.summary in shown for name, command in COMMANDS.items())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"rfm {' '.join(name)} {command.summary}" in shown for name, command in COMMANDS.items())
+    assert all(f"{title}: {purpose}" in shown for title, purpose in GROUPS.items())
 
 
 def test_a_group_of_commands_has_a_list_of_its_own(capsys):
@@ -72,7 +73,7 @@ def command(monkeypatch):
     def make(function):
         monkeypatch.setattr(cli, "toy_function", function, raising=False)
         options = COMMANDS[("generate",)].options
-        monkeypatch.setitem(COMMANDS, ("toy",), Command(options, "rfm.cli:toy_function", "toy"))
+        monkeypatch.setitem(COMMANDS, ("toy",), Command(options, "rfm.cli:toy_function", "toy", "questions", "rfm toy"))
         return lambda: run_command(("toy",), ["--output_path", "x"], "rfm toy")
 
     return make

@@ -5,7 +5,8 @@ from PIL import Image
 from worlds import make_world
 
 from rfm import demo
-from rfm.demo import LESSONS, DemoOptions
+from rfm.demo import LESSONS
+from rfm.demo_options import LEAST_STEPS, DemoOptions
 from rfm.errors import ConfigError
 from rfm.vqa.dataset import load_dataset
 from rfm.vqa.provenance import load_hashes, trajectory_hashes

@@ -8,7 +8,11 @@ import pytest
 from rfm.commands import COMMANDS
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
-from rfm.options import parse_options
+from rfm.options.line import parsed_line
+
+
+def parse_options(cls, program, arguments):
+    return parsed_line(cls, program, arguments).options
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def test_help_shows_what_each_flag_means_and_its_default(capsys):
         parse("--help")
     assert caught.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for part in ("A toy.", "FOLDER Where", "At 100% (default: 3)", "{red,blue}", "--no_safe switch that off"):
+    for part in ("A toy.", "FOLDER Where", "At 100% (default: 3)", "{red,blue}", "--[no_]safe Safe (default: on)"):
         assert part in text
 
 

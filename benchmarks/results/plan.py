@@ -26,7 +26,7 @@ from benchmarks.results.sides import Side, bundled
 from benchmarks.results.steps import Made, Workshop
 from benchmarks.results.subjects import DEMO, MODELS, SMALL, Subject
 from benchmarks.results.worst import draw, worst_errors
-from rfm.demo import DemoOptions
+from rfm.demo_options import DemoOptions
 from rfm.errors import ConfigError
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.files.seal import FILE_NAME, digest

@@ -32,7 +32,9 @@ def way_on_command(options: TrainOptions, command: Sequence[str]) -> str:
         return way_on(folder)
     rest = _without(command, "--overwrite_output_dir", "--resume_from_checkpoint")
     if (last := latest_sealed(folder)) is not None:
-        return f"go on from {last.name} with\n{shlex.join([*rest, '--resume_from_checkpoint', LATEST])}"
+        in_file = options.overwrite_output_dir and "--overwrite_output_dir" not in command
+        not_that = ["--no_overwrite_output_dir"] if in_file else []
+        return f"go on from {last.name} with\n{shlex.join([*rest, *not_that, '--resume_from_checkpoint', LATEST])}"
     if held(folder):
         return f"no checkpoint is whole yet; start anew with\n{shlex.join([*rest, '--overwrite_output_dir'])}"
     return f"nothing was saved yet; start anew with\n{shlex.join(rest)}"

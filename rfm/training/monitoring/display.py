@@ -21,7 +21,7 @@ from rich.text import Text
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as transformers_logging
 
-from rfm.console import console, progress_bar
+from rfm.console import console, is_quiet, progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Display(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         if not state.is_world_process_zero:
             return
         self.begun, self.first_step = time.perf_counter(), state.global_step
-        if console().is_terminal:
+        if console().is_terminal and not is_quiet():
             self.task = self.bar.add_task("training", total=state.max_steps, completed=state.global_step)
             self.live = Live(get_renderable=self._shown, console=console(), refresh_per_second=4)
             self.live.start()

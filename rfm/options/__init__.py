@@ -1,0 +1,1 @@
+"""Command lines from option dataclasses."""

@@ -1,0 +1,151 @@
+"""A field of an option dataclass is a flag, its default the default, its metadata the help.
+
+    num_samples: int = field(default=10000, metadata={"help": "…"})        --num_samples 10000
+    bf16: bool = field(default=True, …)                                    --bf16, --no_bf16
+    config_overrides: tuple[str, ...] = ()                                 --config_overrides a=1 b=2
+    folder: str = field(metadata={"help": "…", "positional": True})        FOLDER
+    folders: tuple[str, ...] = field(metadata={…, "positional": True})     FOLDERS [FOLDERS ...], one or more
+
+`metadata["choices"]` limits the values; `metadata["const"]` is what the bare flag means; a flag with
+`metadata["instead_of"]` makes the required flag of that name dispensable, which is then empty; one of several values
+with `metadata["repeatable"]` takes one at a time, so that it may stand before positional ones: --task a --task b.
+`metadata["group"]` begins a group of the help, to which the fields below belong too; a group may be gone on with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_LONGEST_CHOICES = 28
+"""Letters of choices that stand behind their flag; more stand in its help."""
+OPTIONS = "options"
+"""The group of fields above which none is named."""
+ARGUMENTS = "arguments"
+"""The group of what is given without a flag."""
+
+
+class Flag(NamedTuple):
+    """A field, and what its type says."""
+
+    field: dataclasses.Field[Any]
+    kind: type
+    """Of one value."""
+    many: bool
+    group: str
+
+    @property
+    def name(self) -> str:
+        """Of the field."""
+        return self.field.name
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.field.default is dataclasses.MISSING
+
+    @property
+    def positional(self) -> bool:
+        """Whether its values are given without a flag."""
+        return bool(self.field.metadata.get("positional"))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values it may have; none: any."""
+        return tuple(self.field.metadata.get("choices") or ())
+
+
+def flags_of(cls: type) -> list[Flag]:
+    """Return the flags of an option dataclass in the order of its fields."""
+    hints = typing.get_type_hints(cls)
+    group, flags = OPTIONS, []
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        group = field.metadata.get("group", group)
+        flags.append(Flag(field, *_kind(hints[field.name]), ARGUMENTS if field.metadata.get("positional") else group))
+    return flags
+
+
+def add_flags(
+    parser: argparse.ArgumentParser,
+    flags: list[Flag],
+    given: Mapping[str, Any],
+    replaced: set[str] = frozenset(),  # type: ignore[assignment]
+) -> None:
+    """Add flags by their groups; what is `given` is the default, and what is `replaced` need not be there."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for flag in sorted(flags, key=lambda one: not one.positional):
+        if flag.group not in groups:
+            groups[flag.group] = parser.add_argument_group(flag.group)
+        _add(groups[flag.group], flag, given, flag.required and flag.name not in replaced)
+
+
+def _add(group: argparse._ArgumentGroup, flag: Flag, given: Mapping[str, Any], must: bool) -> None:
+    must = must and flag.name not in given
+    default = given.get(flag.name, "" if flag.required else flag.field.default)
+    extra: dict[str, Any] = {"help": _help(flag), "default": default}
+    if flag.kind is bool:
+        off = [] if default is False else [f"--no_{flag.name}"]
+        group.add_argument(f"--{flag.name}", *off, action=_Switch, nargs=0, **extra)
+        return
+    extra |= {"type": flag.kind, "metavar": flag.kind.__name__.upper()}
+    if flag.choices:
+        shown = f"{{{','.join(flag.choices)}}}"
+        extra |= {"choices": flag.choices, "metavar": shown if len(shown) <= _LONGEST_CHOICES else "NAME"}
+    if flag.positional:
+        several = "+" if must else "*"
+        extra |= {"metavar": flag.name.upper(), "nargs": several if flag.many else None if must else "?"}
+        group.add_argument(flag.name, **extra)
+        return
+    if "const" in flag.field.metadata:
+        extra |= {"nargs": "?", "const": flag.field.metadata["const"]}
+    elif flag.field.metadata.get("repeatable"):
+        extra["action"] = _Repeated
+    elif flag.many:
+        extra["nargs"] = "*"
+    group.add_argument(f"--{flag.name}", required=must, **extra)
+
+
+class _Switch(argparse.Action):
+    """A flag without a value; as --no_… it means no."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        setattr(namespace, self.dest, not (option or "").startswith("--no_"))
+
+
+class _Repeated(argparse.Action):
+    """Collects the values of a flag that is given several times; what is given takes the place of the default."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, flag: str | None = None) -> None:
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [*(given if isinstance(given, list) else []), value])
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    """Return the type of one value, and whether there may be several."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)[0], True
+    return hint, False
+
+
+def _help(flag: Flag) -> str:
+    text = flag.field.metadata.get("help", "")
+    if len(",".join(flag.choices)) + 2 > _LONGEST_CHOICES:
+        text += f": {', '.join(flag.choices)}"
+    if flag.required and not flag.positional:
+        text += " (required)" if "(required)" not in text else ""
+    elif not flag.required:
+        text += _shown_default(flag.field.default)
+    return text.replace("%", "%%")
+
+
+def _shown_default(default: Any) -> str:
+    if default is None or default == () or default is False:
+        return ""
+    shown = {True: "on"}.get(default, default) if isinstance(default, bool) else default
+    return f" (default: {' '.join(map(str, shown)) if isinstance(shown, tuple) else shown})"
