@@ -91,13 +91,12 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
 
 def _done(name: tuple[str, ...], line: Line[Any]) -> Any:
     """Do what a line asks for, and write its options beside what it made."""
-    made = Made.of(line.values)
+    made = Made.of(line.options, line.values)
     with manner(quiet=line.common.quiet, document=line.common.json):
         try:
             return function_of(name)(line.options)
         finally:
-            if made is not None:
-                made.write_options(" ".join(name), line.values, flags_of(type(line.options)))
+            made.write_options(" ".join(name), line.values, flags_of(type(line.options)))
 
 
 def run_module(cls: type[Options], function: Callable[[Options], object], program: str) -> int:

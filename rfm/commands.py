@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from rfm.errors import ConfigError
 from rfm.options.parser import WIDEST, did_you_mean
 
+PACKAGE = "rfm-vqa"
+"""What it is called where packages are installed from."""
 _ADAPTERS = "rfm.ingest"
 """The group of entry points by which a package brings in `rfm ingest NAME` (rfm/ingest/adapters.py)."""
 
@@ -49,63 +51,63 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.sources.videos:ingest_videos_command",
         "videos and folders of pictures -> trajectory dataset",
         "trajectories",
-        "rfm ingest videos my_videos --task_from folder --output datasets/mine",
+        "rfm ingest videos my_videos --task_from folder --output datasets",
     ),
     ("ingest", "lerobot"): Command(
         "rfm.ingest.lerobot.episodes:IngestLeRobotOptions",
         "rfm.ingest.lerobot.episodes:ingest_lerobot_command",
         "a LeRobot dataset (v2.0, v2.1, v3.0)",
         "trajectories",
-        "rfm ingest lerobot lerobot/pusht --output datasets/pusht",
+        "rfm ingest lerobot lerobot/pusht --output datasets",
     ),
     ("ingest", "rlds"): Command(
         "rfm.ingest.sources.rlds:IngestRldsOptions",
         "rfm.ingest.sources.rlds:ingest_rlds_command",
         "TFRecord shards of RLDS datasets (Open X-Embodiment)",
         "trajectories",
-        "rfm ingest rlds bridge/1.0.0 --output datasets/bridge",
+        "rfm ingest rlds bridge/1.0.0 --output datasets",
     ),
     ("ingest", "hdf5"): Command(
         "rfm.ingest.hdf5.episodes:IngestHdf5Options",
         "rfm.ingest.hdf5.episodes:ingest_hdf5_command",
         "HDF5 demonstrations (robomimic, LIBERO, ALOHA)",
         "trajectories",
-        'rfm ingest hdf5 lift.hdf5 --task "lift the cube" --output datasets/lift',
+        'rfm ingest hdf5 lift.hdf5 --task "lift the cube" --output datasets',
     ),
     ("ingest", "zarr"): Command(
         "rfm.ingest.sources.zarr:IngestZarrOptions",
         "rfm.ingest.sources.zarr:ingest_zarr_command",
         "Zarr replay buffers (diffusion_policy, UMI)",
         "trajectories",
-        'rfm ingest zarr pusht.zarr --task "push the T" --output datasets/pusht',
+        'rfm ingest zarr pusht.zarr --task "push the T" --output datasets',
     ),
     ("ingest", "mcap"): Command(
         "rfm.ingest.mcap.episodes:IngestMcapOptions",
         "rfm.ingest.mcap.episodes:ingest_mcap_command",
         "MCAP files and ROS 2 bags",
         "trajectories",
-        'rfm ingest mcap bags --task "open the drawer" --output datasets/bags',
+        'rfm ingest mcap bags --task "open the drawer" --output datasets',
     ),
     ("ingest", "rbm"): Command(
         "rfm.ingest.rbm.episodes:IngestRbmOptions",
         "rfm.ingest.rbm.episodes:ingest_rbm_command",
         "datasets of RFM and Robometer",
         "trajectories",
-        "rfm ingest rbm rbm-1m-ood --output datasets/rbm",
+        "rfm ingest rbm rbm-1m-ood --output datasets",
     ),
     ("ingest", "roboreward"): Command(
         "rfm.ingest.sources.roboreward:IngestRoboRewardOptions",
         "rfm.ingest.sources.roboreward:ingest_roboreward_command",
         "RoboReward: videos with rewards from 1 to 5",
         "trajectories",
-        "rfm ingest roboreward RoboReward --output datasets/roboreward",
+        "rfm ingest roboreward RoboReward --output datasets",
     ),
     ("ingest", "roboarena"): Command(
         "rfm.ingest.sources.roboarena:IngestRoboArenaOptions",
         "rfm.ingest.sources.roboarena:ingest_roboarena_command",
         "RoboArena: sessions with partial success by policy",
         "trajectories",
-        "rfm ingest roboarena RoboArena --output datasets/roboarena",
+        "rfm ingest roboarena RoboArena --output datasets",
     ),
     ("ingest", "metaworld"): Command(
         "rfm.ingest.metaworld.command:IngestMetaworldOptions",
@@ -133,7 +135,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.ingest.validate:validate_command",
         "check trajectory datasets whole, fix counts and shapes",
         "trajectories",
-        "rfm validate datasets/mine",
+        "rfm validate mine --datasets_root datasets",
     ),
     ("generate",): Command(
         "rfm.generation.options:GenerateOptions",
@@ -148,6 +150,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "trajectories -> train, validation and test sides",
         "trajectories",
         "rfm split --datasets mine --datasets_root datasets --output split.json",
+        tables=True,
     ),
     ("audit",): Command(
         "rfm.audit.options:AuditOptions",
@@ -155,6 +158,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "check the labels, shortcuts and files of VQA datasets",
         "questions",
         "rfm audit data",
+        tables=True,
     ),
     ("stats",): Command(
         "rfm.audit.statistics.command:StatisticsOptions",
@@ -162,6 +166,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "count what datasets consist of",
         "questions",
         "rfm stats data",
+        tables=True,
     ),
     ("browse",): Command(
         "rfm.pages.browsing.options:BrowseOptions",
@@ -183,6 +188,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "judge a checkpoint on a dataset",
         "judging",
         "rfm evaluate --model_path run/final --dataset_path test --output_path results.json",
+        tables=True,
     ),
     ("bench", "roboreward"): Command(
         "rfm.evaluation.benchmarks.options:RoboRewardOptions",
@@ -190,6 +196,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "judge a checkpoint on RoboRewardBench",
         "judging",
         "rfm bench roboreward RoboRewardBench --model_path run/final",
+        tables=True,
     ),
     ("bench", "rbm"): Command(
         "rfm.evaluation.benchmarks.options:RbmOptions",
@@ -197,6 +204,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "judge a checkpoint on evaluation sets of RFM and Robometer",
         "judging",
         "rfm bench rbm rbm-1m-ood --model_path run/final",
+        tables=True,
     ),
     ("score",): Command(
         "rfm.scoring.videos.options:ScoreOptions",
@@ -204,6 +212,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "how far did the robot get in these videos",
         "rewards",
         'rfm score episode.mp4 --task "open the drawer"',
+        tables=True,
     ),
     ("serve",): Command(
         "rfm.serving.options:ServeOptions",
@@ -218,6 +227,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "which of two videos got further",
         "rewards",
         'rfm prefer a.mp4 b.mp4 --task "open the drawer"',
+        tables=True,
     ),
     ("compare",): Command(
         "rfm.evaluation.compare:CompareOptions",
@@ -225,6 +235,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "which of two results is better",
         "judging",
         "rfm compare results_a.json results_b.json",
+        tables=True,
     ),
     ("export", "merge"): Command(
         "rfm.export.options:MergeOptions",
@@ -267,6 +278,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "show results files as tables, Markdown, a picture or a page",
         "judging",
         "rfm report results.json",
+        tables=True,
     ),
     ("check-collator",): Command(
         "rfm.training.check:CheckOptions",
@@ -274,6 +286,37 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "verify what the model is shown and learns",
         "questions",
         "rfm check-collator --dataset_path data",
+    ),
+    ("config",): Command(
+        "rfm.installation.options:ConfigurationOptions",
+        "rfm.installation.configuration:configuration",
+        "every key of --config_overrides: meaning, default, bounds",
+        "questions",
+        "rfm config frames",
+        tables=True,
+    ),
+    ("doctor",): Command(
+        "rfm.installation.options:DoctorOptions",
+        "rfm.installation.doctor:doctor",
+        "versions, device, video codecs, disk, what each extra needs",
+        "this installation",
+        "rfm doctor --json",
+        tables=True,
+    ),
+    ("cache",): Command(
+        "rfm.installation.options:CacheOptions",
+        "rfm.installation.caches:cache",
+        "what is kept that can be made again: where, how large; clear it",
+        "this installation",
+        "rfm cache --clear",
+        tables=True,
+    ),
+    ("completion",): Command(
+        "rfm.installation.options:CompletionOptions",
+        "rfm.installation.completion:completion",
+        "a script by which a shell completes commands and flags",
+        "this installation",
+        "rfm completion bash > ~/.local/share/bash-completion/completions/rfm",
     ),
     ("demo",): Command(
         "rfm.demo_options:DemoOptions",
@@ -362,4 +405,4 @@ def closest(words: Sequence[str]) -> str:
 
 def version() -> str:
     """The version of this package."""
-    return metadata.version("rfm-vqa")
+    return metadata.version(PACKAGE)

@@ -68,7 +68,7 @@ def is_quiet() -> bool:
 def show(found: Callable[[], Any], tell: Callable[[], object]) -> None:
     """Print what a command found: as one JSON document where that was asked for, else as `tell` does."""
     if _manner.document:
-        sys.stdout.write(json.dumps(found(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(found(), indent=2, ensure_ascii=False) + "\n")
     else:
         tell()
 

@@ -6,7 +6,7 @@ from worlds import make_world
 
 from rfm import demo
 from rfm.demo import LESSONS
-from rfm.demo_options import LEAST_STEPS, DemoOptions
+from rfm.demo_options import DemoOptions
 from rfm.errors import ConfigError
 from rfm.vqa.dataset import load_dataset
 from rfm.vqa.provenance import load_hashes, trajectory_hashes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rfm.commands import COMMANDS, resolved
+from rfm.commands import options_of
 from rfm.options.line import parsed_line
 
 ROOT = Path(__file__).parents[1]
@@ -52,14 +52,14 @@ _ENDS = ("|", ">", "&&", ";", "&", "2>")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_is_understood(document):
     for name, words in commands(document.read_text()):
-        assert parsed_line(resolved(name)[0], " ".join(name), words)
+        assert parsed_line(options_of(name), " ".join(name), words)
 
 
 def test_a_flag_that_has_gone_would_be_found(capsys):
     [(name, words)] = commands("```\nfor fold in 1 2; do\n    rfm stats data_$fold --of_old > a.txt\ndone\n```\n")
     assert (name, words) == (("stats",), ["data_1", "--of_old"])
     with pytest.raises(SystemExit):
-        parsed_line(resolved(name)[0], "stats", words)
+        parsed_line(options_of(name), "stats", words)
     assert "unrecognized arguments: --of_old" in capsys.readouterr().err
 
 

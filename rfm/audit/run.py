@@ -11,6 +11,7 @@ from rfm.audit.dataset_audit import audit_dataset
 from rfm.audit.options import AuditOptions
 from rfm.audit.reading.subject import open_subject
 from rfm.audit.report import as_json, print_audit
+from rfm.console import show
 from rfm.errors import ConfigError
 from rfm.files.ownership import check_new_file
 from rfm.files.staging import staged_file
@@ -30,8 +31,6 @@ def audit(options: AuditOptions) -> int:
     subjects = [open_subject(path, options.datasets_root, options.max_rows) for path in options.datasets]
     audits = [audit_dataset(subject, options) for subject in subjects]
     comparisons = compare(subjects, options)
-    print_audit(audits, comparisons)
-    found = as_json(audits, comparisons, strict=options.strict)
     failed = [
         f"{name}: {check.name}"
         for name, checks in (
@@ -41,8 +40,10 @@ def audit(options: AuditOptions) -> int:
         for check in checks
         if check.fails(strict=options.strict)
     ]
+    found = {"passed": not failed, "failed": failed, **as_json(audits, comparisons, strict=options.strict)}
+    show(lambda: found, lambda: print_audit(audits, comparisons))
     if options.output_path is not None:
-        text = json.dumps({"passed": not failed, "failed": failed, **found}, indent=2, ensure_ascii=False)
+        text = json.dumps(found, indent=2, ensure_ascii=False)
         with staged_file(Path(options.output_path)) as staged:
             staged.write_text(text + "\n", encoding="utf-8")
     if failed:

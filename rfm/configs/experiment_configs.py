@@ -20,6 +20,36 @@ MOST_FRAMES = 4096
 """Of a clip."""
 RESIZE_FILTERS = ("box", "bilinear", "bicubic", "lanczos")
 
+BOUNDS: dict[str, tuple[float, float]] = {
+    "max_frames": (2, MOST_FRAMES),
+    "min_frames_per_trajectory": (1, 1_000_000),
+    "progress_step": (1, 50),
+    "min_progress_gap": (0.01, 1.0),
+    "partial_success_threshold": (0.01, 1.0),
+    "traj_same_source_prob": (0.0, 1.0),
+    "same_scene_share": (0.0, 1.0),
+    "frame_dropping": (0.0, 0.9),
+    "colour_jitter": (0.0, 0.9),
+    "random_shift": (0.0, 0.5),
+    "strategies_per_sample": (1, 2),
+    "source_boost": (1, 100),
+    "prefixes_per_episode": (1, 4096),
+    "seed": (0, 2**63 - 1),
+    "resized_height": (1, 16384),
+    "resized_width": (1, 16384),
+    "min_pixels": (1, 2**28),
+    "max_pixels": (1, 2**28),
+}
+"""The least and the greatest value of keys; null where it may be is none of them."""
+CHOICES: dict[str, tuple[str, ...]] = {
+    "success_cutoff": SUCCESS_CUTOFFS,
+    "dataset_type": DATASET_TYPES,
+    "mixture": MIXTURES,
+    "progress_pred_type": PROGRESS_PRED_TYPES,
+    "resize_filter": RESIZE_FILTERS,
+}
+"""The values of keys that have a few."""
+
 
 @dataclass
 class DataConfig:
@@ -134,29 +164,9 @@ def validate(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def _range_faults(data: DataConfig) -> list[str]:
-    bounds: dict[str, tuple[float, float]] = {
-        "max_frames": (2, MOST_FRAMES),
-        "min_frames_per_trajectory": (1, 1_000_000),
-        "progress_step": (1, 50),
-        "min_progress_gap": (0.01, 1.0),
-        "partial_success_threshold": (0.01, 1.0),
-        "traj_same_source_prob": (0.0, 1.0),
-        "same_scene_share": (0.0, 1.0),
-        "frame_dropping": (0.0, 0.9),
-        "colour_jitter": (0.0, 0.9),
-        "random_shift": (0.0, 0.5),
-        "strategies_per_sample": (1, 2),
-        "source_boost": (1, 100),
-        "prefixes_per_episode": (1, 4096),
-        "seed": (0, 2**63 - 1),
-        "resized_height": (1, 16384),
-        "resized_width": (1, 16384),
-        "min_pixels": (1, 2**28),
-        "max_pixels": (1, 2**28),
-    }
     return [
         f"`data.{name}` must lie between {low:g} and {high:g}, but is {getattr(data, name)}"
-        for name, (low, high) in bounds.items()
+        for name, (low, high) in BOUNDS.items()
         if getattr(data, name) is not None and not low <= getattr(data, name) <= high
     ]
 
@@ -173,15 +183,8 @@ def _ratio_faults(data: DataConfig) -> list[str]:
 
 
 def _choice_faults(data: DataConfig) -> list[str]:
-    choices = {
-        "success_cutoff": SUCCESS_CUTOFFS,
-        "dataset_type": DATASET_TYPES,
-        "mixture": MIXTURES,
-        "progress_pred_type": PROGRESS_PRED_TYPES,
-        "resize_filter": RESIZE_FILTERS,
-    }
     return [
         f"`data.{name}` must be one of {', '.join(valid)}, but is {getattr(data, name)!r}"
-        for name, valid in choices.items()
+        for name, valid in CHOICES.items()
         if getattr(data, name) not in valid
     ]

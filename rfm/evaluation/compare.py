@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from rfm.console import show
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.gap_comparison import compared_gaps
 from rfm.evaluation.metrics.accuracy import Numbers, errors, hits
@@ -55,7 +56,7 @@ def compare(options: CompareOptions) -> int:
         inputs = [Path(options.first), Path(options.second)]
         check_new_file("output_path", Path(options.output_path), overwrite=options.overwrite, inputs=inputs)
     found = compare_results(read_predictions(options.first), read_predictions(options.second), options)
-    print_comparison(found)
+    show(lambda: found, lambda: print_comparison(found))
     if options.output_path is not None:
         path = Path(options.output_path)
         path.parent.mkdir(parents=True, exist_ok=True)

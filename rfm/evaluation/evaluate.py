@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rfm.batch.as_trained import report
+from rfm.console import show
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.contest import Contest, parse
 from rfm.evaluation.engines import open_engine
@@ -61,7 +62,7 @@ def concluded(options: EvaluateOptions, results: Numbers, ranks: Ranks) -> int:
     """
     if not ranks.first:
         return int(results["unreadable"]["count"] > options.max_unreadable)
-    print_results(results)
+    show(lambda: results, lambda: print_results(results))
     unreadable = results["unreadable"]
     count = unreadable["count"]
     if count > options.max_unreadable:

@@ -60,7 +60,7 @@ def generate(options: GenerateOptions) -> Path:
     """
     if options.verify is not None:
         return verify(Path(options.verify), **options.moved)
-    config = load_config(options.config_name, options.config_overrides)
+    config = load_config(options.config_name, options.overrides)
     config.data.seed = config.data.seed if options.seed is None else options.seed
     config.data.discrete_progress |= options.discrete_progress
     if not options.divides:
@@ -223,7 +223,7 @@ def _record(options: GenerateOptions, plan: Plan, drawer: Sampler | EvalSet, sou
     return {
         "config": as_dict(plan.config),
         "config_name": options.config_name,
-        "config_overrides": list(options.config_overrides),
+        "config_overrides": list(options.overrides),
         "datasets_root": str(plan.catalog.root),
         "partition": options.drawn_partition,
         "eval_mode": options.eval_mode,

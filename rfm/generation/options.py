@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, field, fields
 
 from rfm.errors import ConfigError
 from rfm.generation.parts import Part
+from rfm.generation.plain_flags import plain_faults, plain_overrides
 from rfm.sampling.eval_sets import SETS
 from rfm.splits.datasets import NEAR_DUPLICATES
 from rfm.splits.deal import UNITS, fold_shares, parse_shares
@@ -34,7 +35,23 @@ class GenerateOptions:
     num_workers: int = field(default=8, metadata={"help": "Parallel workers, at most; -1: as many as CPUs"})
     save_batch_size: int = field(default=10000, metadata={"help": "Save every N samples; -1: all at once"})
     config_name: str = field(default="config", metadata={"help": "Hydra config to use"})
-    config_overrides: tuple[str, ...] = field(default=(), metadata={"help": "Config overrides, key=value …"})
+    config_overrides: tuple[str, ...] = field(
+        default=(), metadata={"help": "Config overrides, key=value …; `rfm config` lists the keys"}
+    )
+    datasets: tuple[str, ...] = field(
+        default=(), metadata={"help": "Datasets to draw from, by the names of their folders below the root"}
+    )
+    datasets_root: str | None = field(
+        default=None,
+        metadata={"help": "Folder of the datasets (default: $RFM_PROCESSED_DATASETS_PATH, else the bundled videos)"},
+    )
+    max_frames: int | None = field(default=None, metadata={"help": "Frames of a clip, at most (default: 16)"})
+    shares: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Of each type, as in preference=0.7 progress=0.3, which is the default; similarity is there too"
+        },
+    )
     discrete_progress: bool = field(
         default=False, metadata={"help": "Ask for scores from 1 to 5 (data.discrete_progress=true)"}
     )
@@ -102,6 +119,7 @@ class GenerateOptions:
             for name in ("split_by", "split_near_duplicates")
             if not self.divides and getattr(self, name) is not None
         ]
+        faults += plain_faults(self)
         if self.shard is not None:
             Part.parse(self.shard)
         if self.split is not None:
@@ -145,7 +163,7 @@ class GenerateOptions:
 
     def _besides_verify(self) -> list[str]:
         """Return the flags given that a verification has no use for."""
-        kept = ("verify", "num_workers", "config_overrides")
+        kept = ("verify", "num_workers", "config_overrides", "datasets_root")
         named = [one.name for one in fields(self) if one.name not in kept]
         given = [f"`{name}`" for name in named if getattr(self, name) != _default(name)]
         return given + [f"`{text}`" for text in self.config_overrides if not text.startswith(_MOVABLE)]
@@ -154,7 +172,13 @@ class GenerateOptions:
     def moved(self) -> dict[str, str]:
         """Where sources are that have moved since: `datasets_root` and `split_file` among the overrides."""
         found = (text.partition("=") for text in self.config_overrides if text.startswith(_MOVABLE))
-        return {name.removeprefix("data."): value for name, _, value in found}
+        places = {name.removeprefix("data."): value for name, _, value in found}
+        return places if self.datasets_root is None else {**places, "datasets_root": self.datasets_root}
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """All of the configuration's keys that were given, as Hydra takes them."""
+        return (*self.config_overrides, *plain_overrides(self))
 
     @property
     def divides(self) -> bool:

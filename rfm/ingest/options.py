@@ -89,6 +89,11 @@ class DatasetOptions(PipelineOptions):
         path = Path(self.path).resolve()
         return self.data_source or (path.stem if path.is_file() else path.name)
 
+    @property
+    def made(self) -> str:
+        """The folder of the dataset where all episodes are of one source."""
+        return f"{self.output.rstrip('/')}/{dataset_folder(self.source_name)}"
+
 
 def run_ingest(adapter: Callable[[Chosen], Iterable[Episode]], options: Chosen) -> int:
     """Ingest what the adapter finds, report, and return the exit status: 1 if an episode was rejected.

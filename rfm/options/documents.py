@@ -102,26 +102,31 @@ def _number(kind: type, value: Any) -> Any:
 class Made(NamedTuple):
     """What a command makes, and how it was before."""
 
-    path: Path
-    before: tuple[int, ...]
+    before: dict[Path, tuple[int, ...]]
+    """The places where it may be, the likeliest first."""
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Made | None:
-        """What options make on this machine; None where they name nothing."""
-        named = next((values[name] for name in _OUTPUTS if values.get(name)), None)
-        return None if named is None or "://" in named else cls(Path(named), _times(Path(named)))
+    def of(cls, options: object, values: Mapping[str, Any]) -> Made:
+        """What options make on this machine: what their property `made` says, else their flag for output."""
+        named = [getattr(options, "made", None), *(values.get(name) for name in _OUTPUTS)]
+        paths = [Path(one) for one in named if one and "://" not in str(one)]
+        return cls({path: _times(path) for path in paths})
 
     def write_options(self, name: str, values: Mapping[str, Any], flags: list[Flag]) -> None:
-        """Write the options beside what is there now, unless it is as it was before."""
-        if _times(self.path) in ((), self.before) or os.environ.get("RANK", "0") != "0":
+        """Write the options beside what is there now, unless all is as it was before."""
+        changed = [path for path, before in self.before.items() if _times(path) not in ((), before)]
+        if not changed or os.environ.get("RANK", "0") != "0":
             return
-        file = self.path.absolute()
+        file = changed[0].absolute()
         file = file.with_name(f"{file.name}.options.yaml")
         if file.is_file() and not file.read_text(encoding="utf-8", errors="replace").startswith(_BEGIN):
             logger.warning("options are not written to %s, which is a file of another origin", file)
             return
-        with staged_file(file) as staged:
-            staged.write_text("\n".join(_lines(name, file, values, flags)) + "\n", encoding="utf-8")
+        try:
+            with staged_file(file) as staged:
+                staged.write_text("\n".join(_lines(name, file, values, flags)) + "\n", encoding="utf-8")
+        except OSError as error:
+            logger.warning("options can't be written to %s: %s", file, error.strerror)
 
 
 def _times(path: Path) -> tuple[int, ...]:

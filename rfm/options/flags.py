@@ -9,7 +9,7 @@
 `metadata["choices"]` limits the values; `metadata["const"]` is what the bare flag means; a flag with
 `metadata["instead_of"]` makes the required flag of that name dispensable, which is then empty; one of several values
 with `metadata["repeatable"]` takes one at a time, so that it may stand before positional ones: --task a --task b.
-`metadata["group"]` begins a group of the help, to which the fields below belong too; a group may be gone on with.
+Which group of the help a flag stands in is said by `groups`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from rfm.options.groups import ARGUMENTS, FEW, OPTIONS, TITLES, group_of
 
 _LONGEST_CHOICES = 28
 """Letters of choices that stand behind their flag; more stand in its help."""
-OPTIONS = "options"
-"""The group of fields above which none is named."""
-ARGUMENTS = "arguments"
-"""The group of what is given without a flag."""
 
 
 class Flag(NamedTuple):
@@ -36,7 +34,6 @@ class Flag(NamedTuple):
     kind: type
     """Of one value."""
     many: bool
-    group: str
 
     @property
     def name(self) -> str:
@@ -62,25 +59,27 @@ class Flag(NamedTuple):
 def flags_of(cls: type) -> list[Flag]:
     """Return the flags of an option dataclass in the order of its fields."""
     hints = typing.get_type_hints(cls)
-    group, flags = OPTIONS, []
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        group = field.metadata.get("group", group)
-        flags.append(Flag(field, *_kind(hints[field.name]), ARGUMENTS if field.metadata.get("positional") else group))
-    return flags
+    return [Flag(field, *_kind(hints[field.name])) for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
 
 
 def add_flags(
     parser: argparse.ArgumentParser,
-    flags: list[Flag],
+    flags: Sequence[Flag],
     given: Mapping[str, Any],
-    replaced: set[str] = frozenset(),  # type: ignore[assignment]
-) -> None:
-    """Add flags by their groups; what is `given` is the default, and what is `replaced` need not be there."""
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for flag in sorted(flags, key=lambda one: not one.positional):
-        if flag.group not in groups:
-            groups[flag.group] = parser.add_argument_group(flag.group)
-        _add(groups[flag.group], flag, given, flag.required and flag.name not in replaced)
+    replaced: Collection[str] = (),
+    title: str | None = None,
+) -> argparse.ArgumentParser:
+    """Add flags, under a title or by their groups; `given` are defaults, and what is `replaced` need not be there."""
+    few = sum(not flag.positional for flag in flags) <= FEW
+    by_title: dict[str, list[Flag]] = {}
+    for flag in flags:
+        own = ARGUMENTS if flag.positional else OPTIONS if few else group_of(flag.name)
+        by_title.setdefault(title or own, []).append(flag)
+    for name in sorted(by_title, key=(*TITLES, title).index):
+        group = parser.add_argument_group(name)
+        for flag in by_title[name]:
+            _add(group, flag, given, flag.required and flag.name not in replaced)
+    return parser
 
 
 def _add(group: argparse._ArgumentGroup, flag: Flag, given: Mapping[str, Any], must: bool) -> None:
@@ -145,7 +144,7 @@ def _help(flag: Flag) -> str:
 
 
 def _shown_default(default: Any) -> str:
-    if default is None or default == () or default is False:
+    if default in (None, "", ()) or default is False:
         return ""
     shown = {True: "on"}.get(default, default) if isinstance(default, bool) else default
     return f" (default: {' '.join(map(str, shown)) if isinstance(shown, tuple) else shown})"

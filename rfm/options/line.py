@@ -12,12 +12,12 @@ from typing import Any, Generic, TypeVar
 from rfm.errors import ConfigError
 from rfm.options.documents import read_options
 from rfm.options.flags import Flag, add_flags, flags_of
+from rfm.options.groups import COMMON
 from rfm.options.parser import OptionsParser
 
 Options = TypeVar("Options")
 
 _HUGE = 2**63
-_COMMON = "every command"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Common:
 
     options: str | None = field(
         default=None,
-        metadata={"help": "YAML file of these flags, as in `seed: 7`; flags win over it", "group": _COMMON},
+        metadata={"help": "YAML file of flags, as in `seed: 7`; what is given here wins"},
     )
     quiet: bool = field(default=False, metadata={"help": "Leave out progress and messages; warnings and errors stay"})
 
@@ -88,7 +88,7 @@ def made_parser(
     """Return the parser of one command."""
     parser = OptionsParser(program, description, example)
     add_flags(parser, flags, given, replaced)
-    add_flags(parser, common, {})
+    add_flags(parser, common, {}, title=COMMON)
     parser._action_groups[-1].add_argument("-h", "--help", action="help", help="Show this and end")
     return parser
 
@@ -96,7 +96,7 @@ def made_parser(
 def _from_file(program: str, arguments: Sequence[str], flags: list[Flag], common: list[Flag]) -> dict[str, Any]:
     """Return what the file says that `--options` names; nothing without one."""
     first = OptionsParser(program)
-    add_flags(first, common, {})
+    add_flags(first, common, {}, title=COMMON)
     path = first.parse_known_args(first.spelt(arguments))[0].options if _names_file(arguments) else None
     return {} if path is None else read_options(Path(path), program, flags)
 

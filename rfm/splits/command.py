@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rfm.console import plain, results
+from rfm.console import plain, results, show
 from rfm.errors import ConfigError, DataError
 from rfm.frames.alike.near_duplicates import MOST_BITS
 from rfm.ingest.bundled import bundled_root
@@ -90,7 +90,7 @@ def split(options: SplitOptions) -> Path:
 
 def show_split(made: Split) -> None:
     """Print the counts, and warn of what did not come out as asked."""
-    results().print(_table(made))
+    show(lambda: made.content, lambda: results().print(_table(made)))
     for text in _warnings(made.content):
         logger.warning(text)
 

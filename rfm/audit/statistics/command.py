@@ -16,6 +16,7 @@ from rfm.audit.statistics.trajectories import (
     is_trajectory_dataset,
     print_trajectories,
 )
+from rfm.console import show
 from rfm.errors import ConfigError
 from rfm.files.ownership import check_new_file
 from rfm.files.staging import staged_file
@@ -60,18 +61,23 @@ def statistics(options: StatisticsOptions) -> None:
         if file is not None:
             check_new_file(name, Path(file), overwrite=options.overwrite)
     gathered = [_gathered(path, options.max_rows) for path in options.datasets]
-    for one in gathered:
-        if isinstance(one, TrajectoryStatistics):
-            print_trajectories(one)
-        else:
-            print_statistics(one)
+    found = {"datasets": [asdict(one) for one in gathered]}
+    show(lambda: found, lambda: _print(gathered))
     if options.output_path is not None:
-        text = json.dumps({"datasets": [asdict(one) for one in gathered]}, indent=2, ensure_ascii=False)
+        text = json.dumps(found, indent=2, ensure_ascii=False)
         Path(options.output_path).parent.mkdir(parents=True, exist_ok=True)
         with staged_file(Path(options.output_path)) as staged:
             staged.write_text(text + "\n", encoding="utf-8")
     if options.plot is not None:
         plot_statistics([one for one in gathered if isinstance(one, Statistics)], Path(options.plot))
+
+
+def _print(gathered: list[Statistics | TrajectoryStatistics]) -> None:
+    for one in gathered:
+        if isinstance(one, TrajectoryStatistics):
+            print_trajectories(one)
+        else:
+            print_statistics(one)
 
 
 def _gathered(path: str, max_rows: int | None) -> Statistics | TrajectoryStatistics:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rfm.console import show
 from rfm.errors import ConfigError
 from rfm.evaluation.reports.tables import markdown, print_results
 from rfm.export.results_file import read_results
@@ -68,11 +69,10 @@ def report(options: ReportOptions) -> int:
     files = [
         read_results(path, ("model_path", "dataset_path", "best_constant", "controls")) for path in options.results
     ]
-    for results in files:
-        if options.markdown:
-            sys.stdout.write(markdown(results))
-        else:
-            print_results(results)
+    if options.markdown:
+        sys.stdout.write("".join(map(markdown, files)))
+    else:
+        show(lambda: {"results": files}, lambda: [print_results(results) for results in files])
     if options.plot_path is not None:
         from rfm.evaluation.reports.plot import plot_results  # a second to import, and only pictures need it
 

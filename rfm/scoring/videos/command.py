@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rfm.console import tracked
+from rfm.console import show, tracked
 from rfm.errors import ConfigError, DataError
 from rfm.files.ownership import check_new_file
 from rfm.files.staging import staged_file
@@ -24,7 +24,7 @@ from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve
 from rfm.scoring.videos.options import PreferOptions, ScoreOptions
 from rfm.scoring.videos.recordings import Recording, recordings_of
-from rfm.scoring.videos.scored import Judged, Scored, write_lines
+from rfm.scoring.videos.scored import Judged, Scored, lines_of, write_lines
 from rfm.scoring.videos.tables import print_preferences, print_scores
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def score(options: ScoreOptions) -> int:
     _warn_of_doubt(scored)
     if options.output is not None:
         write_lines(Path(options.output), scored)
-    print_scores(scored, [one.name for one in models])
+    show(lambda: {"points": lines_of(scored)}, lambda: print_scores(scored, [one.name for one in models]))
     _draw(options, recordings, scored, overlays)
     if faults:
         logger.error("%d of %d videos could not be read", len(faults), len(recordings))
@@ -89,11 +89,12 @@ def prefer(options: PreferOptions) -> int:
         clips = [side.read(model.reading) for side in (a, b)]
         pairs = model.prefer([clips[0]] * len(options.task), [clips[1]] * len(options.task), tasks=options.task)
         judged += [Judged(name, pair) for pair in pairs]
+    lines = [{"first": a.name, "second": b.name, "model": one.model, **one.pair.to_json()} for one in judged]
     if options.output is not None:
         with staged_file(Path(options.output)) as staged:
-            lines = [{"first": a.name, "second": b.name, "model": one.model, **one.pair.to_json()} for one in judged]
             staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    print_preferences(a.name, b.name, judged, several=len(options.model) > 1)
+    several = len(options.model) > 1
+    show(lambda: {"pairs": lines}, lambda: print_preferences(a.name, b.name, judged, several=several))
     return 0
 
 

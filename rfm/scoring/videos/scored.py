@@ -56,7 +56,7 @@ def told_apart(paths: Sequence[str]) -> list[str]:
 
 def write_lines(path: Path, scored: Sequence[Scored]) -> None:
     """Write all points, in the form that the path's ending says, whole or not at all."""
-    rows = [row for one in scored for row in _rows(one)]
+    rows = lines_of(scored)
     path.parent.mkdir(parents=True, exist_ok=True)
     with staged_file(path) as staged:
         if path.suffix == ".parquet":
@@ -68,6 +68,11 @@ def write_lines(path: Path, scored: Sequence[Scored]) -> None:
                 writer.writerows(rows)
         else:
             staged.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def lines_of(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Return all points of all curves."""
+    return [row for one in scored for row in _rows(one)]
 
 
 def _rows(scored: Scored) -> Iterator[dict[str, Any]]:
