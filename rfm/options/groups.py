@@ -20,7 +20,8 @@ _GROUPS = {
         "dataset", "dataset_path", "eval_dataset_path", "datasets", "datasets_root", "config_*", "partition", "split",
         "split_*", "folds", "shard", "by", "manifest", "path", "data_source", "camera", "cameras", "revision",
         "tolerance", "max_samples", "max_rows", "num_rows", "videos_root", "subset", "episodes*", "sets", "prefixes",
-        "on_bad_row", "num_samples", "num_epochs", "verify", "shares", "near_duplicates", "predictions", "videos",
+        "on_bad_row", "num_samples", "num_epochs", "seed", "draw_seed", "verify", "shares", "near_duplicates",
+        "predictions", "videos",
     ),
     "tasks and labels": (
         "task", "task_*", "tasks", "label", "label_*", "labels", "*_pattern", "opposites", "scene", "wordings",
@@ -41,7 +42,7 @@ _GROUPS = {
     "optimisation": (
         "learning_rate", "lr_*", "warmup_*", "max_grad_norm", "weight_decay", "adam_*", "optim", "muon_*",
         "num_train_epochs", "max_steps", "blank_share", "gradient_accumulation_steps", "per_device_*", "packing",
-        "max_tokens", "seed", "draw_seed",
+        "max_tokens",
     ),
     "saving": (
         "output", "output_*", "overwrite", "overwrite_*", "save_*", "resume_*", "run_name", "report_to",
