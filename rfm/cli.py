@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not words or (named == group and words[len(group) :][:1] in (["-h"], ["--help"])):
         show_help(overview(tuple(group)))
         sys.exit(0)
-    hint = f"; {meant}" if (meant := closest(words)) else ""
+    hint = f"; {meant}" if named != group and (meant := closest(words)) else ""
     sys.stderr.write(f"rfm: no command {' '.join(words[:2])!r}{hint}\n\n{overview(tuple(group))}")
     sys.exit(2)
 
@@ -92,6 +92,8 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
 def _done(name: tuple[str, ...], line: Line[Any]) -> Any:
     """Do what a line asks for, and write its options beside what it made."""
     made = Made.of(line.options, line.values)
+    if line.common.quiet:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when the hub's and transformers' bars begin
     with manner(quiet=line.common.quiet, document=line.common.json):
         try:
             return function_of(name)(line.options)

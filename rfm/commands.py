@@ -281,7 +281,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         tables=True,
     ),
     ("check-collator",): Command(
-        "rfm.training.check:CheckOptions",
+        "rfm.training.check_options:CheckOptions",
         "rfm.training.check:check_collator",
         "verify what the model is shown and learns",
         "questions",

@@ -1,12 +1,14 @@
-"""Which device a model answers on."""
+"""Which device a model answers on; torch is imported when that is asked."""
 
 from __future__ import annotations
 
 import logging
-
-import torch
+from typing import TYPE_CHECKING
 
 from rfm.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ def resolve_device(device: str) -> torch.device:
 
     `auto` is a CUDA GPU, else Apple's (mps), else the CPU.
     """
+    import torch
+
     if device == AUTO:
         return torch.device(next((kind for kind in _GPUS if _is_there(kind)), "cpu"))
     kind = device.partition(":")[0]
@@ -33,4 +37,6 @@ def resolve_device(device: str) -> torch.device:
 
 
 def _is_there(kind: str) -> bool:
+    import torch
+
     return torch.cuda.is_available() if kind == "cuda" else torch.backends.mps.is_available()

@@ -15,7 +15,7 @@ from rfm.model.load import load_model
 from rfm.model.shipped import SHIPPED, called, resolved
 from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.scoring.relabelling.options import RelabelOptions
-from rfm.training.check import CheckOptions
+from rfm.training.check_options import CheckOptions
 from rfm.training.options import TrainOptions
 
 NAME = "metaworld-small"

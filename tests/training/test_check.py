@@ -13,7 +13,8 @@ from rfm.batch import collator
 from rfm.batch.tokens import sequences
 from rfm.batch.tokens.conversation import ConversationEncoder
 from rfm.errors import ConfigError, DataError
-from rfm.training.check import CheckOptions, check_collator
+from rfm.training.check import check_collator
+from rfm.training.check_options import CheckOptions
 
 
 @pytest.fixture(scope="module")

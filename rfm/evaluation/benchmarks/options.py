@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rfm.batch.input_format import InputFormat
 from rfm.configs.experiment_configs import MOST_FRAMES
 from rfm.errors import ConfigError
 from rfm.evaluation.options import EvaluateOptions
 from rfm.ingest.sources.roboreward import SPLITS
+
+if TYPE_CHECKING:
+    from rfm.batch.input_format import InputFormat
 
 SETS = {"alignment": "prefixes", "ranking": "ranking", "confusion": "confusion"}
 """What Robometer evaluates, and the evaluation set that asks it."""
