@@ -149,7 +149,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.splits.command:split",
         "trajectories -> train, validation and test sides",
         "trajectories",
-        "rfm split --datasets mine --datasets_root datasets --output split.json",
+        "rfm split --datasets mine --split train=0.8,test=0.2 --output split.json",
         tables=True,
     ),
     ("audit",): Command(

@@ -128,7 +128,7 @@ def _check(values: Mapping[str, Any], flags: list[Flag], replaced: set[str]) -> 
     if odd := [name for name, value in values.items() if not _is_unicode(value)]:
         raise ConfigError(
             "\n".join(
-                f"`{name}` must be UTF-8 text, but is {_shown(values[name])}; rename what it names" for name in odd
+                f"`{name}` must be UTF-8 text, but is {_ascii(values[name])}; rename what it names" for name in odd
             )
         )
 
