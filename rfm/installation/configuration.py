@@ -34,4 +34,4 @@ def configuration(options: ConfigurationOptions) -> int:
 def _tell(found: list[Key]) -> None:
     for key in found:
         results().print(Text.assemble((f"{key.name}={key.default}", "bold"), f"  ({key.values})"), soft_wrap=True)
-        results().print(Padding(key.meaning, (0, 0, 0, 4)))
+        results().print(Padding(key.meaning, (0, 0, 0, 4), expand=False))

@@ -6,6 +6,7 @@ import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rfm.console import show
 from rfm.errors import ConfigError
@@ -72,7 +73,7 @@ def report(options: ReportOptions) -> int:
     if options.markdown:
         sys.stdout.write("".join(map(markdown, files)))
     else:
-        show(lambda: {"results": files}, lambda: [print_results(results) for results in files])
+        show(lambda: {"results": files}, lambda: _print(files))
     if options.plot_path is not None:
         from rfm.evaluation.reports.plot import plot_results  # a second to import, and only pictures need it
 
@@ -82,6 +83,11 @@ def report(options: ReportOptions) -> int:
         write(results_page(options.results, files, options.datasets_root), Path(options.html))
         logger.info("page: %s", options.html)
     return 0
+
+
+def _print(files: list[Any]) -> None:
+    for results in files:
+        print_results(results)
 
 
 def _report_runs(options: ReportOptions) -> int:
