@@ -134,7 +134,7 @@ def _kind(hint: Any) -> tuple[type, bool]:
 
 def _help(flag: Flag) -> str:
     text = flag.field.metadata.get("help", "")
-    if len(",".join(flag.choices)) + 2 > _LONGEST_CHOICES:
+    if flag.choices and (flag.positional or len(",".join(flag.choices)) + 2 > _LONGEST_CHOICES):
         text += f": {', '.join(flag.choices)}"
     if flag.required and not flag.positional:
         text += " (required)" if "(required)" not in text else ""

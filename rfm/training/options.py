@@ -30,7 +30,7 @@ def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Everything that `train` can be told."""
+    """Fine-tune a Qwen-VL model on a generated dataset: checkpoints, curves, and the model in OUTPUT_DIR/final."""
 
     dataset_path: str = field(metadata={"help": "generated dataset to train on (required)", "choices": None})
     eval_dataset_path: str | None = _option(None, "dataset to evaluate loss, accuracy and errors on while training")
