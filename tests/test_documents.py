@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rfm.commands import options_of
+from rfm.commands import COMMANDS, options_of
 from rfm.options.line import parsed_line
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ _ENDS = ("|", ">", "&&", ";", "&", "2>")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_is_understood(document):
     for name, words in commands(document.read_text()):
-        assert parsed_line(options_of(name), " ".join(name), words)
+        assert parsed_line(options_of(name), " ".join(name), words, tables=COMMANDS[name].tables)
 
 
 def test_a_flag_that_has_gone_would_be_found(capsys):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -20,6 +21,7 @@ from rfm.console import results
 
 WIDEST = 110
 """Columns of a help; longer lines are hard to read."""
+_ENDLESS = 10_000
 _FLAGS = 34
 """Columns of the flags beside their explanations."""
 _COLOURS = (
@@ -35,14 +37,14 @@ class OptionsParser(argparse.ArgumentParser):
     """An argument parser in the house's form."""
 
     def __init__(self, program: str, description: str | None = None, example: str = "") -> None:
-        width = min(shutil.get_terminal_size().columns, WIDEST)
+        width = _width()
         super().__init__(
             prog=program,
             description=description,
             epilog=f"example:\n  {example}" if example else None,
             allow_abbrev=False,
             add_help=False,
-            formatter_class=partial(_Formatter, max_help_position=min(_FLAGS, width // 3), width=width),
+            formatter_class=partial(argparse.HelpFormatter, max_help_position=min(_FLAGS, width // 3), width=width),
         )
         self.color = False  # Python 3.14 would colour it too
         self.words: list[str] = []
@@ -69,10 +71,10 @@ class OptionsParser(argparse.ArgumentParser):
 
     def format_usage(self) -> str:
         """Say what must be given; what may be is a list too long to read."""
-        must = [one for one in self._actions if one.required]
-        formatter = self._get_formatter()
-        formatter.add_usage(None, must, [], None)
-        return f"{formatter.format_help().rstrip()} [--FLAG ...]\n" if len(must) < len(self._actions) else ""
+        formatter = argparse.HelpFormatter(self.prog, width=_ENDLESS)
+        formatter.add_usage(None, [one for one in self._actions if one.required], [])
+        usage = f"{formatter.format_help().rstrip()} [--FLAG ...]"
+        return textwrap.fill(usage, _width(), subsequent_indent=" " * 11, break_on_hyphens=False) + "\n"
 
     def format_help(self) -> str:
         """Return the help: usage, what the command does, flags by groups, an example."""
@@ -108,14 +110,8 @@ class OptionsParser(argparse.ArgumentParser):
         return did_you_mean(flag, self.called)
 
 
-class _Formatter(argparse.HelpFormatter):
-    """Keeps a flag's value to one mention: `--seed INT`, `--[no_]bf16`."""
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        flags = action.option_strings
-        if len(flags) == 2 and flags[1] == f"--no_{flags[0][2:]}":
-            return f"--[no_]{flags[0][2:]}"
-        return super()._format_action_invocation(action)
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, WIDEST)
 
 
 def show_help(text: str) -> None:
