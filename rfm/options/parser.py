@@ -85,12 +85,8 @@ class OptionsParser(argparse.ArgumentParser):
                 formatter.start_section(group.title)
                 formatter.add_arguments(group._group_actions)
                 formatter.end_section()
-        return (
-            "\n".join(
-                part for part in (self.format_usage(), formatter.format_help(), self.epilog or "") if part
-            ).rstrip()
-            + "\n"
-        )
+        parts = (self.format_usage(), formatter.format_help(), self.epilog or "")
+        return "\n".join(filter(None, parts)).rstrip() + "\n"
 
     def print_help(self, file: Any = None) -> None:
         """Print the help, in colours on a terminal."""
