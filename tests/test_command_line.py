@@ -157,6 +157,9 @@ def test_options_are_not_written_where_nothing_was_made_or_a_file_is_not_theirs(
     assert toy(lambda options: Path(options.output).mkdir())("p", "--output", str(tmp_path / "out")) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.options.yaml"]
     assert (tmp_path / "out.options.yaml").read_text() == "mine: 1\n"
+    long = tmp_path / ("x" * 250)
+    assert toy(lambda options: Path(options.output).mkdir())("p", "--output", str(long)) == 0
+    assert toy(lambda options: 0)("--options", written(tmp_path, 'output: "a\\0b"\npaths: p\n')) == 0
     assert not Made.of(None, {"output": "s3://bucket/x"}).before
 
 

@@ -143,12 +143,13 @@ def _tell(found: dict[str, Any]) -> None:
 
 def _packages_table(title: str, extras: dict[str, list[dict[str, Any]]]) -> FittedTable:
     table = FittedTable(title)
-    for head in ("", "package", "needs", "has"):
+    named = ("extra",) if "" not in extras else ()
+    for head in (*named, "package", "needs", "has"):
         table.add_column(head)
     for extra, packages in extras.items():
         for at, one in enumerate(packages):
-            style = None if one["fits"] else "yellow"
-            table.add_row(extra if at == 0 else "", one["package"], one["needs"], one["has"], style=style)
+            first = (extra if at == 0 else "",) if named else ()
+            table.add_row(*first, one["package"], one["needs"], one["has"], style=None if one["fits"] else "yellow")
         if not packages:
-            table.add_row(extra, "", "", "not for this Python")
+            table.add_row(extra, "nothing on this Python", "", "")
     return table

@@ -119,10 +119,10 @@ class Made(NamedTuple):
             return
         file = changed[0].absolute()
         file = file.with_name(f"{file.name}.options.yaml")
-        if file.is_file() and not file.read_text(encoding="utf-8", errors="replace").startswith(_BEGIN):
-            logger.warning("options are not written to %s, which is a file of another origin", file)
-            return
         try:
+            if file.is_file() and not file.read_text(encoding="utf-8", errors="replace").startswith(_BEGIN):
+                logger.warning("options are not written to %s, which is a file of another origin", file)
+                return
             with staged_file(file) as staged:
                 staged.write_text("\n".join(_lines(name, file, values, flags)) + "\n", encoding="utf-8")
         except OSError as error:
@@ -134,7 +134,7 @@ def _times(path: Path) -> tuple[int, ...]:
     try:
         below = sorted(path.iterdir()) if path.is_dir() else []
         return tuple(one.stat().st_mtime_ns for one in (path, *below))
-    except OSError:
+    except (OSError, ValueError):  # a file of options may name what no path can be
         return ()
 
 
