@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,18 +26,32 @@ _ORIENTATION = 0x0112
 """The EXIF tag."""
 
 
+def picture_size(data: bytes, place: str, formats: Sequence[str] = FORMATS) -> tuple[int, int]:
+    """Return height and width that a picture declares; DataError, calling it `place`, as `decode_picture`."""
+    with _opened(data, place, formats) as image:
+        width, height = image.size
+        return height, width
+
+
 def decode_picture(data: bytes, place: str, formats: Sequence[str] = FORMATS) -> UInt8[np.ndarray, "h w 3"]:
     """The picture as RGB; DataError, calling it `place`, where it can't be decoded or is too large."""
+    with _opened(data, place, formats) as image:
+        count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # cameras add a preview to a JPEG
+        if count > 1:
+            raise DataError(f"{place} must be one picture, but holds {count}")
+        return as_rgb(image, place)
+
+
+@contextmanager
+def _opened(data: bytes, place: str, formats: Sequence[str]) -> Iterator[Image.Image]:
+    """A picture of which nothing is decoded yet; whatever Pillow finds wrong within the block is a DataError."""
     if is_pointer(data):
         raise DataError(f"{place} must be a picture, but is a Git LFS pointer to one: run `git lfs pull`")
     try:
         with within_memory(place), Image.open(io.BytesIO(data), formats=list(formats)) as image:
             width, height = image.size
             check_pixels(height, width, place)
-            count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # cameras add a preview to a JPEG
-            if count > 1:
-                raise DataError(f"{place} must be one picture, but holds {count}")
-            return as_rgb(image, place)
+            yield image
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise DataError(f"{place} must be a {_named(formats)} picture, but decoding it gives: {error}") from error
 

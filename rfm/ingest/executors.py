@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 _QUEUED_PER_WORKER = 2
 _SECONDS_TO_CONNECT = 10.0
 _STARTS = 4
+_OTHERWISE = "--num_workers then counts processes of this machine, with the same bytes"
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +55,10 @@ def run_ray(
     `on_gpus`: of one GPU too, where the cluster has any; its workers live on from task to task, and keep their model.
     The function's module and the files that jobs name must be there on every machine. MissingExtraError without Ray.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("--executor ray needs the package ray: pip install 'rfm-vqa[ray]'") from error
+    ray = imported_ray()
     ours = not ray.is_initialized()
     if ours:
-        _connect(ray, workers)
+        connect(ray, workers)
     gpus = 1 if on_gpus and ray.cluster_resources().get("GPU", 0) >= 1 else 0
     remote = ray.remote(num_cpus=1, num_gpus=gpus, max_calls=0, max_retries=0)(function)
     numbered = enumerate(jobs)
@@ -88,12 +86,25 @@ EXECUTORS: dict[str, Callable[[Callable[[Any], Any], Iterable[Any], int], Iterat
 }
 
 
-def _connect(ray: Any, workers: int) -> None:
+def imported_ray() -> Any:
+    """Return Ray; MissingExtraError without it."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("--executor ray needs the package ray: pip install 'rfm-vqa[ray]'") from error
+    return ray
+
+
+def connect(ray: Any, cores: int, otherwise: str = _OTHERWISE) -> None:
+    """Connect to the cluster of `RAY_ADDRESS`, one that runs here, or a new one of so many cores; else ConfigError.
+
+    `otherwise` says what does without a cluster.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS") or _cluster_here() or "local"
     quiet = {"logging_level": "warning", "log_to_driver": False}
     if address == "local":
-        _start(ray, num_cpus=workers, include_dashboard=False, **quiet)
+        _start(ray, otherwise, num_cpus=cores, include_dashboard=False, **quiet)
         return
     _check_reachable(address)
     try:
@@ -102,7 +113,7 @@ def _connect(ray: Any, workers: int) -> None:
         raise ConfigError(f"RAY_ADDRESS must be a Ray cluster's, but connecting to {address} gives: {error}") from error
 
 
-def _start(ray: Any, **settings: Any) -> None:
+def _start(ray: Any, otherwise: str = _OTHERWISE, **settings: Any) -> None:
     """Start a cluster here, several times if need be: on a busy machine Ray's own processes give each other up."""
     for number in range(1, _STARTS + 1):
         try:
@@ -114,8 +125,7 @@ def _start(ray: Any, **settings: Any) -> None:
                 continue
             raise ConfigError(
                 f"`executor` ray must find a Ray cluster or start one here, but starting one gives: {error}; start one "
-                "with `ray start --head` and give the same command again, or leave out --executor: --num_workers then "
-                "counts processes of this machine, with the same bytes"
+                f"with `ray start --head` and give the same command again, or leave out --executor: {otherwise}"
             ) from error
 
 

@@ -69,6 +69,16 @@ class Held:
         self._admission.take(count, self.bytes)
         self.bytes += count
 
+    @contextlib.contextmanager
+    def lent(self, count: int) -> Iterator[None]:
+        """Count more of them for a while."""
+        self.take(count)
+        try:
+            yield
+        finally:
+            self.bytes -= count
+            self._admission.bytes -= count
+
     def release(self) -> None:
         """Count them no longer."""
         self._admission.bytes -= self.bytes

@@ -17,7 +17,7 @@ from rfm.serving.app import made_app
 from rfm.serving.check import check
 from rfm.serving.connections import TimedConnection
 from rfm.serving.logs import say, set_up_logs
-from rfm.serving.options import MEGABYTE, ServeOptions, url_of
+from rfm.serving.options import ServeOptions, url_of
 from rfm.serving.problems import Problem
 from rfm.serving.service import Service
 
@@ -85,7 +85,7 @@ def _config(service: Service) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_ENDING_SECONDS,
         h11_max_incomplete_event_size=_MOST_HEAD,
-        ws_max_size=options.max_megabytes * MEGABYTE,
+        ws_max_size=options.most_message,
         ws_per_message_deflate=False,  # a message of a kilobyte could hold a gigabyte
         backlog=1024,
     )

@@ -14,18 +14,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rfm.errors import ConfigError
 from rfm.scoring.records import Curve, Preference
 from rfm.scoring.remote.description import Description
-from rfm.serving.children import Child, ChildDiedError
+from rfm.serving.children import ChildDiedError
 from rfm.serving.line import Line, Waiting
-from rfm.serving.load import Load
 from rfm.serving.logs import say
 from rfm.serving.metrics import Metrics
 from rfm.serving.problems import Problem, not_usable, unavailable
 from rfm.serving.questions import Answer, Fault, Question
+from rfm.serving.workers import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -48,39 +48,11 @@ class Pace:
     """Seconds until a worker must have loaded its model."""
 
 
-class _Worker:
-    def __init__(self, load: Load, name: str) -> None:
-        self.load, self.name = load, name
-        self.child: Child | None = None
-        self.busy = False
-
-    @property
-    def alive(self) -> bool:
-        return self.child is not None and self.child.alive
-
-    async def start(self, seconds: float) -> Description:
-        """Start it; ConfigError where the model can't be loaded."""
-        self.child = Child("rfm.serving.judge:begin", self.load, self.name)
-        said = await self.child.start(seconds)
-        if isinstance(said, Fault):
-            await self.stop()
-            raise ConfigError(said.text)
-        return said
-
-    async def stop(self) -> None:
-        child, self.child = self.child, None
-        if child is not None:
-            await child.stop()
-
-
 class Fleet:
     """Workers that answer the questions put to `answer`."""
 
-    def __init__(self, load: Load, devices: Sequence[str], pace: Pace, metrics: Metrics, number: int) -> None:
-        self.workers = [
-            _Worker(replace(load, device=device), f"worker {number}.{at} on {device}")
-            for at, device in enumerate(devices)
-        ]
+    def __init__(self, workers: Sequence[Worker], pace: Pace, metrics: Metrics) -> None:
+        self.workers = workers
         self.description: Description
         self.line = Line()
         self._pace, self._metrics = pace, metrics
@@ -150,7 +122,7 @@ class Fleet:
         except asyncio.TimeoutError:
             raise unavailable(f"no worker came to it within {self._pace.waiting:.0f} seconds; ask again", 5) from None
 
-    async def _work(self, worker: _Worker) -> None:
+    async def _work(self, worker: Worker) -> None:
         while True:
             batch = await self.line.batch(self._pace.batch, self._pace.gather)
             if not worker.alive:
@@ -158,12 +130,11 @@ class Fleet:
             if batch:
                 await self._answer(worker, batch)
 
-    async def _answer(self, worker: _Worker, batch: Sequence[Waiting]) -> None:
-        assert worker.child is not None
+    async def _answer(self, worker: Worker, batch: Sequence[Waiting]) -> None:
         worker.busy = True
         self._metrics.batch.observe(len(batch))
         try:
-            answers = await worker.child.ask([one.question for one in batch], self._pace.answering)
+            answers = await worker.ask([one.question for one in batch], self._pace.answering)
         except Exception as error:
             reason = str(error)
             if not isinstance(error, ChildDiedError):
@@ -180,22 +151,18 @@ class Fleet:
             if not one.answer.done():
                 one.answer.set_result(answer)
 
-    async def _replace(self, worker: _Worker, reason: str, lost: int) -> None:
+    async def _replace(self, worker: Worker, reason: str, lost: int) -> None:
         self._metrics.deaths.inc()
         say(logger, logging.ERROR, "a worker died", worker=worker.name, reason=reason, lost=lost)
-        await worker.stop()
         pause = 0.0
         while True:
             try:
-                said = await worker.start(self._pace.loading)
+                await worker.again(self._pace.loading, self.description.fingerprint)
             except (ConfigError, ChildDiedError) as error:
                 reason = str(error)
             else:
-                if said.fingerprint == self.description.fingerprint:
-                    say(logger, logging.INFO, "a worker is there again", worker=worker.name)
-                    return
-                reason = "the checkpoint on the disk is another one by now; reload takes it for all workers"
-            await worker.stop()
+                say(logger, logging.INFO, "a worker is there again", worker=worker.name)
+                return
             pause = min(2 * pause + 1, _LONGEST_PAUSE)
             say(logger, logging.ERROR, "a worker can't be started", worker=worker.name, reason=reason, again_in=pause)
             await asyncio.sleep(pause)

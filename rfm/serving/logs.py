@@ -45,11 +45,17 @@ def set_up_logs() -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("rfm").setLevel(logging.INFO)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    hand_over("uvicorn", "uvicorn.error", "uvicorn.access")
+    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)  # the server's own lines say more
+
+
+def hand_over(*names: str) -> None:
+    """Let what libraries log, if it is a warning at least, come out as everything else."""
+    for name in names:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)  # the server's own lines say more
+        library.setLevel(logging.WARNING)
 
 
 def say(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:

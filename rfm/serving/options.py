@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from rfm.errors import ConfigError
 
 MEGABYTE = 2**20
+_MOST_MESSAGE = 8
+EXECUTORS = ("local", "ray")
+_REPLICA_DEVICES = ("auto", "cpu", "cuda")
+_COUNTS = ("batch_size", "max_requests", "max_megabytes", "max_frames", "max_megapixels", "readers", "replicas")
 _DEFAULT_MODEL = "metaworld-small"
 
 
@@ -26,6 +30,14 @@ class ServeOptions:
     device: tuple[str, ...] = field(
         default=("auto",), metadata={"help": "A worker for each: auto (every CUDA GPU, else one), cuda:0 cuda:1, cpu"}
     )
+    executor: str = field(
+        default="local",
+        metadata={
+            "help": "Workers: processes of this machine, or replicas in a Ray cluster (extra `serve-ray`)",
+            "choices": EXECUTORS,
+        },
+    )
+    replicas: int = field(default=1, metadata={"help": "Workers of --executor ray, each on a GPU where there are some"})
     threads: int = field(default=0, metadata={"help": "Processor threads of each worker; 0: torch decides"})
     batch_size: int = field(default=32, metadata={"help": "Questions answered together, at most"})
     gather_ms: float = field(default=5.0, metadata={"help": "Milliseconds for which a question waits for others"})
@@ -43,13 +55,19 @@ class ServeOptions:
         default=False, metadata={"help": "Send a clip to the server that runs at --host and --port, and end"}
     )
 
+    @property
+    def most_message(self) -> int:
+        """Bytes of a message of a session; each session may hold one while it arrives, so it is counted for each."""
+        return min(self.max_megabytes, _MOST_MESSAGE) * MEGABYTE
+
     def __post_init__(self) -> None:
         faults = [*self._faults()]
         if faults:
             raise ConfigError("\n".join(faults))
 
     def _faults(self) -> Iterator[str]:
-        for name in ("batch_size", "max_requests", "max_megabytes", "max_frames", "max_megapixels", "readers"):
+        yield from self._faults_of_executor()
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 yield f"`{name}` must be at least 1, but is {getattr(self, name)}"
         for name in ("max_seconds", "receive_seconds", "decode_seconds", "wait_seconds"):
@@ -69,6 +87,17 @@ class ServeOptions:
             yield (
                 f"`host` must be an address of this machine alone, as 127.0.0.1 is, but is {self.host}, where anybody "
                 "could ask: give --api_key_file, or --insecure if the network is to be trusted"
+            )
+
+    def _faults_of_executor(self) -> Iterator[str]:
+        if self.executor not in EXECUTORS:
+            yield f"`executor` must be one of {', '.join(EXECUTORS)}, but is {self.executor}"
+        if self.executor == "local" and self.replicas != 1:
+            yield f"`replicas` must stand beside --executor ray, but is {self.replicas}; --device names workers here"
+        if self.executor == "ray" and self.device not in [(one,) for one in _REPLICA_DEVICES]:
+            yield (
+                f"`device` must be one of {', '.join(_REPLICA_DEVICES)} beside --executor ray, but is "
+                f"{' '.join(self.device)}; --replicas says how many"
             )
 
 

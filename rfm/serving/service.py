@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rfm.errors import ConfigError
 from rfm.ingest.episode import IngestOptions
@@ -20,7 +21,9 @@ from rfm.serving.metrics import Metrics
 from rfm.serving.options import MEGABYTE, ServeOptions
 from rfm.serving.problems import Problem, not_usable
 from rfm.serving.readers import Readers
+from rfm.serving.replicas import Cluster
 from rfm.serving.requests.clips import clip_of_npy, is_npy
+from rfm.serving.workers import LocalWorker, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Service:
         self.connections: Callable[[], int] = lambda: 0
         """How many are open; who listens says how they are counted."""
         self.fleet: Fleet
+        self._cluster = Cluster(options) if options.executor == "ray" else None
         self._number = 0
         self._reloading = asyncio.Lock()
         self._draining: set[asyncio.Task[None]] = set()
@@ -50,8 +54,10 @@ class Service:
 
     async def start(self) -> None:
         """Load the model; ConfigError where that can't be done."""
-        preload(_JUDGE, reader.__name__)
+        preload(*([_JUDGE] if self._cluster is None else []), reader.__name__)
         try:
+            if self._cluster is not None:
+                await asyncio.to_thread(self._cluster.open)
             self.fleet = await self._new_fleet()
         except BaseException:
             await self.stop()
@@ -68,6 +74,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._draining, *(fleet.stop() for fleet in fleets), return_exceptions=True)
         await self._readers.stop()
+        if self._cluster is not None:
+            await asyncio.to_thread(self._cluster.close)
 
     @property
     def ready(self) -> bool:
@@ -112,14 +120,22 @@ class Service:
     async def _new_fleet(self) -> Fleet:
         options = self.options
         self._number += 1
-        devices = await _devices(options.device)
-        load = Load(options.model, devices[0], options.threads, options.batch_size)
         pace = Pace(
             options.batch_size, options.gather_ms / 1000, options.wait_seconds, _ANSWERING_SECONDS, _LOADING_SECONDS
         )
-        fleet = Fleet(load, devices, pace, self.metrics, self._number)
+        fleet = Fleet(await self._workers(), pace, self.metrics)
         await fleet.start()
         return fleet
+
+    async def _workers(self) -> Sequence[Worker]:
+        options, number = self.options, self._number
+        load = Load(options.model, options.device[0], options.threads, options.batch_size)
+        if self._cluster is not None:
+            return await asyncio.to_thread(self._cluster.workers, load, number, _ANSWERING_SECONDS)
+        return [
+            LocalWorker(replace(load, device=device), f"worker {number}.{at} on {device}")
+            for at, device in enumerate(await _devices(options.device))
+        ]
 
 
 async def _devices(wanted: tuple[str, ...]) -> list[str]:

@@ -17,10 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 from marked_frames import write_marked
+from robot_datasets import declared, png
 from scored_clips import film
 from serving.served import TASK, Served, form, npy, npy_that_declares, request, status_of
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from rfm.serving.requests.sent import _parsed_size
 
 GROWTH = 160 * 2**20
 """Bytes that the server's processes may grow by in one test."""
@@ -147,6 +150,9 @@ def test_forms_that_are_none(server: Served) -> None:
         assert words in answer
     cut = server.sends(request("/v1/progress", body[:-20], kind))
     assert b"a form must end in its boundary, but does not: it was cut off" in cut
+    answer = server.sends(request("/v1/progress?actor=person", body, kind))
+    assert status_of(answer) == 422
+    assert b"a request must say all in its body, but has a query" in answer
     many, kind = form([(f"part{number}", None, b"x") for number in range(10_000)])
     answer = server.sends(request("/v1/progress", many, kind))
     assert status_of(answer) == 413
@@ -194,6 +200,33 @@ def test_sizes_are_checked_before_bytes_are_read(server: Served) -> None:
     piece = b"100000\r\n" + bytes(2**20) + b"\r\n"
     answer = server.sends(chunked + piece * 9 + b"0\r\n\r\n")
     assert answer == b"" or status_of(answer) == 413
+
+
+def test_json_of_many_small_values_is_counted_as_what_it_takes(server: Served) -> None:
+    body = b'{"task": [' + b"{}," * 800_000 + b"{}]}"
+    answer = server.post("/v1/progress", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, "`task` must be a text" in answer.json()["detail"]) == (422, True)
+    assert _parsed_size(bytearray(body)) > 90 * 2**20
+    assert _parsed_size(bytearray(json.dumps({"clip": base64.b64encode(bytes(10**6)).decode()}).encode())) < 2 * 10**6
+
+
+def test_messages_of_a_session_that_are_no_frames(server: Served) -> None:
+    with connect(server.url.replace("http", "ws") + "/v1/track", max_size=None) as session:
+        session.send(json.dumps({"task": TASK}))
+        session.recv()
+        for message, words in (
+            (declared(png(film(1)[0]), 9_000), "must have at most 67108864 pixels a frame, but declares 9000 x 9000"),
+            (declared(png(film(1)[0]), 4_000), "must have at most 4000000 pixels in all frames that are kept of it"),
+            (npy_that_declares((100_000, 100_000, 3)), "must fill its 0 bytes"),
+            ("[" * 60_000, "a message must be nested at most 64 deep"),
+            ("[" * 70_000, "a message of text must have at most 65536 characters, but has 70000"),
+        ):
+            session.send(message)
+            said = json.loads(session.recv())
+            assert (said["status"], words in said["detail"]) == (422, True), said
+        with pytest.raises(ConnectionClosed):
+            session.send(bytes(9 * 2**20)) or session.recv()  # type: ignore[func-returns-value]
+        assert session.close_code == 1009
 
 
 def test_what_is_no_http(server: Served) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 from checkpoints import random_checkpoint
+from marked_frames import write_marked
 from scored_clips import film
 from serving.served import ROOT, TASK, Served, npy, running
 from websockets.sync.client import connect
@@ -85,7 +86,8 @@ def test_a_key_that_does_not_fit_is_named_by_where_it_came_from(
     for words, source in ((asked, "RFM_API_KEY"), ([*asked, "--api_key_file", str(tmp_path / "keys")], "api_key_file")):
         assert run_command(("serve",), words, "rfm serve") == 1
         assert f"`{source}` must be one that the server knows, but it says" in capsys.readouterr().err
-    assert run_command(("score",), ["a.mp4", "--task", TASK, "--server", guarded.url], "rfm score") == 1
+    video = str(write_marked(tmp_path / "a.mp4", 3))
+    assert run_command(("score",), [video, "--task", TASK, "--server", guarded.url], "rfm score") == 1
     assert "`RFM_API_KEY` must be one that the server knows, but it says" in capsys.readouterr().err
 
 

@@ -20,7 +20,8 @@ from rfm.serving.requests.multipart import Part, parts
 
 MOST_JSON = 16 * MEGABYTE
 """Bytes of a JSON body: its values take several times as much memory."""
-JSON_FACTOR = 8
+_VALUE, _COLLECTION, _TEXT = 40, 80, 60
+"""Bytes of memory that each takes, at most, beside its characters."""
 _AT_ONCE = 2**18
 """Bytes that are parsed without letting other requests have their turn."""
 FORM, JSON = "multipart/form-data", "application/json"
@@ -41,6 +42,8 @@ class Sent(NamedTuple):
 
 async def sent(arriving: Arriving, files: Collection[str]) -> Sent:
     """Receive and take apart a request whose files have these names."""
+    if arriving.request.url.query:  # what stands there would be believed to have an effect
+        raise not_usable("a request must say all in its body, but has a query")
     if content_type(arriving.request, (FORM, JSON)) == FORM:
         form = await received_form(arriving)
         values = {name: part.text(name) for name, part in form.items() if name not in files}
@@ -67,13 +70,19 @@ async def received_json(arriving: Arriving) -> Any:
         if problem.status == 413 and arriving.most > MOST_JSON:
             problem.text += ", or send them as multipart/form-data, which may be larger"
         raise
-    arriving.held.take(len(body) * (JSON_FACTOR - 1))
+    arriving.held.take(_parsed_size(body))
     try:
         if len(body) < _AT_ONCE:
             return parse_json(bytes(body), "the body")
         return await asyncio.to_thread(parse_json, bytes(body), "the body")
     except DataError as error:
         raise not_usable(str(error)) from None
+
+
+def _parsed_size(body: bytearray) -> int:
+    """Return how much memory the values of a JSON text take, at most: two letters may make an object."""
+    collections, texts = body.count(b"[") + body.count(b"{"), body.count(b'"') // 2
+    return len(body) + _VALUE * body.count(b",") + _COLLECTION * collections + _TEXT * texts
 
 
 def content_type(request: Request, known: Collection[str]) -> str:

@@ -87,9 +87,9 @@ async def gpu_status(request: Request) -> Response:
     """The workers, which Robometer's clients know as GPUs."""
     fleet = service_of(request).fleet
     stats = {
-        str(at): {"device": worker.load.device, "status": "processing" if worker.busy else "ready"}
+        str(at): {"device": worker.device, "status": "processing" if worker.busy else "ready"}
         for at, worker in enumerate(fleet.workers)
-        if worker.child is not None
+        if worker.alive
     }
     return as_json({"total_gpus": len(fleet.workers), "available_gpus": fleet.idle, "gpu_stats": stats})
 

@@ -9,6 +9,7 @@ the session goes on without it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rfm.errors import DataError
 from rfm.files.documents.json_documents import parse_json
-from rfm.frames.pictures import decode_picture
+from rfm.frames.pictures import decode_picture, picture_size
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.remote.wire import progress_to_json
 from rfm.scoring.tracker import Episode
@@ -34,6 +35,8 @@ from rfm.serving.service import Service
 
 router = APIRouter()
 
+_MOST_TEXT = 2**16
+"""Characters of a message that is no frame."""
 _REPLACED = 1012
 """The close code of a session that has to be begun anew."""
 
@@ -41,8 +44,8 @@ _REPLACED = 1012
 class _Session:
     """The frames of an episode so far, in the size that the model sees where it has one."""
 
-    def __init__(self, service: Service, ask: Ask, held: Held) -> None:
-        self._service, self._ask, self._held = service, ask, held
+    def __init__(self, service: Service, ask: Ask) -> None:
+        self._service, self._ask, self._held = service, ask, Held(service.admission)
         self.seen_as = service.fleet.description.seen_as
         self.reset()
 
@@ -53,17 +56,21 @@ class _Session:
 
     async def update(self, data: bytes) -> dict[str, Any]:
         """Take a frame, or several, and return the progress by now."""
-        kept = self._fitting(data)
+        kept = await self._fitting(data)
         async with self._service.fleet.held() as fleet:
             model, clip = fleet.description, Clip([*self._episode.frames, *kept], "the frames so far")
             said = at_the_end(await curve_answer(fleet, about_the_end(self._ask, clip, model.max_frames)))
             self._episode.keep(kept)  # not before: what has no answer may be sent again
             return progress_to_json(self._episode.judged(said, model.success)) | {"model": model.fingerprint}
 
-    def _fitting(self, data: bytes) -> UInt8[np.ndarray, "t h w 3"]:
+    def close(self) -> None:
+        """Count its frames no longer."""
+        self._held.release()
+
+    async def _fitting(self, data: bytes) -> UInt8[np.ndarray, "t h w 3"]:
         """Return frames that may be kept, as they are shown."""
         try:
-            frames = np.asarray(self._clip(data).frames)
+            frames = np.asarray((await self._clip(data)).frames)
             self._episode.check_size(frames)
         except DataError as error:
             raise not_usable(str(error)) from None
@@ -74,11 +81,14 @@ class _Session:
         self._service.metrics.frames.inc(len(kept))
         return kept
 
-    def _clip(self, data: bytes) -> Clip:
+    async def _clip(self, data: bytes) -> Clip:
         name, bounds = f"frame {len(self._episode.frames)}", self._service.bounds
         if is_npy(memoryview(data)):
             return clip_of_npy(memoryview(data), name, bounds)
-        return of_frames(decode_picture(data, name)[None], name, bounds)
+        height, width = picture_size(data, name)  # a kilobyte may declare a gigabyte
+        bounds.check_pixels(1, height, width, name)
+        with self._held.lent(3 * height * width):
+            return of_frames((await asyncio.to_thread(decode_picture, data, name))[None], name, bounds)
 
 
 @router.websocket("/v1/track")
@@ -88,11 +98,13 @@ async def track(socket: WebSocket) -> None:
     await socket.accept()
     try:
         with service.admission.request(timed=False) as held:
+            held.take(service.options.most_message)
             fields = Fields(_object(await _first(socket, service.options.receive_seconds)))
             ask = fields.ask()
             fields.finish()
             await socket.send_json({"model": service.fleet.description.to_json()})
-            await _serve(socket, _Session(service, ask, held), service)
+            with contextlib.closing(_Session(service, ask)) as session:
+                await _serve(socket, session, service)
     except (WebSocketDisconnect, KeyError):  # KeyError: binary where a text belongs
         await _close(socket, 1003, "the first message must be a JSON object with `task`")
     except Problem as problem:
@@ -128,6 +140,8 @@ async def _first(socket: WebSocket, seconds: float) -> str:
 
 
 def _object(text: str) -> dict[str, Any]:
+    if len(text) > _MOST_TEXT:
+        raise not_usable(f"a message of text must have at most {_MOST_TEXT} characters, but has {len(text)}")
     try:
         said = parse_json(text, "a message")
     except DataError as error:
