@@ -52,7 +52,7 @@ def replicas(server: Served) -> list[int]:
             title = (path / "cmdline").read_bytes() if path.name.isdigit() else b""
         except OSError:
             continue
-        if title.startswith(b"ray::ServeReplica:rfm-serve") and f"of-{server.process.pid}-".encode() in title:
+        if title.startswith(b"ray::") and b"rfm-serve" in title and f"-of-{server.process.pid}-".encode() in title:
             found.append(int(path.name))
     return found
 
