@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from rfm.cli import run_command
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, MissingExtraError
 from rfm.serving.keys import Keys
 from rfm.serving.options import ServeOptions, is_loopback
+from rfm.serving.replicas import Cluster
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
@@ -36,6 +38,13 @@ def test_addresses_of_this_machine() -> None:
         ({"gather_ms": -1.0}, "`gather_ms` must lie between 0 and 1000, but is -1.0"),
         ({"max_held_megabytes": 8}, "`max_held_megabytes` must be at least `max_megabytes`, but is 8"),
         ({"device": ("cpu", "cpu")}, "`device` must name each device once, but is cpu cpu"),
+        ({"executor": "slurm"}, "`executor` must be one of local, ray, but is slurm"),
+        ({"replicas": 2}, "`replicas` must stand beside --executor ray, but is 2; --device names workers here"),
+        ({"executor": "ray", "replicas": 0}, "`replicas` must be at least 1, but is 0"),
+        (
+            {"executor": "ray", "device": ("cpu:0", "cpu:1")},
+            "`device` must be one of auto, cpu, cuda beside --executor",
+        ),
         ({"wait_seconds": float("inf")}, "`wait_seconds` must be more than 0 and less than a million, but is inf"),
     ],
 )
@@ -58,6 +67,14 @@ def test_keys(tmp_path: Path) -> None:
     assert keys.fit("bearer  a-key-of-some-length-1 ")
     assert not any(map(keys.fit, ["", "Bearer", "Bearer ", "Bearer a-key", "a-key-of-some-length-1", "Basic x"]))
     assert Keys([]).fit("")
+
+
+def test_without_ray_serve_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    monkeypatch.setitem(sys.modules, "ray.serve", None)
+    monkeypatch.delattr("ray.serve", raising=False)
+    with pytest.raises(MissingExtraError, match=r"needs Ray Serve: pip install 'rfm-vqa\[serve-ray\]'"):
+        Cluster(ServeOptions(executor="ray"))
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
