@@ -102,7 +102,7 @@ def running(folder: Path, *flags: str) -> Iterator[Served]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stderr=stream, stdout=stream, cwd=folder, env=environment
+            command, stdin=subprocess.PIPE, stderr=stream, stdout=subprocess.DEVNULL, cwd=folder, env=environment
         )
     try:
         yield Served(process, log)
