@@ -126,8 +126,9 @@ class Fleet:
         while True:
             batch = await self.line.batch(self._pace.batch, self._pace.gather)
             if not worker.alive:
+                self.line.give_back(batch)  # to those that are there: it may be long until this one is
                 await self._replace(worker, "it was not there any more", lost=0)
-            if batch:
+            elif batch:
                 await self._answer(worker, batch)
 
     async def _answer(self, worker: Worker, batch: Sequence[Waiting]) -> None:

@@ -67,6 +67,12 @@ class Line:
                 return self._take(kind, most)
             await asyncio.sleep(missing)  # the first may have been dropped meanwhile, or taken by another worker
 
+    def give_back(self, taken: list[Waiting]) -> None:
+        """Put a batch that was not asked where it stood, but for those that wait no longer."""
+        for waiting in reversed([one for one in taken if not one.answer.done()]):
+            self._kinds.setdefault(waiting.question.kind, deque()).appendleft(waiting)
+            self._came.set()
+
     def _first(self) -> tuple[Any, Waiting]:
         return min(((kind, one[0]) for kind, one in self._kinds.items()), key=lambda entry: entry[1].since)
 

@@ -47,6 +47,18 @@ def test_the_longest_waiting_takes_all_of_its_kind_along() -> None:
     ran(work())
 
 
+def test_a_batch_that_was_not_asked_stands_where_it_stood() -> None:
+    async def work() -> None:
+        line = Line()
+        first, gone, third = (line.add(end_of(2)) for _ in range(3))
+        taken = await line.batch(2, 0)
+        gone.answer.cancel()
+        line.give_back(taken)
+        assert await line.batch(9, 0) == [first, third]
+
+    ran(work())
+
+
 def test_clips_of_more_frames_than_are_shown_are_of_one_kind() -> None:
     assert end_of(9).kind == end_of(500).kind == end_of(4).kind != end_of(3).kind
     assert len(end_of(500).clip) == 4
