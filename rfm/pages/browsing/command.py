@@ -56,6 +56,9 @@ def browse(options: BrowseOptions) -> None:
         check_new_file("output_path", output, overwrite=options.overwrite, inputs=map(Path, options.datasets))
     else:
         check_replaceable(output, _KIND, overwrite=options.overwrite)
+    if options.rerun is not None:
+        check_new_file("rerun", Path(options.rerun), overwrite=options.overwrite, inputs=map(Path, options.datasets))
+        import rfm.pages.rerun_file  # noqa: F401  an extra: better missed now than when the page is made
     answers = _answers(options)
     shelves = [_open(path, options, answers) for path in options.datasets]
     cards = [list(shelf.cards(_rows(shelf, options, answers))) for shelf in shelves]
@@ -69,6 +72,8 @@ def browse(options: BrowseOptions) -> None:
     else:
         _write_folder(output, page, album, options)
     logger.info("%d rows, %d pictures: %s", sum(map(len, cards)), len(album.pictures), output)
+    if options.rerun is not None:
+        _record(Path(options.rerun), shelves, cards)
 
 
 def _write_folder(output: Path, page: str, album: Album, options: BrowseOptions) -> None:
@@ -77,6 +82,15 @@ def _write_folder(output: Path, page: str, album: Album, options: BrowseOptions)
         write(page, folder / "index.html")
         (folder / _MARK).write_text(json.dumps({"datasets": list(options.datasets)}) + "\n", encoding="utf-8")
         work.publish(flushed=False)
+
+
+def _record(file: Path, shelves: Sequence[Shelf], cards: Sequence[Sequence[Card]]) -> None:
+    """Write the episodes shown for the Rerun viewer."""
+    from rfm.pages.browsing.recorded import recorded
+    from rfm.pages.rerun_file import write_rerun
+
+    of_episodes = [shelf for shelf in shelves if isinstance(shelf, EpisodeShelf)]  # all, as the options have it
+    logger.info("%d episodes: %s", write_rerun(file, recorded(of_episodes, cards)), file)
 
 
 def _answers(options: BrowseOptions) -> Answers | None:

@@ -127,8 +127,8 @@ class EpisodeShelf:
     def _strip(self, row: int) -> Strip:
         length = int(self.catalog.num_frames[row])
         shown, curve = evenly_spaced(length, _SHOWN), evenly_spaced(length, _CURVE)
-        values = self._progress(row, shown)
-        points = self._progress(row, curve)
+        values = self.progress(row, shown)
+        points = self.progress(row, curve)
         height, width = self.catalog.frames_shape[row, 1:3].tolist()
         return Strip(
             name="Episode",
@@ -139,7 +139,8 @@ class EpisodeShelf:
             curve=[] if np.isnan(points).any() else points.tolist(),
         )
 
-    def _progress(self, row: int, frames: Int64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+    def progress(self, row: int, frames: Int64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
+        """Return the progress of frames of an episode, NaN where nothing tells it."""
         return self.episodes.progress(np.full(len(frames), row), frames.astype(np.int64))
 
     @cached_property

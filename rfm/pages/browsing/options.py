@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +34,11 @@ class BrowseOptions:
     datasets_root: str | None = field(
         default=None, metadata={"help": "Folder of the frame paths (default: the environment's, the datasets' own)"}
     )
-    overwrite: bool = field(default=False, metadata={"help": "Replace a page that exists"})
+    rerun: str | None = field(
+        default=None,
+        metadata={"help": "Write the episodes shown, all their frames, for the Rerun viewer as well: a file .rrd"},
+    )
+    overwrite: bool = field(default=False, metadata={"help": "Replace what exists"})
 
     def __post_init__(self) -> None:
         faults = [
@@ -53,11 +58,20 @@ class BrowseOptions:
                 )
             elif is_trajectory_dataset(self.datasets[0]):
                 faults.append(f"`predictions` must go with a VQA dataset, but {self.datasets[0]} holds trajectories")
+        if self.rerun is not None:
+            faults += self._rerun_faults(self.rerun)
         repeated = sorted({path for path in self.datasets if self.datasets.count(path) > 1})
         if repeated:
             faults.append(f"`datasets` must all be different, but {', '.join(repeated)} is given more than once")
         if faults:
             raise ConfigError("\n".join(faults))
+
+    def _rerun_faults(self, file: str) -> Iterator[str]:
+        if Path(file).suffix != ".rrd":
+            yield f"`rerun` must end in .rrd, but is {file}"
+        for path in self.datasets:
+            if not is_trajectory_dataset(path):
+                yield f"`rerun` must go with trajectory datasets, as ROOT/KEY, but {path} is none"
 
     @property
     def in_one_file(self) -> bool:

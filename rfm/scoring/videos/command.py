@@ -51,6 +51,8 @@ def score(options: ScoreOptions) -> int:
     recordings = recordings_of(options.videos, options.task, options.manifest, options.camera)
     options.check_new([one.lies_in for one in recordings])
     overlays = _overlay_files(options, recordings)
+    if options.rerun is not None:
+        import rfm.pages.rerun_file  # noqa: F401  an extra: better missed now than when all is scored
     if options.plot is not None and len(recordings) > MOST_PLOTTED:
         raise ConfigError(f"`plot` must be of at most {MOST_PLOTTED} videos, but there are {len(recordings)}")
     models = _models(options.model, options.device) if options.server is None else [_served(options.server)]
@@ -192,6 +194,11 @@ def _draw(
         films = [list(recordings[at].read(STRIP).frames) for at, _ in drawn]
         plot_scores([one for _, one in drawn], films, Path(options.plot))
         logger.info("plot: %s", options.plot)
+    if options.rerun is not None:
+        from rfm.scoring.videos.recorded import recorded, write_rerun
+
+        write_rerun(Path(options.rerun), recorded([(recordings[at], one) for at, one in drawn]))
+        logger.info("recording: %s", options.rerun)
     if overlays:
         from rfm.scoring.videos.overlay import write_overlay
 

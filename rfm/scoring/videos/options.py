@@ -13,6 +13,7 @@ from rfm.ingest.episode import IngestOptions
 
 OUTPUTS = (".jsonl", ".csv", ".parquet")
 PLOTS = (".png", ".svg")
+RECORDINGS = (".rrd",)
 MOST_MODELS = 8
 """Laid side by side."""
 _DEFAULT_MODEL = "metaworld-small"
@@ -44,6 +45,9 @@ class ScoreOptions:
     overlay: str | None = field(
         default=None, metadata={"help": "Video with the curve under the picture: .mp4; of several videos a folder"}
     )
+    rerun: str | None = field(
+        default=None, metadata={"help": "Recording for the Rerun viewer: videos with their curves, .rrd"}
+    )
     points: int | None = field(default=None, metadata={"help": "Points of a curve, at most; default: every frame read"})
     frame_choice: str = field(
         default=EVENLY,
@@ -67,7 +71,7 @@ class ScoreOptions:
             faults.append("`server` must stand without --model and --device, which are its own: leave them out")
         if self.points is not None and self.points < 1:
             faults.append(f"`points` must be at least 1, but is {self.points}")
-        for name, endings in (("output", OUTPUTS), ("plot", PLOTS)):
+        for name, endings in (("output", OUTPUTS), ("plot", PLOTS), ("rerun", RECORDINGS)):
             value = getattr(self, name)
             if value is not None and Path(value).suffix not in endings:
                 faults.append(f"`{name}` must end in {' or '.join(endings)}, but is {value}")
@@ -81,7 +85,7 @@ class ScoreOptions:
 
     def check_new(self, inputs: Collection[Path]) -> None:
         """Raise ConfigError where a file that would be written is there, or is one of those that are read."""
-        for name in ("output", "plot"):
+        for name in ("output", "plot", "rerun"):
             value = getattr(self, name)
             if value is not None:
                 check_new_file(name, Path(value), overwrite=self.overwrite, inputs=inputs)

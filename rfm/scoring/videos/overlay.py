@@ -21,9 +21,9 @@ from rfm.frames.video.decoding import frame_rate, played
 from rfm.frames.video.mp4 import write_mp4
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.listing.recordings import is_video
-from rfm.scoring.videos.plot import along, draw_curves, names
+from rfm.scoring.videos.plot import along, draw_curves
 from rfm.scoring.videos.recordings import Recording
-from rfm.scoring.videos.scored import Scored
+from rfm.scoring.videos.scored import Scored, names
 
 Frame = UInt8[np.ndarray, "h w 3"]
 

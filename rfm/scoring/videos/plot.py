@@ -12,7 +12,7 @@ from rfm.files.figure import Axes, label, plt, save
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.plot import draw_filmstrip
 from rfm.scoring.records import Curve
-from rfm.scoring.videos.scored import BAND, Scored, told_apart
+from rfm.scoring.videos.scored import BAND, Scored, names, told_apart
 
 STRIP = IngestOptions(max_frames=8, shortest_side=120)
 """How a recording is read for its row of frames."""
@@ -64,14 +64,6 @@ def draw_curves(axis: Axes, scored: Scored, *, steps: bool = False) -> None:
 def _of_one(scored: Scored) -> bool:
     """Whether all curves are of one task, which then stands in the title."""
     return len({curve.task for _, curve in scored.curves}) == 1
-
-
-def names(scored: Scored) -> list[str]:
-    """Return what tells the curves of a recording apart: the task, the model, or both."""
-    models, tasks = ({*column} for column in zip(*((name, curve.task) for name, curve in scored.curves), strict=True))
-    if len(models) == 1:
-        return [curve.task for _, curve in scored.curves]
-    return [name if len(tasks) == 1 else f"{name}: {curve.task}" for name, curve in scored.curves]
 
 
 def along(curve: Curve) -> Float64[np.ndarray, " p"]:

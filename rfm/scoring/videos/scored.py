@@ -54,6 +54,14 @@ def told_apart(paths: Sequence[str]) -> list[str]:
     return names if len({*names}) == len({*paths}) else list(paths)
 
 
+def names(scored: Scored) -> list[str]:
+    """Return what tells the curves of a recording apart: the task, the model, or both."""
+    models, tasks = ({*column} for column in zip(*((name, curve.task) for name, curve in scored.curves), strict=True))
+    if len(models) == 1:
+        return [curve.task for _, curve in scored.curves]
+    return [name if len(tasks) == 1 else f"{name}: {curve.task}" for name, curve in scored.curves]
+
+
 def write_lines(path: Path, scored: Sequence[Scored]) -> None:
     """Write all points, in the form that the path's ending says, whole or not at all."""
     rows = lines_of(scored)
