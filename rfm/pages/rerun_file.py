@@ -80,9 +80,7 @@ def write_rerun(path: Path, episodes: Iterable[Episode]) -> int:
             recording.flush()
             recording.disconnect()
         except RuntimeError as error:  # what its library can't read, or its thread can't write
-            raise DataError(
-                f"{path} must be written whole, but Rerun says: {error}; is there room on the disk?"
-            ) from error
+            raise DataError(f"{path} must be written whole, but Rerun says: {error}") from error
     return len(tabs)
 
 

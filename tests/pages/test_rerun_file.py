@@ -139,7 +139,7 @@ def test_a_full_disk_leaves_no_half_recording(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with pytest.raises(DataError, match="b.rrd must be written whole, but Rerun says: "):
+        with pytest.raises(DataError, match=r"b\.rrd must be written whole, but Rerun says: "):
             write_rerun(tmp_path / "b.rrd", [Episode(("a",), Pictures(noise, range(8)), [], "a")])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -47,7 +47,7 @@ def _lines(called: str, curve: Curve) -> Iterator[Line]:
 
 def _about(scored: Scored) -> str:
     said = (
-        f"{curve.task}\n{model}: {curve.expected[-1]:.2f} at the end, {'a success' if curve.success[-1] else 'no success'}"
+        f"{curve.task}\n{model}: {curve.expected[-1]:.2f} at the end, {'a' if curve.success[-1] else 'no'} success"
         for model, curve in scored.curves
     )
     return "\n\n".join([scored.name, *said])
