@@ -23,7 +23,7 @@ def recorded(shelves: Sequence[EpisodeShelf], cards: Sequence[Sequence[Card]]) -
     names = [Path(shelf.path).absolute().name for shelf in shelves]
     if len({*names}) < len(names):
         names = [shelf.path for shelf in shelves]
-    every = [(*one, card) for *one, held in zip(names, shelves, cards, strict=True) for card in held]
+    every = [(name, shelf, card) for name, shelf, held in zip(names, shelves, cards, strict=True) for card in held]
     for name, shelf, card in tracked(every, "episodes", len(every)):
         yield _episode(name, shelf, card)
 
