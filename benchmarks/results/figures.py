@@ -63,25 +63,35 @@ FIGURES: Mapping[str, Figure] = {
     "same_scene": Figure(
         "… another one of the same scene", "confusion", ("instruction_confusion", "same_scene", "score"), 1, rises=False
     ),
-    "same_scene_0": Figure(
-        "… where 0 is right",
-        "confusion",
-        ("instruction_confusion", "same_scene_0", "score"),
-        1,
-        rises=False,
-    ),
-    "same_scene_more": Figure(
-        "… its error where more is right",
-        "confusion",
-        ("instruction_confusion", "same_scene_more", "mae"),
-        1,
-        rises=False,
-    ),
     "other_scene": Figure(
         "… one of another scene", "confusion", ("instruction_confusion", "other_scene", "score"), 1, rises=False
     ),
     "gap": Figure(
         "own - same scene", "confusion", ("instruction_confusion", "same_scene_gap"), 1, guess=0.0, good=60.0
+    ),
+    "words": Figure(
+        "which instruction of the scene? (pair accuracy)",
+        "instruction",
+        ("instruction_following", "pair_accuracy"),
+        guess=0.5,
+        good=0.85,
+    ),
+    "followed": Figure(
+        "… slope on the right answers", "instruction", ("instruction_following", "followed"), guess=0.0, good=0.8
+    ),
+    "same_scene_0": Figure(
+        "another of the scene, where 0 is right",
+        "instruction",
+        ("instruction_following", "same_scene_0", "score"),
+        1,
+        rises=False,
+    ),
+    "same_scene_more": Figure(
+        "… its error where more is right",
+        "instruction",
+        ("instruction_following", "same_scene_more", "mae"),
+        1,
+        rises=False,
     ),
     "ece_preference": Figure(
         "calibration error, preference", MIXTURE, ("calibration", "preference", "ece"), 3, rises=False
@@ -108,14 +118,14 @@ COUNTS = ("count", "trajectories", "episodes", "pairs", "events")
 
 
 def with_same_scene(results: Numbers) -> Numbers:
-    """Return results of `--eval_set confusion` with instructions of the same scene told apart by the right answer."""
+    """Return results of `--eval_set instruction` with instructions of the same scene told apart by the right answer."""
     rows = [
         one
         for one in results.get("predictions", ())
         if one.get("instruction") == "same_scene" and one["predicted"] is not None
     ]
-    confusion = results.get("instruction_confusion")
-    if confusion is None or not rows:
+    following = results.get("instruction_following")
+    if following is None or not rows:
         return results
     truth, said, group = (np.array([one[name] for one in rows]) for name in ("truth", "predicted", "trajectory"))
     parts = {"same_scene_0": ("score", said, truth == 0), "same_scene_more": ("mae", np.abs(said - truth), truth > 0)}
@@ -124,7 +134,7 @@ def with_same_scene(results: Numbers) -> Numbers:
         for name, (key, value, at) in parts.items()
         if at.any()
     }
-    return {**results, "instruction_confusion": {**confusion, **told}}
+    return {**results, "instruction_following": {**following, **told}}
 
 
 def figures_of(answers: Sequence[Answers]) -> Numbers:

@@ -23,8 +23,10 @@ from rfm.generation.generate import GenerateOptions, generate
 
 BATCH = 32
 QUESTIONS, ANSWERS, NOT_ASKED = "questions", "results.json", "not_asked.json"
-KINDS = (MIXTURE, "prefixes", "ranking", "confusion", "quality")
+KINDS = (MIXTURE, "prefixes", "ranking", "confusion", "instruction", "quality")
 """Kinds of questions: the mixture of training, and each `--eval_set` that has a figure."""
+ROWS_OF_AN_EPISODE = {"prefixes": 2}
+"""Kinds that get more rows, since an episode has so many of them that it is few that are judged."""
 CONTROLS_OF_SETS = ("first_frame", "last_frame")
 
 
@@ -103,6 +105,7 @@ def evaluation(
 def _answers(workshop: Workshop, model: Judged, side: str, ground: Ground, kind: str, rows: int) -> Answers:
     name, frames = f"sides/{side}/{kind}_{model.max_frames}", model.max_frames
     settings, here = (f"data.eval_datasets=[{ground.key}]",), (f"data.datasets_root={ground.root}",)
+    rows *= ROWS_OF_AN_EPISODE.get(kind, 1)
     asked = questions(workshop, name, kind, frames, rows, settings, here, [ground.made])
     if (reason := why_not(asked)) is not None:
         return Answers(kind, None, reason, asked.folder)

@@ -26,7 +26,7 @@ from rfm.files.staging import staged_file
 
 FOLDER, PAGE, LADDER, CARD = "results", "results.md", "ladder.json", "README.md"
 HERE = Path(__file__).parent
-MAIN = ("preference", "mae", "pearson", "tau_a", "quality", "gap")
+MAIN = ("preference", "mae", "pearson", "tau_a", "quality", "words")
 """Figures that every rival is shown with."""
 _WORDS = {FIT: "**yes**", CARE: "*with care*", UNFIT: "**no**", UNKNOWN: "not measured"}
 _NONE = "-"

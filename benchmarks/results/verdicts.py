@@ -18,7 +18,7 @@ USES: Mapping[str, tuple[str, str]] = {
     "follow": ("follow an episode as it goes on", "pearson"),
     "rank": ("rank whole episodes of a task", "tau_a"),
     "quality": ("tell a success from a near miss", "quality"),
-    "read": ("tell tasks of one scene apart by the words", "gap"),
+    "read": ("tell tasks of one scene apart by the words", "words"),
 }
 """What a model may be used for: words, and the figure that says whether it can."""
 

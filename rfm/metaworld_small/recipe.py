@@ -17,7 +17,7 @@ from rfm.export.hub import uploaded_files
 from rfm.export.training_record import public_record
 from rfm.files import seal
 from rfm.generation.generate import generate
-from rfm.metaworld_small.sides import TRAINING
+from rfm.metaworld_small.sides import MORE, TRAINING
 from rfm.training.lessons import Lesson, lesson_questions, lesson_training
 from rfm.training.run import train
 
@@ -27,8 +27,8 @@ NAME = "metaworld-small"
 PRESET = "tiny-wide"
 SIDE = 64
 """Height and width of frames in pixels."""
-STEPS = 10_860
-"""Optimizer steps of the whole training: about an hour and a half of one core."""
+STEPS = 20_360
+"""Optimizer steps of the whole training: about three hours of one core."""
 
 _EVERYTHING = (
     "data.sample_type_ratio=[0.5,0.5,0]",
@@ -76,11 +76,14 @@ LESSONS = (
         ),
     ),
     Lesson("everything", 7000 / STEPS, _EVERYTHING, fades=True),
+    Lesson("everything, on more episodes", 9500 / STEPS, _EVERYTHING, fades=True),
 )
+_EPISODES = {len(LESSONS): (TRAINING, MORE)}
+"""Dataset keys of lessons that learn from more than TRAINING, by number."""
 
 
 def train_model(root: Path, folder: Path, steps: int = STEPS) -> Path:
-    """Train on the datasets root's training set, in `folder`; returns the folder of the finished model.
+    """Train on the datasets root's training sets, in `folder`; returns the folder of the finished model.
 
     Other `steps` than the recipe's shorten or lengthen all lessons alike.
     """
@@ -100,7 +103,8 @@ def _learn(root: Path, folder: Path, number: int, steps: int, model: str) -> Pat
     begun = any(output.glob("checkpoint-*"))
     drawing = lesson_questions(lesson, number, steps, str(folder / f"lesson_{number}"))
     if not begun:
-        here = (f"data.datasets_root={root}", f"data.train_datasets=[{TRAINING}]")
+        keys = ",".join(_EPISODES.get(number, (TRAINING,)))
+        here = (f"data.datasets_root={root}", f"data.train_datasets=[{keys}]")
         generate(replace(drawing, config_overrides=(*here, *drawing.config_overrides), overwrite=True))
     training = lesson_training(lesson, steps, drawing.output_path, model, str(output))
     return train(

@@ -50,6 +50,10 @@ SIDES = {
     "afresh": "metaworld_afresh",
 }
 """Dataset keys under the root by short names; all can be judged on by `data.eval_datasets=[KEY]`."""
+TRAINING = TRAIN
+"""The dataset key of the episodes to train on from the first lesson."""
+MORE = "metaworld_more"
+"""The dataset key of those that come to them in the last lesson."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,13 @@ class Set:
 
 SETS = (
     Set("train", SEEN, 96, seed=0),  # a quarter is held out
+    Set("more", SEEN, 80, seed=4, data_source=MORE),  # all to train on
     Set("compositions", COMPOSITIONS, 24, seed=1, data_source=SIDES["compositions"]),
     Set("objects", OBJECTS, 24, seed=1, data_source=SIDES["objects"]),
     Set("afresh", SEEN, 12, seed=2, data_source=SIDES["afresh"]),
     Set("camera", SEEN, 12, seed=3, filming=_UNSEEN_FILMING, data_source=SIDES["camera"]),
 )
 """What is simulated, what is needed first first."""
-TRAINING = TRAIN
-"""The dataset key to train on."""
 
 
 def make_sets(folder: Path, names: Iterable[str] = (), num_workers: int = 1) -> Path:

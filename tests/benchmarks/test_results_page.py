@@ -194,10 +194,10 @@ def test_instructions_of_one_scene_are_told_apart_by_the_right_answer():
         {"instruction": kind, "truth": truth, "predicted": said, "trajectory": at}
         for at, (kind, truth, said) in enumerate(rows)
     ]
-    found = with_same_scene({"instruction_confusion": {"same_scene": {}}, "predictions": predictions})
-    confusion = found["instruction_confusion"]
-    assert confusion["same_scene_0"] == {"count": 2, "score": 10.0, "score_interval": (0.0, 20.0)}
-    assert confusion["same_scene_more"] == {"count": 1, "mae": 15.0, "mae_interval": None}
+    found = with_same_scene({"instruction_following": {"same_scene": {}}, "predictions": predictions})
+    following = found["instruction_following"]
+    assert following["same_scene_0"] == {"count": 2, "score": 10.0, "score_interval": (0.0, 20.0)}
+    assert following["same_scene_more"] == {"count": 1, "mae": 15.0, "mae_interval": None}
     assert with_same_scene({"predictions": predictions}) == {"predictions": predictions}
 
 
