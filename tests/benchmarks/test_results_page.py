@@ -178,7 +178,7 @@ def test_figures_come_with_interval_count_and_those_of_rivals():
         "not_computed": {"calibration": "needs probabilities"},
     }
     answers = [Answers("mixture", mixture, None, Path()), Answers("prefixes", None, "no progress is known", Path())]
-    answers += [Answers(kind, {}, None, Path()) for kind in ("ranking", "confusion", "quality")]
+    answers += [Answers(kind, {}, None, Path()) for kind in ("ranking", "confusion", "instruction", "quality")]
     found = figures_of(answers)
     assert found["model"] == {"preference": {"value": 0.75, "interval": [0.5, 1.0], "count": 9}}
     assert found["rivals"] == {"blank": {"preference": {"value": 0.5, "interval": None, "count": 9}}}

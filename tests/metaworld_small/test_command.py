@@ -37,10 +37,10 @@ def test_all_sets_and_a_training_or_the_named_sets_alone(asked, tmp_path: Path, 
 
 def test_a_set_that_is_none_and_too_few_steps_are_refused(asked, monkeypatch, capsys):
     assert _run(monkeypatch, "--steps", "4") == 1
-    assert "error: `steps` must be at least 5, one a lesson, but is 4" in capsys.readouterr().err
+    assert "error: `steps` must be at least 6, one a lesson, but is 4" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         _run(monkeypatch, "--sets", "moon")
-    with pytest.raises(ConfigError, match=r"`sets` must be among train, compositions, .*, but one is 'moon'"):
+    with pytest.raises(ConfigError, match=r"`sets` must be among train, more, compositions, .*, but one is 'moon'"):
         MetaworldSmallOptions(sets=("moon",))
     assert asked == []
 

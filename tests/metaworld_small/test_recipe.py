@@ -12,7 +12,8 @@ from rfm.model.stock.preprocessing import load_form
 
 def test_all_lessons_train_one_model_and_a_stopped_run_goes_on(tmp_path: Path):
     root = make_world(tmp_path / "root", "metaworld_train", episodes=18, tasks=3, scene="table")
-    final = train_model(root, tmp_path / "run", steps=5)
+    make_world(tmp_path / "root", "metaworld_more", episodes=18, tasks=3, scene="table")
+    final = train_model(root, tmp_path / "run", steps=6)
     form = load_form(str(final))
     assert (form.resized_height, form.resized_width, form.max_frames) == (SIDE, SIDE, 4)
     loaded = load_model(final)
@@ -23,7 +24,7 @@ def test_all_lessons_train_one_model_and_a_stopped_run_goes_on(tmp_path: Path):
     assert weights.stat().st_size <= 6_000_000
     before = weights.read_bytes()
     shutil.rmtree(final)
-    assert train_model(root, tmp_path / "run", steps=5) == final
+    assert train_model(root, tmp_path / "run", steps=6) == final
     assert weights.read_bytes() == before
     released = release(final, tmp_path / "released")
     assert {path.name for path in released.iterdir()} >= {"config.json", "trained_on.npy", "training_data.json"}

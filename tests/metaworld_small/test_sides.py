@@ -11,7 +11,7 @@ from rfm.ingest.metaworld.bundle import read_manifest
 from rfm.ingest.metaworld.tasks import TASKS
 from rfm.ingest.metaworld.wordings import wordings_of
 from rfm.metaworld_small import sides
-from rfm.metaworld_small.sides import COMPOSITIONS, OBJECTS, SEEN, SETS, SIDES, TRAINING, make_sets
+from rfm.metaworld_small.sides import COMPOSITIONS, MORE, OBJECTS, SEEN, SETS, SIDES, TRAINING, make_sets
 from rfm.trajectories.store import read_columns
 
 
@@ -37,11 +37,13 @@ def test_held_out_wordings_of_seen_tasks_hardly_need_a_word_that_training_lacks(
     assert len(_words(SEEN, "held_out") - _words(SEEN, "many")) <= 2
 
 
-def test_nothing_but_the_training_set_is_trained_on_and_each_set_has_a_seed_of_its_own():
+def test_nothing_but_the_training_sets_is_trained_on_and_each_set_has_a_seed_of_its_own():
     (train,) = [one for one in SETS if one.data_source is None]
     assert train.tasks == SEEN
     assert train.seed not in [one.seed for one in SETS if one is not train]
-    assert set(SIDES.values()) >= {one.data_source for one in SETS if one is not train}
+    assert {one.tasks for one in SETS if one.data_source == MORE} == {SEEN}
+    assert MORE not in SIDES.values()
+    assert set(SIDES.values()) >= {one.data_source for one in SETS if one is not train and one.data_source != MORE}
     camera = next(one for one in SETS if one.name == "camera")
     assert not set(camera.filming.cameras) & set(train.filming.cameras)
     assert not set(camera.filming.sizes) & set(train.filming.sizes)
