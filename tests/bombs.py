@@ -20,7 +20,7 @@ import pyarrow as pa
 from patience import PATIENCE
 
 from rfm.cli import main
-from rfm.commands import COMMANDS, resolved
+from rfm.commands import COMMANDS, function_of, options_of
 
 
 def npy_header(shape: tuple[int, ...], dtype: str = "|u1", fortran: bool = False) -> bytes:
@@ -96,7 +96,7 @@ def run_within(megabytes: int, *words: object) -> tuple[int, str]:
 def _main(megabytes: int, words: list[str]) -> None:
     for name in COMMANDS:
         if tuple(words[: len(name)]) == name:
-            resolved(name)
+            options_of(name), function_of(name)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + megabytes * 2**20,) * 2)
     main(words)
