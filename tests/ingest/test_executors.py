@@ -35,6 +35,7 @@ def ingested(videos: Path, name: str, *flags: str) -> dict[str, bytes]:
     output = videos.parent / name
     assert run_command(("ingest", "videos"), [str(videos), "--output", str(output), *flags], None) == 1
     files = {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    assert str(output).encode() in files.pop("walks.options.yaml")  # what was asked for, and no part of the dataset
     assert len(files) == EPISODES - 1 + 6  # frames; rows, state and two summaries; rejections; what it is made from
     return files
 

@@ -46,8 +46,9 @@ def hdf5(folder: Path) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files but the one that says from which place they were made."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "made_from.json")
+    """All files but those that say from which place, and to which, they were made."""
+    places = ("made_from.json", "walks.options.yaml")
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in places)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
