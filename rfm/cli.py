@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from rfm.commands import COMMANDS, brought_in, closest, function_of, load, options_of, overview, version
+from rfm.command_table import COMMANDS
+from rfm.commands import brought_in, closest, function_of, load, options_of, overview, version
 from rfm.console import console, manner, set_up_logging
 from rfm.errors import ConfigError, RfmError
 from rfm.options.documents import Made

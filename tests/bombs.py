@@ -20,7 +20,8 @@ import pyarrow as pa
 from patience import PATIENCE
 
 from rfm.cli import main
-from rfm.commands import COMMANDS, function_of, options_of
+from rfm.command_table import COMMANDS
+from rfm.commands import function_of, options_of
 
 
 def npy_header(shape: tuple[int, ...], dtype: str = "|u1", fortran: bool = False) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from rfm import cli
 from rfm.cli import main, run_command
-from rfm.commands import COMMANDS, GROUPS, Command
+from rfm.command_table import COMMANDS, GROUPS, Command
 from rfm.errors import ConfigError, RfmError
 
 REPOSITORY = Path(__file__).parents[1]

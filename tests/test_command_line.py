@@ -12,7 +12,8 @@ import pytest
 
 from rfm import cli
 from rfm.cli import main, run_command
-from rfm.commands import COMMANDS, Command, options_of
+from rfm.command_table import COMMANDS, Command
+from rfm.commands import options_of
 from rfm.console import is_quiet, progress_bar, show
 from rfm.errors import ConfigError
 from rfm.options.documents import Made, read_options
@@ -202,7 +203,8 @@ def test_flags_stand_in_groups(capsys):
 
 def test_no_help_imports_torch_and_every_line_fits():
     code = (
-        "import os, sys\nos.environ['COLUMNS'] = '80'\nfrom rfm.cli import main\nfrom rfm.commands import COMMANDS\n"
+        "import os, sys\nos.environ['COLUMNS'] = '80'\n"
+        "from rfm.cli import main\nfrom rfm.command_table import COMMANDS\n"
         "for name in COMMANDS:\n"
         "    try: main([*name, '--help'])\n"
         "    except SystemExit as end: assert end.code == 0, name\n"

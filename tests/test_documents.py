@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rfm.commands import COMMANDS, options_of
+from rfm.command_table import COMMANDS
+from rfm.commands import options_of
 from rfm.options.line import parsed_line
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from dataclasses import MISSING, dataclass, field, fields
 
 import pytest
 
-from rfm.commands import COMMANDS
+from rfm.command_table import COMMANDS
 from rfm.configs.experiment_configs import DataConfig
 from rfm.errors import ConfigError
 from rfm.options.line import parsed_line

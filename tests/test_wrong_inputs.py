@@ -10,7 +10,7 @@ from vqa_fakes import fake_dataset, row, write_dataset, write_frames
 from worlds import make_world
 
 from rfm.cli import run_command
-from rfm.commands import COMMANDS
+from rfm.command_table import COMMANDS
 from rfm.files.lock import exclusive
 from rfm.model import quantization, unsloth_import
 

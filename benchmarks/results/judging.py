@@ -25,8 +25,8 @@ BATCH = 32
 QUESTIONS, ANSWERS, NOT_ASKED = "questions", "results.json", "not_asked.json"
 KINDS = (MIXTURE, "prefixes", "ranking", "confusion", "instruction", "quality")
 """Kinds of questions: the mixture of training, and each `--eval_set` that has a figure."""
-ROWS_OF_AN_EPISODE = {"prefixes": 2}
-"""Kinds that get more rows, since an episode has so many of them that it is few that are judged."""
+ROWS_TIMES = {"prefixes": 2}
+"""Kinds that get so many times the rows: an episode has so many prefixes that few episodes would be judged."""
 CONTROLS_OF_SETS = ("first_frame", "last_frame")
 
 
@@ -105,7 +105,7 @@ def evaluation(
 def _answers(workshop: Workshop, model: Judged, side: str, ground: Ground, kind: str, rows: int) -> Answers:
     name, frames = f"sides/{side}/{kind}_{model.max_frames}", model.max_frames
     settings, here = (f"data.eval_datasets=[{ground.key}]",), (f"data.datasets_root={ground.root}",)
-    rows *= ROWS_OF_AN_EPISODE.get(kind, 1)
+    rows *= ROWS_TIMES.get(kind, 1)
     asked = questions(workshop, name, kind, frames, rows, settings, here, [ground.made])
     if (reason := why_not(asked)) is not None:
         return Answers(kind, None, reason, asked.folder)

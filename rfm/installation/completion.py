@@ -9,7 +9,8 @@ import argparse
 import sys
 from typing import Any
 
-from rfm.commands import COMMANDS, options_of
+from rfm.command_table import COMMANDS
+from rfm.commands import options_of
 from rfm.errors import MissingExtraError
 from rfm.installation.options import CompletionOptions
 from rfm.options.flags import flags_of
