@@ -30,6 +30,7 @@ from rfm.serving.workers import Worker
 logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 60.0
+_AFTER_A_FAULT = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,19 @@ class Fleet:
 
     async def _work(self, worker: Worker) -> None:
         while True:
-            batch = await self.line.batch(self._pace.batch, self._pace.gather)
-            if not worker.alive:
-                self.line.give_back(batch)  # to those that are there: it may be long until this one is
-                await self._replace(worker, "it was not there any more", lost=0)
-            elif batch:
-                await self._answer(worker, batch)
+            try:
+                await self._turn(worker)
+            except Exception:  # a fault of ours: a worker that is fed no more would be lost without a word
+                logger.exception("a worker could not be fed")
+                await asyncio.sleep(_AFTER_A_FAULT)
+
+    async def _turn(self, worker: Worker) -> None:
+        batch = await self.line.batch(self._pace.batch, self._pace.gather)
+        if not worker.alive:
+            self.line.give_back(batch)  # to those that are there: it may be long until this one is
+            await self._replace(worker, "it was not there any more", lost=0)
+        elif batch:
+            await self._answer(worker, batch)
 
     async def _answer(self, worker: Worker, batch: Sequence[Waiting]) -> None:
         worker.busy = True

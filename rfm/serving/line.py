@@ -61,6 +61,8 @@ class Line:
                 await asyncio.wait_for(self._came.wait(), PATIENCE)
             except asyncio.TimeoutError:
                 return []
+            if not self._kinds:  # another worker that was woken by the same question has taken it
+                continue
             kind, first = self._first()
             missing = first.since + gather - time.monotonic()
             if len(self._kinds[kind]) >= most or missing <= 0:

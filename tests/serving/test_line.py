@@ -59,6 +59,21 @@ def test_a_batch_that_was_not_asked_stands_where_it_stood() -> None:
     ran(work())
 
 
+@pytest.mark.parametrize("gather", [0, 0.02])
+def test_workers_that_one_question_wakes_go_on_without_it(gather: float) -> None:
+    async def work() -> None:
+        line = Line()
+        takers = [asyncio.create_task(line.batch(4, gather)) for _ in range(3)]
+        await asyncio.sleep(0)
+        asked = [line.add(end_of(length)) for length in (2, 2, 3)]
+        done, left = await asyncio.wait(takers, timeout=0.5)
+        assert sorted((taker.result() for taker in done), key=len) == [asked[2:], asked[:2]]
+        asked.append(line.add(end_of(3)))
+        assert await left.pop() == asked[3:]
+
+    ran(work())
+
+
 def test_clips_of_more_frames_than_are_shown_are_of_one_kind() -> None:
     assert end_of(9).kind == end_of(500).kind == end_of(4).kind != end_of(3).kind
     assert len(end_of(500).clip) == 4
