@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,8 @@ class Cluster:
     """A connection to a Ray cluster, in which this server has its applications, `rfm-serve-HOST-PORT-NUMBER`."""
 
     def __init__(self, options: ServeOptions) -> None:
+        # Ray reads it once: a call that comes after the end, from one of its own threads, would start a cluster here
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         self._ray, self._count = imported_ray(), options.replicas
         try:
             from ray import serve
@@ -51,6 +54,7 @@ class Cluster:
         self._cores = max(options.threads, 1)
         self._device = options.device[0]
         self._prefix = f"rfm-serve-{socket.gethostname()}-{options.port or f'of-{os.getpid()}'}-"
+        self._asking, self._closed = threading.Lock(), False
 
     def open(self) -> None:
         """Connect, and end what a server that was here before has left; ConfigError where there is no cluster."""
@@ -65,7 +69,17 @@ class Cluster:
 
     def close(self) -> None:
         """Let go of the cluster; one that was started for this server ends."""
-        self._ray.shutdown()
+        with self._asking:
+            self._closed = True
+            self._ray.shutdown()
+
+    def application(self, name: str) -> Any:
+        """Return what Ray Serve knows of an application, None where it knows none or the cluster is let go of.
+
+        Asked without a cluster, Ray Serve would start one.
+        """
+        with self._asking:
+            return None if self._closed else self.serve.status().applications.get(name)
 
     def workers(self, load: Load, number: int, answering: float) -> Sequence[ReplicaWorker]:
         """Return workers of a model, none of them started; ConfigError where no machine has what they need."""
@@ -175,12 +189,12 @@ class _Replicas:
             await asyncio.sleep(_LOOKING_SECONDS)
             try:
                 self.running, self._problem = await asyncio.to_thread(self._state)
-            except self._cluster.errors as error:
+            except (RuntimeError, OSError, *self._cluster.errors) as error:
                 self.running, self._problem = 0, f"the cluster says {error}"
 
     def _state(self) -> tuple[int, str]:
         """Return how many replicas run, and what Ray Serve says of the others."""
-        application = self._cluster.serve.status().applications.get(self._name)
+        application = self._cluster.application(self._name)
         if application is None or _DEPLOYMENT not in application.deployments:
             return 0, "Ray Serve has no such application any more"
         deployment = application.deployments[_DEPLOYMENT]
