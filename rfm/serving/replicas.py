@@ -185,11 +185,12 @@ class _Replicas:
         return said
 
     async def _look(self) -> None:
+        away: tuple[type[Exception], ...] = (RuntimeError, OSError, *self._cluster.errors)
         while True:
             await asyncio.sleep(_LOOKING_SECONDS)
             try:
                 self.running, self._problem = await asyncio.to_thread(self._state)
-            except (RuntimeError, OSError, *self._cluster.errors) as error:
+            except away as error:
                 self.running, self._problem = 0, f"the cluster says {error}"
 
     def _state(self) -> tuple[int, str]:
