@@ -4,6 +4,9 @@
 # make policies  what policies learn from rewards of metaworld-small, and docs/policies.md; goes on likewise
 # make test   the tests
 # make check  lint, types and tests: what CI runs
+# make docs   the documents as a site, in site/index.html; an error where a link leads nowhere
+# make docs-commands  every command of README and docs, as printed, from empty folders; minutes
+# make packages  sdist and wheel, in dist/, and what people do first with the wheel alone; minutes
 # make versions  the tests that matter on the lowest and the newest dependencies of each supported Python that is here
 # Each creates what it needs in .venv. The torch of constraints.txt is a CPU build where there is no GPU; to use your
 # own environment instead: make demo PYTHON=/path/to/python INSTALLED=yes
@@ -15,7 +18,7 @@ BASE_PYTHON ?= python3
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo metaworld-small results policies test check versions install
+.PHONY: demo metaworld-small results policies test check docs docs-commands packages versions install
 demo: $(INSTALLED)
 	$(PYTHON) -m rfm demo
 
@@ -38,6 +41,17 @@ check: $(INSTALLED)
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+docs: $(INSTALLED)
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(PYTHON) -m website
+
+docs-commands: $(INSTALLED)
+	$(PYTHON) -m pytest -m long -rs tests/printed
+
+packages: $(INSTALLED)
+	$(PYTHON) release.py packages
+	$(PYTHON) -m pytest -m 'long or not long' tests/test_wheel.py
 
 versions: $(INSTALLED)
 	$(PYTHON) -m pip install --quiet uv

@@ -22,8 +22,9 @@ from rfm.frames.resize import resize_frames
 from rfm.frames.spacing import evenly_spaced
 from rfm.frames.video.decoding import read_video
 from rfm.frames.video.mp4 import write_mp4
+from rfm.ingest.bundled import bundled_videos
 
-VIDEOS = Path(__file__).parents[1] / "data" / "metaworld_mini"
+VIDEOS = bundled_videos()
 SHOWN = 16
 
 

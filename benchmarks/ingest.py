@@ -24,13 +24,14 @@ import numpy as np
 from rfm.frames.resize import resize_frames
 from rfm.frames.video.decoding import read_video
 from rfm.frames.video.mp4 import write_mp4
+from rfm.ingest.bundled import bundled_videos
 from rfm.ingest.episode import IngestOptions
 from rfm.ingest.pipeline import ingest
 from rfm.ingest.sources.videos import video_episodes
 
 FRAMES = 64
 FORMS = ("compressed", "jpeg", "stored")
-BUNDLED = Path(__file__).parents[1] / "data" / "metaworld_mini"
+BUNDLED = bundled_videos()
 
 
 def main() -> None:

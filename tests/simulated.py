@@ -1,12 +1,11 @@
 """The bundle of simulated videos: where it lies, what is in it, and how the fixtures move that it shows."""
 
-from pathlib import Path
-
 import numpy as np
 
+from rfm.ingest.bundled import bundled_videos
 from rfm.ingest.metaworld.task import Task
 
-BUNDLE = Path(__file__).parents[1] / "data" / "metaworld_mini"
+BUNDLE = bundled_videos()
 Arrays = dict[str, np.ndarray]
 ALL_QUALITIES = {"successful", "suboptimal", "failure"}
 SLIDES = {"window": (1, 0, 0), "drawer": (0, 1, 0), "handle": (0, 0, 1)}

@@ -1,4 +1,4 @@
-"""The robot videos that come with the repository, ready to use: ingested once into the user's cache.
+"""The robot videos that come with the package, ready to use: ingested once into the user's cache.
 
 Frames are kept as JPEG, 0.3 GB instead of the 2.9 GB of raw pixels: a cache that nobody asked for should be small.
 The cache is named by a hash of the manifest, so other videos make another one, and gets its name only when it is
@@ -12,7 +12,6 @@ import hashlib
 import os
 from pathlib import Path
 
-import rfm
 from rfm.errors import ConfigError, DataError
 from rfm.files.cache import cache_folder
 from rfm.files.lock import exclusive
@@ -26,8 +25,8 @@ LAYOUT = b"4"
 
 
 def bundled_videos() -> Path:
-    """The folder of the bundled videos, which only a clone of the repository has."""
-    return Path(rfm.__file__).resolve().parents[1] / "data" / NAME
+    """The folder of the bundled videos: in a clone a link to `data/metaworld_mini`, in a wheel the files themselves."""
+    return Path(__file__).parent / NAME
 
 
 def bundled_root() -> Path:
@@ -36,8 +35,8 @@ def bundled_root() -> Path:
     manifest = videos / "manifest.jsonl"
     if not manifest.is_file():
         raise ConfigError(
-            f"the bundled videos must lie in {videos}, but are not there (a package installed from a wheel has none): "
-            "clone the repository, or set `data.datasets_root` or RFM_PROCESSED_DATASETS_PATH to datasets of your own"
+            f"the bundled videos must lie in {videos}, but are not there: install the package again, or set "
+            "`data.datasets_root` or RFM_PROCESSED_DATASETS_PATH to datasets of your own"
         )
     root = cache_folder() / f"{NAME}-{hashlib.sha256(LAYOUT + manifest.read_bytes()).hexdigest()[:12]}"
     if os.environ.get(FILLING) == str(root):

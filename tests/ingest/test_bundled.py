@@ -15,16 +15,16 @@ from rfm.trajectories.catalog import load_catalog
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small repository with bundled videos, and a cache of its own."""
-    six_videos(tmp_path / "repo" / "data" / "metaworld_mini")
-    monkeypatch.setattr(bundled.rfm, "__file__", str(tmp_path / "repo" / "rfm" / "__init__.py"))
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small package with bundled videos, and a cache of its own."""
+    six_videos(tmp_path / "rfm" / "ingest" / "metaworld_mini")
+    monkeypatch.setattr(bundled, "__file__", str(tmp_path / "rfm" / "ingest" / "bundled.py"))
     monkeypatch.setenv("RFM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # no worker processes, which would not see what tests replace
-    return tmp_path / "repo"
+    return tmp_path / "rfm"
 
 
-def test_bundled_videos_are_ingested_once(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundled_videos_are_ingested_once(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = bundled.bundled_root()
     assert len(load_catalog(root, ["one", "two"])) == 6
     assert [path.name for path in root.parent.iterdir()] == [root.name]
@@ -32,7 +32,7 @@ def test_bundled_videos_are_ingested_once(repository: Path, monkeypatch: pytest.
     assert bundled.bundled_root() == root
 
 
-def test_two_processes_fill_one_cache(repository: Path) -> None:
+def test_two_processes_fill_one_cache(package: Path) -> None:
     context = multiprocessing.get_context("fork")
     children = [context.Process(target=bundled.bundled_root) for _ in range(2)]
     for child in children:
@@ -56,7 +56,7 @@ def _killed_while_filling(videos: int) -> None:
     bundled.bundled_root()
 
 
-def test_a_killed_fill_is_not_taken_for_complete(repository: Path) -> None:
+def test_a_killed_fill_is_not_taken_for_complete(package: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=_killed_while_filling, args=(4,))
     child.start()
     child.join()
@@ -67,16 +67,14 @@ def test_a_killed_fill_is_not_taken_for_complete(repository: Path) -> None:
     assert not partial.exists()
 
 
-def test_without_the_repository_the_error_says_what_to_do(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled.rfm, "__file__", str(repository / "site-packages" / "rfm" / "__init__.py"))
-    with pytest.raises(
-        ConfigError, match=r"the bundled videos must lie in .*: clone the repository, or set `data.datas"
-    ):
+def test_without_the_videos_the_error_says_what_to_do(package: Path) -> None:
+    (package / "ingest" / "metaworld_mini" / "manifest.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"must lie in .*metaworld_mini, .*: install the package again, or set `data"):
         bundled.bundled_root()
 
 
 def test_a_script_without_a_main_guard_is_told_instead_of_waiting(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
+    package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = bundled.bundled_root()
     assert bundled.FILLING not in os.environ

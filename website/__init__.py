@@ -1,0 +1,1 @@
+"""The documents as a site: `pages` puts them together, `commands` writes the reference of the command line."""
