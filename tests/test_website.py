@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rfm.commands import COMMANDS
+from rfm.command_table import COMMANDS
 from website.commands import command_table
 from website.pages import ROOT, assemble, with_links_to_pages
 

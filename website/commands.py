@@ -9,7 +9,8 @@ import types
 import typing
 from typing import Any
 
-from rfm.commands import COMMANDS, load
+from rfm.command_table import COMMANDS
+from rfm.commands import load
 
 FOLDER = "reference/commands"
 TABLE = "<!-- a table of them -->"
