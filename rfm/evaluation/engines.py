@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rfm.batch.input_format import InputFormat
@@ -12,10 +14,12 @@ from rfm.evaluation.options import EvaluateOptions
 from rfm.evaluation.rivals.baselines import BASELINES, Baseline
 from rfm.evaluation.rivals.prompting import Prompted
 from rfm.evaluation.rivals.roboreward import read_question
+from rfm.inference.engines.chat import ChatEngine
 from rfm.inference.engines.engine import Engine
 from rfm.inference.engines.openai import OpenAIEngine
 from rfm.inference.engines.vllm import VLLMEngine
 from rfm.inference.journal import Journal
+from rfm.inference.known.guard import Guard
 from rfm.inference.predictor import Predictor
 from rfm.inference.ranks import own_gpu
 from rfm.model.trained_format import TrainedFormat, named_format, trained_format
@@ -26,6 +30,8 @@ logger = logging.getLogger(__name__)
 def open_engine(options: EvaluateOptions, exam: Exam) -> Engine:
     """Return what answers the rows: the model, as it is or asked in another way, or the baseline that is named."""
     engine = _open_model(options, exam)
+    if isinstance(engine, ChatEngine) and options.server_check:
+        engine.guard = _guard(options, engine)
     if options.prompting is None:
         return engine
     question = read_question(options.prompt_file)
@@ -46,7 +52,10 @@ def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
         )  # fmt: skip
     if options.engine == "vllm":
         trust = options.trust_remote_code
-        return VLLMEngine(options.model_path, exam.root, decoding, as_video=as_video, trust_remote_code=trust)
+        return VLLMEngine(
+            options.model_path, exam.root, decoding, as_video=as_video, trust_remote_code=trust,
+            dtype=options.dtype or "auto", enforce_eager=options.enforce_eager,
+        )  # fmt: skip
     return Predictor.from_checkpoint(
         options.model_path,
         own_gpu(options.device),
@@ -55,6 +64,15 @@ def _open_model(options: EvaluateOptions, exam: Exam) -> Engine:
         base_model=options.base_model,
         decoding=decoding,
     )
+
+
+def _guard(options: EvaluateOptions, engine: ChatEngine) -> Callable[[], None] | None:
+    """Return what compares the server with the checkpoint that it should have; None where that lies in no folder."""
+    folder = Path(options.input_format or options.model_path)
+    trained = _known_format(options)
+    if trained is None or not folder.is_dir():
+        return None
+    return partial(Guard(folder, trained, as_video=engine.as_video).check, engine)
 
 
 def _format_of_served(options: EvaluateOptions) -> TrainedFormat | None:

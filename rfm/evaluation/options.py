@@ -22,6 +22,7 @@ CONTROLS = (
 ALL = "all"
 ENGINES = ("hf", "openai", "vllm")
 FRAMES_AS = ("images", "video")
+DTYPES = ("float32", "bfloat16", "float16")
 PROMPTINGS = ("gvl", "topreward", "roboreward")
 MOST_NEW_TOKENS = 32768
 BASELINES = ("constant", "random", "frame_difference")
@@ -68,6 +69,15 @@ class EvaluateOptions:
         default=None,
         metadata={"help": "Checkpoint folder that says how a server's model was trained (default: model_path)"},
     )
+    server_check: bool = field(
+        default=True,
+        metadata={"help": "Compare token counts and known answers of openai and vllm with the checkpoint's first"},
+    )
+    dtype: str | None = field(
+        default=None,
+        metadata={"help": "Precision that vllm computes in (default: the checkpoint's)", "choices": DTYPES},
+    )
+    enforce_eager: bool = field(default=False, metadata={"help": "vllm without CUDA graphs and compilation"})
     prompting: str | None = field(
         default=None,
         metadata={"help": "Ask in another way than the dataset does, for stock models", "choices": PROMPTINGS},
@@ -128,12 +138,19 @@ class EvaluateOptions:
             "request_cache": ("engine", ("openai",)),
             "frames_as": ("engine", ("openai", "vllm")),
             "input_format": ("engine", ("openai",)),
+            "dtype": ("engine", ("vllm",)),
             "prompt_file": ("prompting", ("roboreward",)),
         }
-        return [
+        faults = [
             f"`{name}` must go with --{flag} {' or '.join(values)}, but `{flag}` is {getattr(self, flag)}"
             for name, (flag, values) in wanted.items()
             if getattr(self, name) is not None and getattr(self, flag) not in values
+        ]
+        switches = (("enforce_eager", False, ("vllm",)), ("server_check", True, ("openai", "vllm")))
+        return faults + [
+            f"`{name}` must go with --engine {' or '.join(engines)}, but `engine` is {self.engine}"
+            for name, usual, engines in switches
+            if getattr(self, name) is not usual and self.engine not in engines
         ]
 
     @property

@@ -35,6 +35,7 @@ from rfm.export.training_record import copy_record, read_record
 from rfm.files import seal
 from rfm.files.documents.json_documents import read_json_object
 from rfm.files.ownership import Kind, replaced
+from rfm.inference.known.answers import known_answers
 from rfm.model.device import resolve_device
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.quantization import nf4, trained_quantized
@@ -140,6 +141,8 @@ def _merge(setting: _Setting, options: MergeOptions, rows: _Rows, staged: Path, 
     after = load_model(staged, dtype=setting.dtype, device=setting.device)
     agreement = compare(before, answer_logits(after.model, batches))
     _check(agreement, _tolerance(options, setting), setting)
+    if after.form is not None:
+        known_answers(after, after.form).save(staged)
     _describe(staged, agreement, setting.dtype)
     write_card(staged, options.evaluation, place=output)
     seal.seal(staged)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rfm.inference.answering.distribution import Distribution
+from rfm.vqa.answers import write_answer
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -45,3 +48,12 @@ class Prediction:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**fields)
+
+
+def scored_predictions(scores: Distribution, sample_type: str) -> list[Prediction]:
+    """Return an answer a row: the median of a score, of least expected error, or the more probable of two videos."""
+    best = scores.median() if sample_type == "progress" else scores.mode()
+    return [
+        Prediction(write_answer(str(int(answer))), probabilities=tuple(row.tolist()), leftover=float(rest))
+        for answer, row, rest in zip(best, scores.probabilities, scores.leftover, strict=True)
+    ]

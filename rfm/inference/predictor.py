@@ -34,14 +34,13 @@ from rfm.inference.answering.generation import generate
 from rfm.inference.answering.scored import answer_distribution
 from rfm.inference.answering.shared import shared_distribution
 from rfm.inference.engines.engine import Engine
-from rfm.inference.prediction import Prediction
+from rfm.inference.prediction import Prediction, scored_predictions
 from rfm.inference.rows import row_digest, videos_swapped
 from rfm.model.device import resolve_device
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.weights.fingerprint import model_fingerprint
-from rfm.vqa.answers import write_answer
 
-__all__ = ["Prediction", "Predictor", "resolve_device", "scored_predictions"]
+__all__ = ["Prediction", "Predictor", "resolve_device"]
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +167,7 @@ class Predictor(Engine):
         kind = rows[0]["sample_type"]
         if self.decoding.method == "scored":
             scores = self._scores(batch, kind)
-            if self.decoding.both_orders and kind != "progress":
+            if self.decoding.averages_orders(kind):
                 turned = [collator.encode(videos_swapped(row)) for row in rows]
                 scores = scores.averaged_with(self._scores(self._on_device(collator.batch(turned)), kind).reversed())
             return scored_predictions(scores, kind)
@@ -197,15 +196,6 @@ class Predictor(Engine):
 
     def _on_device(self, batch: Batch) -> Batch:
         return {name: value.to(self.device) for name, value in batch.items()}
-
-
-def scored_predictions(scores: Distribution, sample_type: str) -> list[Prediction]:
-    """Return an answer a row: the median of a score, of least expected error, or the more probable of two videos."""
-    best = scores.median() if sample_type == "progress" else scores.mode()
-    return [
-        Prediction(write_answer(str(int(answer))), probabilities=tuple(row.tolist()), leftover=float(rest))
-        for answer, row, rest in zip(best, scores.probabilities, scores.leftover, strict=True)
-    ]
 
 
 def _encode(collator: VQACollator, row: Row) -> EncodedRow | DataError:

@@ -36,8 +36,8 @@ _GROUPS = {
     ),
     "asking": (
         "decoding", "num_beams", "temperature", "num_repeats", "both_orders", "engine", "base_url", "request_cache",
-        "prompting", "prompt_*", "max_new_tokens", "controls", "baselines", "calibrate_on", "discrete_progress",
-        "eval_mode", "eval_set",
+        "prompting", "prompt_*", "max_new_tokens", "server_check", "controls", "baselines", "calibrate_on",
+        "discrete_progress", "eval_mode", "eval_set",
     ),
     "optimisation": (
         "learning_rate", "lr_*", "warmup_*", "max_grad_norm", "weight_decay", "adam_*", "optim", "muon_*",
@@ -52,7 +52,7 @@ _GROUPS = {
     "hub": ("push_to_hub", "hub_*", "license"),
     "machine": (
         "device", "num_workers", "dataloader_*", "executor", "batch_size", "threads", "fsdp", "torch_compile", "bf16",
-        "gradient_checkpointing", "readers", "save_batch_size", "gather_ms",
+        "gradient_checkpointing", "readers", "save_batch_size", "gather_ms", "enforce_eager",
     ),
     "network": ("host", "port", "api_key*", "insecure", "check"),
     "limits": ("max_*", "min_*", "*_seconds", "strict"),

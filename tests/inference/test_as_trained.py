@@ -249,7 +249,8 @@ class FakeVLLM:
 
     def chat(self, messages, settings, use_tqdm):
         self.asked += messages
-        return [SimpleNamespace(outputs=[SimpleNamespace(text="ANS: 1", logprobs=None)]) for _ in messages]
+        said = SimpleNamespace(text="ANS: 1", logprobs=None)
+        return [SimpleNamespace(outputs=[said], prompt_token_ids=[1, 2]) for _ in messages]
 
 
 def test_vllm_is_asked_as_the_checkpoint_was_trained(tmp_path, of_four, monkeypatch, caplog):

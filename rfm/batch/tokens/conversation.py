@@ -72,8 +72,14 @@ class Encoded(NamedTuple):
 class ConversationEncoder:
     """Encodes questions for one tokenizer and model family."""
 
-    def __init__(self, tokenizer: Any, spec: VisionSpec, cached_texts: int = 20_000) -> None:
-        self.spec = spec
+    def __init__(
+        self,
+        tokenizer: Any,
+        spec: VisionSpec,
+        cached_texts: int = 20_000,
+        frames_per_second: float = FRAMES_PER_SECOND,
+    ) -> None:
+        self.spec, self.frames_per_second = spec, frames_per_second
         self._tokenizer = tokenizer
         self._cached_texts = cached_texts
         self.im_start, self.im_end = self._special("<|im_start|>"), self._special("<|im_end|>")
@@ -84,7 +90,12 @@ class ConversationEncoder:
         self._head = lru_cache(maxsize=CACHED_HEADS)(self._encode_videos)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"tokenizer": self._tokenizer, "spec": self.spec, "cached_texts": self._cached_texts}
+        return {
+            "tokenizer": self._tokenizer,
+            "spec": self.spec,
+            "cached_texts": self._cached_texts,
+            "frames_per_second": self.frames_per_second,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # a cache bound to the instance can't be pickled
@@ -153,7 +164,7 @@ class ConversationEncoder:
         blocks += (
             image_blocks(video.grids, self.spec)
             if video.as_images
-            else video_blocks(video.grids[0], self.spec, self.spec.temporal_patch_size / FRAMES_PER_SECOND)
+            else video_blocks(video.grids[0], self.spec, self.spec.temporal_patch_size / self.frames_per_second)
         )
         return text
 
@@ -164,4 +175,4 @@ class ConversationEncoder:
         """Return the mean time of a temporal patch's first and last frame; a repeated frame keeps its time."""
         first = patch * self.spec.temporal_patch_size
         last = min(first + self.spec.temporal_patch_size, frames) - 1
-        return (first / FRAMES_PER_SECOND + last / FRAMES_PER_SECOND) / 2
+        return (first / self.frames_per_second + last / self.frames_per_second) / 2

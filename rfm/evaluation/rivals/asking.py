@@ -24,8 +24,9 @@ from rfm.errors import ConfigError, DataError
 from rfm.evaluation.rivals.gvl import FrameQuestion
 from rfm.inference.answering.decoding import GREEDY
 from rfm.inference.answering.generation import generate
-from rfm.inference.engines.chat import TOP, ChatEngine, Completion, Part, Refusal, Request, image_part
+from rfm.inference.engines.chat import ChatEngine
 from rfm.inference.engines.engine import Engine
+from rfm.inference.engines.messages import TOP, Completion, Part, Refusal, Request, image_part, text_part
 from rfm.inference.predictor import Predictor
 
 TRUE, FALSE = "True", "False"
@@ -140,8 +141,8 @@ class ServerAsker(Asker):
         frames = self.engine.clip(ClipReference(question.path, tuple(question.frames.tolist())))
         parts: list[Part] = []
         for text, frame in zip(question.texts, np.full_like(frames, BLANK) if blank else frames, strict=True):
-            parts += [{"type": "text", "text": text}, image_part(frame)]
-        return [*parts, {"type": "text", "text": question.request}]
+            parts += [text_part(text), image_part(frame)]
+        return [*parts, text_part(question.request)]
 
     def _asked(
         self,
@@ -151,7 +152,7 @@ class ServerAsker(Asker):
         read: Callable[[Completion], Answer],
     ) -> list[Answer | DataError]:
         requests: list[Request] = [
-            {"messages": [{"role": "user", "content": content}], "max_tokens": length, "temperature": 0.0, **extra}
+            self.engine.request(content, length) | extra
             for content, length in zip(contents, lengths, strict=True)
             if not isinstance(content, DataError)
         ]

@@ -57,7 +57,7 @@ class Prompted(Engine):
         self.inner, self.style, self.discrete = inner, style, discrete
         self.question = question or Question()
         self.asker: Asker = asker_of(inner)
-        self.datasets_root, self.trained = inner.datasets_root, inner.trained
+        self.datasets_root, self.trained, self.guard = inner.datasets_root, inner.trained, inner.guard
 
     def under(self, datasets_root: Path) -> Self:
         """Return the same way of asking, of an engine under another root."""

@@ -54,6 +54,10 @@ class Decoding:
         if faults:
             raise ConfigError("\n".join(faults))
 
+    def averages_orders(self, sample_type: str) -> bool:
+        """Whether a row's answer is the mean over both orders of its videos; a question about one has no order."""
+        return self.both_orders and sample_type != "progress"
+
     def check_length(self, max_new_tokens: int) -> None:
         """Refuse a length that cuts valid answers off although only they can be generated."""
         if self.method == "constrained" and max_new_tokens < LONGEST_ANSWER:

@@ -54,6 +54,17 @@ def answer_log_probabilities(model: Any, batch: Batch, tree: AnswerTree) -> Floa
         return branch_log_probabilities(model, out.logits, cache_in(out), inputs["attention_mask"], last, tree)
 
 
+def first_shares(model: Any, batch: Batch, tree: AnswerTree) -> dict[str, float]:
+    """Return how probable each first digit of an answer is behind the prefix, for a batch of one row."""
+    device = next(model.parameters()).device
+    inputs = {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    with evaluating(model):
+        logits = model(**_with_prefix(inputs, tree), logits_to_keep=1, use_cache=False).logits[0, -1].float()
+    shares = logits.softmax(0)
+    first = {str(answer)[0]: int(token) for answer, token in zip(tree.answers, tree.read_token[:, 0], strict=True)}
+    return {digit: float(shares[token]) for digit, token in first.items()}
+
+
 def branch_log_probabilities(
     model: Any,
     logits: Float[torch.Tensor, "b 1 vocabulary"],

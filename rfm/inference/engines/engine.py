@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Engine(ABC):
     """How the model's training made inputs; None where there was none that is known."""
     compared: bool = False
     """Whether it was looked at already if the model is asked as it was trained."""
+    guard: Callable[[], None] | None = None
+    """What has to be passed before the first row is asked; None where there is nothing, or it was passed."""
 
     def own_differences(self) -> list[Difference]:
         """Return what this way of asking does otherwise than training did, whatever the dataset."""
@@ -116,6 +118,9 @@ class Engine(ABC):
         known = self.ranks.gather(said)  # another process may have read more, or less
         mine = [batch for batch in batches if any(index not in known for index in batch)]
         mine = mine[self.ranks.rank :: self.ranks.size]
+        if mine and self.guard is not None:
+            self.guard()
+            self.guard = None
         with progress_bar(disable=not progress or not self.ranks.first) as bar:
             task = bar.add_task(label, total=sum(map(len, mine)))
             for batch in mine:

@@ -15,13 +15,15 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rfm.errors import DataError, MissingExtraError, RfmError
 from rfm.files.documents.json_documents import named_kind, parse_json
 from rfm.inference.answering.decoding import GREEDY, Decoding
-from rfm.inference.engines.chat import ChatEngine, Completion, Refusal, Request
+from rfm.inference.engines.chat import ChatEngine
+from rfm.inference.engines.messages import VLLM_ONLY, Completion, Refusal, Request
 from rfm.inference.journal import Journal
 from rfm.model.trained_format import TrainedFormat
 
@@ -35,7 +37,7 @@ _CERTAIN = 1e-3
 
 
 class OpenAIEngine(ChatEngine):
-    """Asks a server; `cache` keeps its replies for good, None keeps none."""
+    """Asks a server."""
 
     def __init__(
         self,
@@ -61,6 +63,19 @@ class OpenAIEngine(ChatEngine):
         asked = {"as_video": self.as_video, "form": repr(self.trained)}
         return {"engine": "openai", "base_url": self.base_url, "model": self.model, **asked}
 
+    @cached_property
+    def is_vllm(self) -> bool:
+        """Whether the server says so in its list of models; one without a list is another, and not asked for long."""
+        try:
+            reply = self._client.with_options(max_retries=1).models.with_raw_response.list().content
+        except self._openai.APIStatusError:
+            return False
+        except self._openai.OpenAIError as error:
+            raise self._unreachable(error) from error
+        models = self._parsed(reply).get("data")
+        owners = [one.get("owned_by") for one in models if isinstance(one, dict)] if isinstance(models, list) else []
+        return "vllm" in owners
+
     def complete(self, requests: Sequence[Request], at_once: int) -> list[Completion | Refusal]:
         """Send requests from `at_once` threads."""
         with ThreadPoolExecutor(at_once) as pool:
@@ -74,20 +89,25 @@ class OpenAIEngine(ChatEngine):
             return known
         openai = self._openai
         try:
-            reply = self._client.chat.completions.with_raw_response.create(**body).content
+            stock = {name: value for name, value in body.items() if name not in VLLM_ONLY}
+            own = {name: value for name, value in body.items() if name in VLLM_ONLY}
+            reply = self._client.chat.completions.with_raw_response.create(**stock, extra_body=own).content
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             return Refusal(str(error))
         except openai.OpenAIError as error:
-            raise RfmError(
-                f"`base_url` {self.base_url} gave no answer for model {self.model!r}: {error}; check address, model "
-                f"and {KEY_VARIABLE}, then run the same command again: what was answered is kept"
-            ) from error
+            raise self._unreachable(error) from error
         completion = _completion(self._parsed(reply))
         if isinstance(completion, Refusal):
             return completion
         if self.cache is not None:
             self.cache.add({key: completion})
         return completion
+
+    def _unreachable(self, error: Exception) -> RfmError:
+        return RfmError(
+            f"`base_url` {self.base_url} gave no answer for model {self.model!r}: {error}; check address, model "
+            f"and {KEY_VARIABLE}, then run the same command again: what was answered is kept"
+        )
 
     def _parsed(self, reply: bytes) -> dict[str, Any]:
         """Return a reply's object; `RfmError` where it is none, as of a web page at this address."""
@@ -111,7 +131,8 @@ def _completion(reply: dict[str, Any]) -> Completion | Refusal:
         text = choice["message"]["content"]
         if not isinstance(text, (str, type(None))):
             raise TypeError(f"`content` is {named_kind(text)}")
-        return {"text": text or "", "logprobs": _log_probabilities(choice.get("logprobs"))}
+        counted = (reply.get("usage") or {}).get("prompt_tokens")
+        return {"text": text or "", "logprobs": _log_probabilities(choice.get("logprobs")), "prompt_tokens": counted}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return Refusal(
             f"the reply must hold `choices` with a `message`, but is {_beginning(json.dumps(reply))} ({error})"

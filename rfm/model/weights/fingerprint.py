@@ -19,6 +19,7 @@ WEIGHTS = ("*.safetensors", "*.bin")
 PARTS = (*WEIGHTS, "*.json", "*.jinja", "*.txt")
 """What answers depend on, but for what is named below."""
 _OF_THE_RUN = (
+    "known_answers.json", "vllm_export.json",
     "trainer_state.json", "training_options.json", "training_data.json", "training_args.bin", "merge.json",
     "optimizer*", "*/*", seal.FILE_NAME, "saved_as_best.json", MADE_FROM,
 )  # fmt: skip

@@ -43,6 +43,8 @@ class Server(ChatEngine):
         super().__init__(root)
         self.reply, self.requests = reply, []
 
+    is_vllm = False
+
     def identity(self):
         return {"engine": "fake"}
 

@@ -15,8 +15,8 @@ from vqa_fakes import preference_row, progress_row, row, similarity_row, write_f
 
 from rfm.errors import ConfigError, MissingExtraError, RfmError
 from rfm.inference.answering.decoding import Decoding
-from rfm.inference.engines.chat import answer_probabilities
 from rfm.inference.engines.openai import OpenAIEngine
+from rfm.inference.engines.replies import answer_probabilities
 from rfm.inference.journal import Journal
 
 
@@ -234,8 +234,11 @@ def test_what_a_server_can_not_do_is_said(rows, tmp_path, monkeypatch):
     assert str(caught.value) == (
         "`decoding` must be one of greedy, sample, scored with this engine, but is beam; --engine hf has it"
     )
-    with pytest.raises(ConfigError, match="scored must go with preference or similarity rows here"):
-        OpenAIEngine("http://127.0.0.1:1/v1", "m", tmp_path, Decoding("scored")).predict(rows[1:2], progress=False)
+    with (
+        serving(lambda n, body: "ANS: 1") as (url, _),
+        pytest.raises(ConfigError, match="scored must go with preference or similarity rows here"),
+    ):
+        OpenAIEngine(url, "m", tmp_path, Decoding("scored")).predict(rows[1:2], progress=False)
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
     with pytest.raises(MissingExtraError, match=r"needs the package openai, .*: pip install 'rfm-vqa\[openai\]'"):
         OpenAIEngine("http://127.0.0.1:1/v1", "m", tmp_path)
