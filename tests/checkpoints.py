@@ -17,21 +17,27 @@ from rfm.vqa.provenance import save_hashes
 
 
 def random_checkpoint(
-    folder: Path, *, images: bool = False, trained_on: np.ndarray | None = None, seed: int = 1, **form: Any
+    folder: Path,
+    *,
+    images: bool = False,
+    trained_on: np.ndarray | None = None,
+    seed: int = 1,
+    preset: str = "tiny",
+    **form: Any,
 ) -> Path:
     """Write a checkpoint that loads, and answers nonsense; `form` are more fields of its input format."""
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = load_model("tiny", seed=seed)
+    loaded = load_model(preset, seed=seed)
     if trained_on is not None:
         save_hashes(folder, trained_on)
     loaded.save(folder, InputFormat(32, 32, use_multi_image=images, **form))
     return folder
 
 
-def random_adapter(folder: Path, base: str | Path) -> Path:
+def random_adapter(folder: Path, base: str | Path, *, whole_projector: bool = False) -> Path:
     """Write an adapter on `base` whose every layer changes something."""
     loaded = load_model(base)
-    model = add_lora(loaded.model, rank=2, alpha=4, tower=True)
+    model = add_lora(loaded.model, rank=2, alpha=4, tower=True, whole_projector=whole_projector)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:

@@ -185,6 +185,8 @@ def _use(folder: Path, named: str) -> str:
     text = f"```\nrfm evaluate --model_path {named} --dataset_path DATASET\n```"
     if not (folder / ADAPTER_FILE).is_file():
         return text
+    if not read_json_object(folder / ADAPTER_FILE).get("modules_to_save"):
+        return f"{text}\n\nvLLM loads it on its base:\n\n```\nrfm serve-command {named}\n```"
     return (
         f"{text}\n\nThe projector is trained in full (`modules_to_save`), which vLLM refuses in adapters: merge this "
         f"one before it is served there.\n\n```\nrfm export merge {named} --output MERGED\n```"

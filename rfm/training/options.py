@@ -19,6 +19,7 @@ SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constan
 STRATEGIES = ("no", "steps", "epoch")
 TRACKERS = ("tensorboard", "wandb", "none")
 OPTIMIZERS = ("adamw", "adamw_8bit", "muon")
+PROJECTORS = ("lora", "full")
 DTYPES = ("auto", "float32", "bfloat16")
 BEST_BY = ("loss", "preference_accuracy", "progress_mae", "progress_rmse", "similarity_accuracy")
 HUB_STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
@@ -47,6 +48,12 @@ class TrainOptions:
         None, "rank of LoRA adapters, 0 for full fine-tuning; default 16 with --use_unsloth or --quantization, else 0"
     )
     lora_alpha: int = _option(32, "scale of LoRA adapters")
+    lora_projector: str | None = _option(
+        None,
+        "what trains of the projector beside LoRA adapters: `lora`, adapters of its own, or `full`, all of it, which "
+        "vLLM refuses in adapters; default lora, full with --use_unsloth",
+        PROJECTORS,
+    )
     model_dtype: str = _option("auto", "dtype of the weights; auto = bfloat16 where --bf16 holds on a GPU", DTYPES)
     fsdp: bool = _option(False, "shard weights, gradients and optimizer over the processes (FSDP2)")
     trust_remote_code: bool = _option(False, "run code that a model brings along")
@@ -123,6 +130,11 @@ class TrainOptions:
             return self.lora_rank
         return 16 if self.use_unsloth or self.quantization else 0
 
+    @property
+    def whole_projector(self) -> bool:
+        """Whether the projector of a model with adapters trains in full."""
+        return self.use_unsloth if self.lora_projector is None else self.lora_projector == "full"
+
 
 def _check_choices(options: TrainOptions) -> None:
     for spec in TrainOptions.__dataclass_fields__.values():
@@ -183,6 +195,10 @@ def _check_combinations(options: TrainOptions) -> None:
         raise ConfigError(
             f"`optim` must not be muon with `lora_rank` {options.rank}: it is for full matrices; take adamw"
         )
+    if options.use_unsloth and options.lora_projector == "lora":
+        raise ConfigError(
+            "`lora_projector` must be full with `use_unsloth`, which adapts no projector, but is lora; leave it out"
+        )
     for name in ("packing", "torch_compile"):
         if options.use_unsloth and getattr(options, name):
             raise ConfigError(f"`{name}` must not be given with `use_unsloth`, which has its own kernels; drop one")
@@ -231,6 +247,7 @@ def _conditions(options: TrainOptions) -> Iterator[tuple[str, bool, str]]:
     """Yield flags, whether they take effect, and what to do where they don't."""
     evaluates = options.eval_dataset_path is not None
     yield "lora_alpha", options.rank > 0, "pass --lora_rank, or leave it out"
+    yield "lora_projector", options.rank > 0, "pass --lora_rank, or leave it out"
     yield "muon_learning_rate", options.optim == "muon", "pass --optim muon, or leave it out"
     yield "max_tokens", options.packing, "pass --packing, or leave it out"
     yield "save_steps", options.save_strategy == "steps", "pass --save_strategy steps, or leave it out"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import set_seed
 
 from rfm.batch.as_trained import differences, warning
@@ -31,6 +32,7 @@ from rfm.errors import ConfigError, RfmError
 from rfm.export.hub import check_hub, push_folder
 from rfm.export.model_card import write_card
 from rfm.export.training_record import write_record
+from rfm.inference.known.answers import known_answers
 from rfm.model.load import LoadedModel
 from rfm.model.weights.saving import written_whole
 from rfm.processes import forked_die_with_parent
@@ -220,16 +222,38 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
         trainer.save_state()
         if trainer.is_world_process_zero():
             parts.write(unfinished)
+            _save_known_answers(parts, options, unfinished)
             write_card(unfinished, place=final)
             own.seal(unfinished)
             output_dir.replace_folder(own, unfinished, final)
     if trainer.is_world_process_zero():
         logger.info("final model: %s", final)
         if parts.base is not None:
-            logger.info(
-                "it is an adapter whose projector is trained in full, which vLLM refuses: before serving it there, "
-                "`rfm export merge %s --output MERGED`", final,
-            )  # fmt: skip
+            logger.info("it is an adapter, %s", _servable_by_vllm(final, whole_projector=options.whole_projector))
         if options.push_to_hub:
             push_folder(final, options.hub_model_id)
     return final
+
+
+def _save_known_answers(parts: CheckpointParts, options: TrainOptions, folder: Path) -> None:
+    """Keep what the model says to a few questions, for who serves it; one process can't ask shared-out weights."""
+    if processes.shares_weights(options):
+        logger.info(
+            "known answers, which servers are compared with, are not written with --fsdp: `rfm export vllm` does"
+        )
+        return
+    try:
+        known_answers(parts.loaded, parts.form).save(folder)
+    except (MemoryError, torch.OutOfMemoryError):
+        logger.warning(
+            "known answers, which servers are compared with, do not fit in memory: `rfm export vllm` writes them"
+        )
+
+
+def _servable_by_vllm(final: Path, *, whole_projector: bool) -> str:
+    if not whole_projector:
+        return f"which vLLM loads on its base; `rfm serve-command {final}` prints how"
+    return (
+        "whose projector is trained in full, which vLLM refuses: before serving it there, "
+        f"`rfm export merge {final} --output MERGED`"
+    )

@@ -125,7 +125,7 @@ def _save_base(loaded: LoadedModel, base: Path, options: TrainOptions) -> None:
 def _warn_of_random_weights(options: TrainOptions) -> None:
     """Say what flags meant for released weights do to random ones."""
     if options.rank or options.freeze_vision_tower:
-        frozen = "everything but adapters and projector" if options.rank else "the vision tower"
+        frozen = "everything but the adapters" if options.rank else "the vision tower"
         logger.warning(
             "`model_name` %s starts from random weights, and %s stays as random as it is: answers will hardly be "
             "better than chance; train it in full (drop --lora_rank, --freeze_vision_tower and --quantization) with %s",
@@ -142,7 +142,10 @@ def _adapt(model: Any, options: TrainOptions) -> Any:
     if options.quantization:
         check_quantized(model)
     if options.rank:
-        return add_lora(model, rank=options.rank, alpha=options.lora_alpha, tower=not options.freeze_vision_tower)
+        return add_lora(
+            model, rank=options.rank, alpha=options.lora_alpha, tower=not options.freeze_vision_tower,
+            whole_projector=options.whole_projector,
+        )  # fmt: skip
     if options.freeze_vision_tower:
         freeze_vision_tower(model)
     return model

@@ -138,11 +138,13 @@ def test_a_record_of_another_form_is_named(checkpoint, changed, fault):
     assert fault in str(caught.value)
 
 
-def test_an_adapter_is_said_to_need_a_merge_before_it_is_served(checkpoint, tmp_path):
-    adapter = random_adapter(tmp_path / "tuned" / "final", checkpoint)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_card_says_whether_vllm_loads_the_adapter(checkpoint, tmp_path, whole):
+    adapter = random_adapter(tmp_path / "tuned" / "final", checkpoint, whole_projector=whole)
     text = model_card(adapter, None, adapter)
-    assert "vLLM refuses in adapters: merge this one before it is served there" in text
-    assert "rfm export merge final --output MERGED" in text
+    assert ("vLLM refuses in adapters: merge this one before it is served there" in text) == whole
+    assert ("rfm export merge final --output MERGED" in text) == whole
+    assert ("vLLM loads it on its base:\n\n```\nrfm serve-command final\n" in text) != whole
     assert "vLLM" not in model_card(checkpoint, None, checkpoint)
 
 

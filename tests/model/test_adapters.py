@@ -83,16 +83,32 @@ def test_adapters_have_the_type_of_the_weights(model):
     assert {parameter.dtype for parameter in adapted.parameters()} == {torch.bfloat16}
 
 
+@pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("tower", [True, False])
-def test_lora_adapts_every_block(model, tower):
-    assert len(target_modules(model, tower=tower)) == 2 * 7 + (4 if tower else 0)
-    adapted = add_lora(model, rank=4, alpha=8, tower=tower)
+def test_lora_adapts_every_block_and_the_projector_unless_it_trains_whole(model, tower, whole):
+    of_projector = 0 if whole else 2 * 2
+    assert len(target_modules(model, tower=tower, projector=not whole)) == 2 * 7 + (4 if tower else 0) + of_projector
+    adapted = add_lora(model, rank=4, alpha=8, tower=tower, whole_projector=whole)
     counts = trainable(adapted)
     assert counts["adapter"] > 0
-    assert counts["projector"] > 0
+    assert (counts["projector"] > 0) == whole
     assert counts["vision tower"] == counts["language model"] == 0
     check_trainable(adapted, frozen_tower=not tower)
     assert any("visual.blocks" in name and "lora" in name for name, _ in adapted.named_parameters()) == tower
+    adapters = [name for name, _ in adapted.named_parameters() if "merger" in name and "lora_B" in name]
+    assert len(adapters) == of_projector
+
+
+def test_a_projector_without_linear_layers_is_an_error(model):
+    model.model.visual.deepstack_merger_list[0] = nn.Identity()
+    with pytest.raises(ConfigError) as caught:
+        add_lora(model, rank=4, alpha=8, tower=True)
+    assert str(caught.value).startswith(
+        "`lora_projector` must find linear layers to adapt in the projector, but "
+        "model.visual.deepstack_merger_list.0 has "
+        "none that matches "
+    )
+    assert str(caught.value).endswith("; pass --lora_projector full to train it whole")
 
 
 def test_targets_that_match_nothing_are_an_error(model):

@@ -17,7 +17,7 @@ def dataset(tmp_path_factory):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"lora_rank": 2}, "everything but adapters and projector stays as random as it is"),
+        ({"lora_rank": 2}, "everything but the adapters stays as random as it is"),
         ({"freeze_vision_tower": True}, "the vision tower stays as random as it is"),
         ({"learning_rate": 2e-5}, "hardly move at the default --learning_rate 2e-05, meant for released ones"),
         ({}, None),

@@ -30,7 +30,10 @@ def outline(options: TrainOptions, config: Any = None) -> Any:
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
     if options.rank:
-        return add_lora(model, rank=options.rank, alpha=options.lora_alpha, tower=not options.freeze_vision_tower)
+        return add_lora(
+            model, rank=options.rank, alpha=options.lora_alpha, tower=not options.freeze_vision_tower,
+            whole_projector=options.whole_projector,
+        )  # fmt: skip
     if options.freeze_vision_tower:
         freeze_vision_tower(model)
     return model

@@ -28,8 +28,8 @@ from rfm.training.options import TrainOptions
 logger = logging.getLogger(__name__)
 
 FIXED = (
-    "model_dtype", "quantization", "freeze_vision_tower", "lora_rank", "lora_alpha", "use_unsloth", "use_multi_image",
-    "optim", "learning_rate", "muon_learning_rate", "weight_decay", "adam_beta1", "adam_beta2",
+    "model_dtype", "quantization", "freeze_vision_tower", "lora_rank", "lora_alpha", "lora_projector", "use_unsloth",
+    "use_multi_image", "optim", "learning_rate", "muon_learning_rate", "weight_decay", "adam_beta1", "adam_beta2",
 )  # fmt: skip
 OF_ROWS = ("model_name", "seed", "packing", "max_tokens", "blank_share")
 """What decides which rows come next, or what they are; a model may have moved."""
@@ -39,6 +39,7 @@ def settled(options: TrainOptions, dtype: torch.dtype) -> dict[str, Any]:
     """Return the options of a run as checkpoints keep them: with what was left to the run."""
     return dataclasses.asdict(options) | {
         "lora_rank": options.rank,
+        "lora_projector": "full" if options.whole_projector else "lora",
         "model_dtype": str(dtype).removeprefix("torch."),
     }
 
@@ -53,6 +54,8 @@ def check_continuation(
 
     """
     before, now = read_record(checkpoint), settled(options, dtype)
+    if before.options.get("lora_rank"):
+        before.options.setdefault("lora_projector", "full")  # of older versions
     fixed = {name: (before.options[name], now[name]) for name in FIXED if name in before.options} | {
         f"data.{name}": values for name, values in _of_inputs(checkpoint, before.options, form, options).items()
     }

@@ -35,6 +35,7 @@ def begun(dataset, tmp_path_factory):
         ({"lora_rank": 8}, "4", "8"),
         ({"lora_rank": 0}, "4", "0"),
         ({"lora_alpha": 8}, "32", "8"),
+        ({"lora_projector": "full"}, "lora", "full"),
         ({"freeze_vision_tower": True}, "False", "True"),
         ({"model_dtype": "bfloat16"}, "float32", "bfloat16"),
         ({"optim": "adamw_8bit"}, "adamw", "adamw_8bit"),
