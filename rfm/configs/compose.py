@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,13 +50,9 @@ def load_config(config_name: str = "config", overrides: Sequence[str] = ()) -> E
         raise ConfigError(f"configuration {config_name!r} can't be used: {error}") from error
     for override in overrides:
         _check_key(override)
-    ConfigStore.instance().store(name="base_config", node=ExperimentConfig)
-    GlobalHydra.instance().clear()
+    composed = _packaged if folder == CONFIG_FOLDER else _composed
     try:
-        with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
-            # "++" also sets keys that a file without the schema in its defaults does not have
-            composed = compose(config_name=name, overrides=[f"++{_bracketed(one.lstrip('+'))}" for one in overrides])
-        return validate(_as_dataclass(composed))
+        return validate(_as_dataclass(composed(folder, name, tuple(overrides))))
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(_explain(error, config_name)) from error
 
@@ -116,6 +113,18 @@ def _named(content: Any, file: Path) -> Iterator[str]:
                 if "${" in named:
                     raise DataError(f"{file} must name files in `defaults`, but has `{named[:100]}`; write it out")
                 yield named
+
+
+def _composed(folder: Path, name: str, overrides: tuple[str, ...]) -> DictConfig:
+    ConfigStore.instance().store(name="base_config", node=ExperimentConfig)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+        # "++" also sets keys that a file without the schema in its defaults does not have
+        return compose(config_name=name, overrides=[f"++{_bracketed(one.lstrip('+'))}" for one in overrides])
+
+
+_packaged = functools.lru_cache(maxsize=64)(_composed)
+"""The same of this package's own files, which stay as they are: a training asks several times, 0.1 s each time."""
 
 
 def _check_key(override: str) -> None:

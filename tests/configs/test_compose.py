@@ -33,6 +33,17 @@ def test_one_configuration_leaves_nothing_behind_for_the_next():
     assert load_config() == ExperimentConfig()
 
 
+def test_a_change_to_one_configuration_reaches_no_other():
+    load_config().data.train_datasets.append("mine")
+    assert load_config() == ExperimentConfig()
+
+
+def test_variables_are_read_anew(monkeypatch):
+    for root in ("/a", "/b"):
+        monkeypatch.setenv("ROOT_OF_MINE", root)
+        assert load_config(overrides=["data.datasets_root=${oc.env:ROOT_OF_MINE}"]).data.datasets_root == root
+
+
 def test_the_resolved_configuration_is_plain_json():
     data = {"preference_strategy_ratio": {"rewind": 1}}
     config = load_config(overrides=["data.preference_strategy_ratio={rewind:1}"])
