@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from rfm.command_table import COMMANDS
 from rfm.commands import brought_in, closest, function_of, load, options_of, overview, version
 from rfm.console import console, manner, set_up_logging
-from rfm.errors import ConfigError, RfmError
+from rfm.errors import NO_TORCH, ConfigError, RfmError
 from rfm.options.documents import Made
 from rfm.options.flags import flags_of
 from rfm.options.line import Line, parsed_line
@@ -70,6 +70,11 @@ def run_command(name: tuple[str, ...], arguments: Sequence[str], program: str | 
         sys.stdout.flush()
     except RfmError as error:
         console().print(f"error: {error}", style="bold red", soft_wrap=True)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        console().print(f"error: {NO_TORCH}", style="bold red", soft_wrap=True)
         return 1
     except OSError as error:
         if error.errno == errno.EPIPE and _nobody_reads():

@@ -24,5 +24,12 @@ class MissingExtraError(RfmError):
     """An optional dependency that is not installed; names the extra that brings it."""
 
 
+NO_TORCH = (
+    "torch must be installed, but is not; take the build for this machine: `pip install torch`, or with uv "
+    "`uv pip install --no-config --torch-backend auto torch`"
+)
+"""`uv.lock` leaves it out, and `uv pip` too in a clone, unless it is to read no configuration."""
+
+
 class ServerError(RfmError):
     """A server that can't be reached, or does not answer what it is asked."""

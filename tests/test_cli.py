@@ -94,6 +94,18 @@ def test_a_fault_of_ours_keeps_its_traceback(command):
         command(lambda _options: 1 / 0)()
 
 
+def test_without_torch_it_is_said_how_it_comes(command, capsys, monkeypatch):
+    def ask(name):
+        return command(lambda _options: importlib.import_module(name))
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert ask("torch")() == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: torch must be installed, but is not; take the build for this machine: `pip install")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        ask("no_such_module")()
+
+
 def test_a_full_disk_is_one_message_and_status_1(command, capsys):
     def fill(_options):
         raise OSError(errno.ENOSPC, "No space left on device", "/data/x.arrow")

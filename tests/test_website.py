@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rfm.command_table import COMMANDS
-from website.commands import command_table
+from website.commands import command_table, key_table
 from website.pages import ROOT, assemble, with_links_to_pages
 
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
@@ -41,9 +41,17 @@ def test_the_navigation_names_every_page_once(pages: Path) -> None:
 def test_each_command_has_a_page_with_its_flags(pages: Path) -> None:
     text = (pages / "reference" / "commands" / "generate.md").read_text()
     assert text.startswith("# rfm generate\n")
-    assert "| `--num_samples` | `10000` |" in text
+    assert "\n```\nrfm generate " in text
+    data, _, rest = text.partition("## Data\n")[2].partition("\n## ")
+    assert "| `--num_samples` | `10000` | whole number |" in data
+    assert "| `--output_path` | required | text |" in rest
     assert all(f"`rfm {' '.join(name)}`" in command_table() for name in COMMANDS)
     assert command_table() in (pages / "reference" / "commands.md").read_text()
+
+
+def test_each_key_has_its_row(pages: Path) -> None:
+    assert "| `seed` | `42` | 0 to 9223372036854775807 | Seed of the questions" in key_table()
+    assert key_table() in (pages / "reference" / "configuration.md").read_text()
 
 
 def test_links_are_turned_to_pages() -> None:

@@ -86,7 +86,7 @@ def install(place: Path, python: str, resolution: str) -> bool:
     settings = [*WHEELS, "--resolution", resolution, "-r", "pyproject.toml", *(f"--extra={name}" for name in EXTRAS)]
     tools = [*TOOLS, *([ZARR] if resolution == "highest" else [])]
     itself = ["--no-deps", "--editable", "."]
-    command = [uv(), "pip", "install", "-q", "-p", str(place)]
+    command = [uv(), "pip", "install", "-q", "--no-config", "-p", str(place)]  # configured is what uv.lock leaves out
     runs = (subprocess.run([*command, *what], cwd=ROOT, check=False) for what in (settings, tools, itself))
     return all(run.returncode == 0 for run in runs)
 

@@ -1,20 +1,19 @@
-"""The reference of the command line: of each command its flags, as its options declare them."""
+"""The reference of the command line and of the configuration, as options and keys declare themselves."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
-import types
-import typing
-from typing import Any
+from collections.abc import Sequence
 
 from rfm.command_table import COMMANDS
 from rfm.commands import load
+from rfm.configs.keys import keys
+from rfm.options.flags import Flag, flags_of, in_groups
 
 FOLDER = "reference/commands"
-TABLE = "<!-- a table of them -->"
-_NAMES = {str: "text", int: "whole number", float: "number", bool: "switch"}
+_KINDS = {str: "text", int: "whole number", float: "number", bool: "switch"}
 
 
 def command_pages() -> dict[str, str]:
@@ -31,31 +30,37 @@ def command_table() -> str:
     return f"| Command | |\n|---|---|\n{rows}"
 
 
+def key_table() -> str:
+    """All keys of the configuration."""
+    rows = "".join(
+        f"| `{key.name.removeprefix('data.')}` | `{key.default}` | {_cell(key.values)} | {_cell(key.meaning)} |\n"
+        for key in keys()
+    )
+    return f"| Key | Default | Values | |\n|---|---|---|---|\n{rows}"
+
+
 def _page(name: tuple[str, ...]) -> str:
     command = COMMANDS[name]
     options = load(command.options)
-    hints = typing.get_type_hints(options)
-    rows = "".join(_row(field, hints[field.name]) for field in dataclasses.fields(options))
-    head = f"# rfm {' '.join(name)}\n\n{command.summary[0].upper()}{command.summary[1:]}.\n\n{_prose(options)}\n\n"
-    return f"{head}| Flag | Default | Value | |\n|---|---|---|---|\n{rows}" if rows else head
+    head = f"# rfm {' '.join(name)}\n\n{command.summary[0].upper()}{command.summary[1:]}.\n\n"
+    head += f"{inspect.cleandoc(options.__doc__ or '')}\n\n```\n{command.example}\n```\n\n"
+    return head + "\n".join(_flag_table(title, flags) for title, flags in in_groups(flags_of(options)).items())
 
 
-def _prose(options: type) -> str:
-    """The docstring."""
-    return inspect.cleandoc(options.__doc__ or "")
+def _flag_table(title: str, flags: Sequence[Flag]) -> str:
+    rows = "".join(map(_row, flags))
+    return f"## {title[0].upper()}{title[1:]}\n\n| Flag | Default | Value | |\n|---|---|---|---|\n{rows}"
 
 
-def _row(field: dataclasses.Field[Any], hint: Any) -> str:
-    about = field.metadata
-    flag = field.name.upper() if about.get("positional") else f"--{field.name}"
-    return (
-        f"| `{flag}` | {_default(field)} | {_value(hint, about.get('choices'))} | {_cell(about.get('help') or '')} |\n"
-    )
+def _row(flag: Flag) -> str:
+    named = flag.name.upper() if flag.positional else f"--{flag.name}"
+    about = _cell(flag.field.metadata.get("help") or "")
+    return f"| `{named}` | {_default(flag)} | {_value(flag)} | {about} |\n"
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
-    made = field.default_factory
-    value = field.default if made is dataclasses.MISSING else made()
+def _default(flag: Flag) -> str:
+    made = flag.field.default_factory
+    value = flag.field.default if made is dataclasses.MISSING else made()
     if value is dataclasses.MISSING:
         return "required"
     if value is None or value == ():
@@ -65,18 +70,10 @@ def _default(field: dataclasses.Field[Any]) -> str:
     return f"`{' '.join(map(str, value)) if isinstance(value, tuple | list) else value}`"
 
 
-def _value(hint: Any, choices: Any) -> str:
-    if choices:
-        return ", ".join(f"`{choice}`" for choice in choices)
-    return " or ".join(dict.fromkeys(_kinds(hint)))
-
-
-def _kinds(hint: Any) -> list[str]:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return [kind for part in typing.get_args(hint) if part is not types.NoneType for kind in _kinds(part)]
-    if typing.get_origin(hint) in (tuple, list):
-        return [f"{kind}, one or more" for kind in _kinds(typing.get_args(hint)[0])]
-    return [_NAMES.get(hint, "text")]
+def _value(flag: Flag) -> str:
+    if flag.choices:
+        return ", ".join(f"`{choice}`" for choice in flag.choices)
+    return f"{_KINDS.get(flag.kind, 'text')}{', one or more' if flag.many else ''}"
 
 
 def _cell(text: str) -> str:

@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-from website.commands import FOLDER, TABLE, command_pages, command_table
+from website.commands import FOLDER, command_pages, command_table, key_table
 
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {
@@ -22,6 +22,9 @@ ELSEWHERE = {
     "README.md": "index.md",
 }
 """Files outside `docs/`, and the page that each is on the site; README's own page is `docs/index.md`."""
+TABLE = "<!-- a table of them -->"
+TABLES = {"reference/commands.md": command_table, "reference/configuration.md": key_table}
+"""The pages of `docs/` that have `TABLE` in its place."""
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
@@ -36,8 +39,8 @@ def assemble(folder: Path) -> None:
         if path != ROOT / "README.md":
             text = _FRONT.sub("", path.read_text())
             (folder / page).write_text(with_links_to_pages(text, path, page, places))
-    overview = folder / f"{FOLDER}.md"
-    overview.write_text(overview.read_text().replace(TABLE, command_table()))
+    for page, table in TABLES.items():
+        (folder / page).write_text((folder / page).read_text().replace(TABLE, table()))
     (folder / FOLDER).mkdir()
     for page, text in command_pages().items():
         (folder / page).write_text(text)

@@ -70,16 +70,20 @@ def add_flags(
     title: str | None = None,
 ) -> argparse.ArgumentParser:
     """Add flags, under a title or by their groups; `given` are defaults, and what is `replaced` need not be there."""
-    few = sum(not flag.positional for flag in flags) <= FEW
-    by_title: dict[str, list[Flag]] = {}
-    for flag in flags:
-        own = ARGUMENTS if flag.positional else OPTIONS if few else group_of(flag.name)
-        by_title.setdefault(title or own, []).append(flag)
-    for name in sorted(by_title, key=(*TITLES, title).index):
+    for name, some in ({title: flags} if title else in_groups(flags)).items():
         group = parser.add_argument_group(name)
-        for flag in by_title[name]:
+        for flag in some:
             _add(group, flag, given, flag.required and flag.name not in replaced)
     return parser
+
+
+def in_groups(flags: Sequence[Flag]) -> dict[str, list[Flag]]:
+    """Return the flags of a command by the titles of their groups, as its help has them."""
+    few = sum(not flag.positional for flag in flags) <= FEW
+    found: dict[str, list[Flag]] = {title: [] for title in TITLES}
+    for flag in flags:
+        found[ARGUMENTS if flag.positional else OPTIONS if few else group_of(flag.name)].append(flag)
+    return {title: some for title, some in found.items() if some}
 
 
 def _add(group: argparse._ArgumentGroup, flag: Flag, given: Mapping[str, Any], must: bool) -> None:
