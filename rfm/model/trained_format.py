@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import digits
 from typing import NamedTuple
 
 from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.patches import VisionSpec
 from rfm.errors import DataError
-from rfm.model.stock.files import ADAPTER_FILE, model_config
+from rfm.model.stock.files import ADAPTER_FILE, load_tokenizer, model_config
 from rfm.model.stock.preprocessing import load_form, read_spec
 from rfm.model.weights.base import base_of
 
@@ -18,6 +19,8 @@ class TrainedFormat(NamedTuple):
 
     form: InputFormat
     spec: VisionSpec
+    of_answers: tuple[int, ...]
+    """The tokens that answers consist of: ten digits, and the end of the turn."""
 
 
 def trained_format(name: str, trust_remote_code: bool = False) -> TrainedFormat | None:
@@ -29,7 +32,7 @@ def trained_format(name: str, trust_remote_code: bool = False) -> TrainedFormat 
     named = base_of(folder) if (folder / ADAPTER_FILE).is_file() else name
     spec = read_spec(named, model_config(named, trust_remote_code))
     form.check_family(spec.family)
-    return TrainedFormat(form, spec)
+    return TrainedFormat(form, spec, tuple(load_tokenizer(name).convert_tokens_to_ids([*digits, "<|im_end|>"])))
 
 
 def named_format(name: str) -> TrainedFormat:

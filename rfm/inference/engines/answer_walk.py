@@ -1,10 +1,10 @@
 """Probabilities of all answers to a question, by requests for one token each.
 
-A server gives the most probable tokens that may follow a begun answer. Behind `ANS: ` these are the first digits,
-behind `ANS: 1` the second ones and the end of the turn, and so on: the tree of `rfm.inference.answering.answer_tree`,
-walked one node a request. What is less probable than `LEAST` is not followed, so no probability is off by more than
-that (before they are divided by their sum). Sharp distributions take a dozen requests, flat ones up to 112; servers
-with a prefix cache compute the frames once.
+A server says how probable tokens are behind a begun answer. Behind `ANS: ` these are the first digits, behind `ANS: 1`
+the second ones and the end of the turn, and so on: the tree of `rfm.inference.answering.answer_tree`,
+walked one node a request. The least probable nodes are not followed as long as they have no more than `LEAST` in all,
+so no probability is off by more than twice that where answers have most of the whole. Sharp distributions take a dozen
+requests, flat ones up to 112; servers with a prefix cache compute the frames once.
 
 Numbers must be written digit by digit, as Qwen's tokenizers do.
 """
@@ -20,7 +20,7 @@ from rfm.batch.tokens.conversation import ANSWER_PREFIX
 from rfm.errors import ConfigError
 from rfm.inference.answering.distribution import Distribution
 
-LEAST = 1e-4
+LEAST = 5e-5
 END = "<|im_end|>"
 """The token that ends a turn of Qwen's models."""
 
@@ -41,11 +41,16 @@ class AnswerWalk:
 
     def pending(self) -> list[str]:
         """Return the begun answers whose next token is to be asked for."""
-        return [begun for begun, mass in self._mass.items() if begun not in self._asked and self._wanted(begun, mass)]
+        left = sorted((mass, begun) for begun, mass in self._mass.items() if self._open(begun))
+        return [
+            begun
+            for (_, begun), below in zip(left, np.cumsum([mass for mass, _ in left]), strict=True)
+            if below > LEAST
+        ]
 
-    def _wanted(self, begun: str, mass: float) -> bool:
+    def _open(self, begun: str) -> bool:
         goes_on = any(answer != begun and answer.startswith(begun) for answer in self.answers)
-        return mass >= LEAST and (goes_on or (self._ends and begun in self.answers))
+        return begun not in self._asked and (goes_on or (self._ends and begun in self.answers))
 
     def take(self, begun: str, shares: Shares) -> None:
         """Take what may follow a begun answer.
@@ -57,7 +62,7 @@ class AnswerWalk:
         self._asked.add(begun)
         for token, share in shares.items():
             word = token  # as it is: " 1" and "1" are two tokens
-            if len(word) > 1 and word.isdecimal() and share >= LEAST:
+            if len(word) > 1 and word.isdecimal() and share > LEAST:
                 raise ConfigError(
                     "`decoding` scored must go with a model that writes numbers digit by digit for progress, but the "
                     f"server's writes {word!r} as one token; ask progress with --decoding greedy or sample"

@@ -77,6 +77,7 @@ class ChatEngine(Engine):
         known = trained is not None and not trained.form.use_multi_image
         self.as_video: bool = known if as_video is None else as_video
         self._spec = None if trained is None else trained.spec
+        self._of_answers = () if trained is None else trained.of_answers
         self._open(datasets_root)
 
     def _open(self, datasets_root: Path) -> None:
@@ -145,7 +146,9 @@ class ChatEngine(Engine):
         flat = [request for requests in asked for request in requests]
         walks, refused = [AnswerWalk(answers) for _ in flat], dict[int, Refusal]()
         while steps := [(at, text) for at, walk in enumerate(walks) if at not in refused for text in walk.pending()]:
-            replies = self.complete([begun(flat[at], begun_text(text)) for at, text in steps], len(asked))
+            replies = self.complete(
+                [begun(flat[at], begun_text(text), self._of_answers) for at, text in steps], len(asked)
+            )
             for (at, text), reply in zip(steps, replies, strict=True):
                 if isinstance(reply, Refusal):
                     refused[at] = reply

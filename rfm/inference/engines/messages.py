@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ NEUTRAL: Request = {"top_k": -1, "repetition_penalty": 1.0}
 """What vLLM would take from the model's `generation_config.json`: released ones cut draws to 20 tokens, or say 1.05."""
 CONTINUED: Request = {"continue_final_message": True, "add_generation_prompt": False}
 """Makes vLLM go on with the last message where it ends."""
-VLLM_ONLY = (*NEUTRAL, *CONTINUED)
+VLLM_ONLY = (*NEUTRAL, *CONTINUED, "logprob_token_ids")
 """Fields that other servers refuse or pass over."""
 
 
@@ -51,12 +52,18 @@ def video_part(frames: UInt8[np.ndarray, "t h w 3"]) -> Part:
     return {"type": "video_url", "video_url": {"url": f"data:video/jpeg;base64,{images}"}}
 
 
-def begun(request: Request, answer: str) -> Request:
-    """Return the request for the one token that follows `answer`, with the most probable ones; only vLLM takes it."""
+def begun(request: Request, answer: str, tokens: Sequence[int]) -> Request:
+    """Return the request for the one token that follows `answer`; only vLLM takes it.
+
+    It asks how probable `tokens` are, or the most probable ones where there are none: among those even a digit of 5e-4
+    was missing.
+    """
     messages = [*request["messages"], {"role": "assistant", "content": answer}]
+    wanted = {"logprob_token_ids": list(tokens)} if tokens else {}
     return {
         **request,
         **CONTINUED,
+        **wanted,
         "messages": messages,
         "max_tokens": 1,
         "temperature": 0.0,

@@ -79,9 +79,10 @@ class VLLMEngine(ChatEngine):
         return [_completion(output) for output in outputs]
 
     def _settings(self, request: Request) -> Any:
-        own = ("temperature", "max_tokens", "seed", "top_p", *NEUTRAL)
+        own = ("temperature", "max_tokens", "seed", "top_p", "logprob_token_ids", *NEUTRAL)
         given = {name: request[name] for name in own if name in request}
-        return self._vllm.SamplingParams(logprobs=request.get("top_logprobs"), **given)
+        most = None if "logprob_token_ids" in given else request.get("top_logprobs")
+        return self._vllm.SamplingParams(logprobs=most, **given)
 
 
 def _completion(answered: Any) -> Completion:

@@ -59,7 +59,7 @@ class Guard:
     """Knows how a checkpoint is asked, and what it answers."""
 
     def __init__(self, folder: Path, trained: TrainedFormat, *, as_video: bool) -> None:
-        self.folder, self.spec = folder, trained.spec
+        self.folder, self.spec, self.of_answers = folder, trained.spec, trained.of_answers
         self.form = replace(trained.form, use_multi_image=not as_video)
         self.as_trained = trained.form
         self.tokenizer = load_tokenizer(str(folder))
@@ -149,7 +149,9 @@ class Guard:
         """Ask for greedy completions, or for the one token that follows the answer begun by `behind`."""
         shown = engine.anew(self._held(asked, self.form))
         bodies = [shown.request(shown.content(row, False), length) for row in asked.rows]
-        return shown.complete(bodies if behind is None else [begun(body, behind) for body in bodies], AT_ONCE)
+        return shown.complete(
+            bodies if behind is None else [begun(body, behind, self.of_answers) for body in bodies], AT_ONCE
+        )
 
     def _check_answers(self, engine: ChatEngine, known: KnownAnswers) -> None:
         asked = questions(self.form, self.spec)
