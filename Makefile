@@ -17,6 +17,11 @@ INSTALLED := $(VENV)/.installed
 PYTHON := $(VENV)/bin/python
 BASE_PYTHON ?= python3
 
+# files in their order, not those of most tests first, so that none that takes minutes comes last; without the plugins
+# of libraries, whose every module pytest would compile anew in each process
+ON_TWO_CORES := -n 2 --dist loadfile --no-loadscope-reorder \
+	--disable-plugin-autoload -p xdist.plugin -p _hypothesis_pytestplugin
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo metaworld-small results policies test check docs docs-commands packages versions vllm-tests install
@@ -35,13 +40,13 @@ policies: $(INSTALLED)
 	$(PYTHON) -m examples.weighted_cloning
 
 test: $(INSTALLED)
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest $(ON_TWO_CORES)
 
 check: $(INSTALLED)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest $(ON_TWO_CORES)
 
 docs: $(INSTALLED)
 	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
@@ -74,11 +79,13 @@ $(VLLM)/.installed: tests/vllm_environment/torchvision_schemas.py
 
 install: $(INSTALLED)
 
-# torch comes first and by itself: a range that another package asks for would bring several GB of CUDA
+# torch comes first and by itself: a range that another package asks for would bring several GB of CUDA. pip compiles on
+# one core, compileall on all; some files are templates, or for other versions of Python, and fail as they do in pip
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo 'setting up $(VENV): about two gigabytes, four minutes or so without a word'
 	$(BASE_PYTHON) -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --constraint constraints.txt torch
-	$(PYTHON) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PYTHON) -m pip install --quiet --no-compile --constraint constraints.txt torch
+	$(PYTHON) -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(PYTHON) -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
 yes:

@@ -62,25 +62,31 @@ class Oracle(Engine):
         return Prediction(write_answer(row["answer"]), probabilities=tuple(probability.tolist()))
 
 
-@pytest.fixture
-def evaluate(dataset, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def evaluate(dataset, tmp_path_factory):
     everything = dataset
 
     def run(model, *flags, engine=None, dataset=everything):
-        if engine is not None:
-            monkeypatch.setattr(module, "open_engine", lambda options, exam: engine)
-        output = tmp_path / "results.json"
-        words = ["--model_path", model, "--dataset_path", dataset, "--output_path", output, "--batch_size", 64]
-        words += ["--overwrite", "--datasets_root", bundled_root(), "--device", "cpu", *flags]
-        assert run_command(("evaluate",), [str(word) for word in words], "rfm evaluate") == 0
+        output = tmp_path_factory.mktemp("results") / "results.json"
+        words = ["--model_path", model, "--dataset_path", dataset, "--output_path", output]
+        words += ["--batch_size", 64, "--datasets_root", bundled_root(), "--device", "cpu", *flags]
+        with pytest.MonkeyPatch.context() as patch:
+            if engine is not None:
+                patch.setattr(module, "open_engine", lambda options, exam: engine)
+            assert run_command(("evaluate",), [str(word) for word in words], "rfm evaluate") == 0
         return json.loads(output.read_text())
 
     return run
 
 
-def test_a_perfect_predictor(evaluate, truth):
+@pytest.fixture(scope="module")
+def perfect(evaluate):
+    return evaluate("oracle", engine=Oracle())
+
+
+def test_a_perfect_predictor(perfect, truth):
     _, progress = truth
-    results = evaluate("oracle", engine=Oracle())
+    results = perfect
     assert results["preference"]["accuracy"] == 1
     rounding = np.abs(progress.answer.astype(float) - progress.target)
     assert results["progress"]["mae"] == pytest.approx(rounding.mean(), abs=1e-5)
@@ -121,14 +127,14 @@ def test_a_perfect_predictor(evaluate, truth):
     assert results["gap"]["preference"]["gap"] == 1 - results["best_constant"]["preference"]["accuracy"]
 
 
-def test_tau_b_of_a_perfect_predictor_is_lowered_by_equals_as_scipy_says(evaluate, truth):
+def test_tau_b_of_a_perfect_predictor_is_lowered_by_equals_as_scipy_says(perfect, truth):
     _, progress = truth
     ranking = progress[progress.data_gen_strategy == "ranking"].copy()
     order = ["failure", "suboptimal", "successful"]
     ranking["place"] = ranking.quality_label.map(order.index)
     ranking["task_name"] = ranking.trajectory_id.str.replace(r"_\d+$", "", regex=True)
     expected = [kendalltau(part.answer.astype(int), part.place).statistic for _, part in ranking.groupby("task_name")]
-    found = evaluate("oracle", engine=Oracle())["policy_ranking"]["tau_b"]
+    found = perfect["policy_ranking"]["tau_b"]
     assert found == pytest.approx(np.mean(expected))
     assert found < 1
 
