@@ -2,9 +2,9 @@
 
 A server says how probable tokens are behind a begun answer. Behind `ANS: ` these are the first digits, behind `ANS: 1`
 the second ones and the end of the turn, and so on: the tree of `rfm.inference.answering.answer_tree`,
-walked one node a request. The least probable nodes are not followed as long as they have no more than `LEAST` in all,
-so no probability is off by more than twice that where answers have most of the whole. Sharp distributions take a dozen
-requests, flat ones up to 112; servers with a prefix cache compute the frames once.
+walked one node a request. The least probable nodes are not followed as long as they have no more than `LEAST` of
+what all answers have, so no probability is off by more than twice that, however little that is. Sharp distributions
+take a dozen requests, flat ones up to 112; servers with a prefix cache compute the frames once.
 
 Numbers must be written digit by digit, as Qwen's tokenizers do.
 """
@@ -42,10 +42,9 @@ class AnswerWalk:
     def pending(self) -> list[str]:
         """Return the begun answers whose next token is to be asked for."""
         left = sorted((mass, begun) for begun, mass in self._mass.items() if self._open(begun))
+        most = LEAST * sum(map(self._probability, self.answers))
         return [
-            begun
-            for (_, begun), below in zip(left, np.cumsum([mass for mass, _ in left]), strict=True)
-            if below > LEAST
+            begun for (_, begun), below in zip(left, np.cumsum([mass for mass, _ in left]), strict=True) if below > most
         ]
 
     def _open(self, begun: str) -> bool:
