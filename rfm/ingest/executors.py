@@ -95,22 +95,23 @@ def imported_ray() -> Any:
     return ray
 
 
-def connect(ray: Any, cores: int, otherwise: str = _OTHERWISE) -> None:
+def connect(ray: Any, cores: int, otherwise: str = _OTHERWISE) -> bool:
     """Connect to the cluster of `RAY_ADDRESS`, one that runs here, or a new one of so many cores; else ConfigError.
 
-    `otherwise` says what does without a cluster.
+    Returns whether it is a new one. `otherwise` says what does without a cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS") or _cluster_here() or "local"
     quiet = {"logging_level": "warning", "log_to_driver": False}
     if address == "local":
         _start(ray, otherwise, num_cpus=cores, include_dashboard=False, **quiet)
-        return
+        return True
     _check_reachable(address)
     try:
         ray.init(address=address, **quiet)
     except Exception as error:  # ConnectionError, RuntimeError, or Exception itself
         raise ConfigError(f"RAY_ADDRESS must be a Ray cluster's, but connecting to {address} gives: {error}") from error
+    return False
 
 
 def _start(ray: Any, otherwise: str = _OTHERWISE, **settings: Any) -> None:

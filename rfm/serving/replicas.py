@@ -54,13 +54,13 @@ class Cluster:
         self._cores = max(options.threads, 1)
         self._device = options.device[0]
         self._prefix = f"rfm-serve-{socket.gethostname()}-{options.port or f'of-{os.getpid()}'}-"
-        self._asking, self._closed = threading.Lock(), False
+        self._asking, self._closed, self._new = threading.Lock(), False, False
 
     def open(self) -> None:
         """Connect, and end what a server that was here before has left; ConfigError where there is no cluster."""
         hand_over("ray", "ray.serve")
         cores = 2 * self._count * self._cores  # a reload needs both models for a moment
-        connect(self._ray, cores, "--device then names workers of this machine")
+        self._new = connect(self._ray, cores, "--device then names workers of this machine")
         self.serve.start(proxy_location="Disabled")
         hand_over("ray", "ray.serve")
         for name in self.serve.status().applications:
@@ -71,6 +71,8 @@ class Cluster:
         """Let go of the cluster; one that was started for this server ends."""
         with self._asking:
             self._closed = True
+            if self._new:
+                self.serve.shutdown()  # else a thread of its, which goes on asking, ends the process with an error
             self._ray.shutdown()
 
     def application(self, name: str) -> Any:
