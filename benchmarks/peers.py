@@ -22,6 +22,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -44,6 +46,7 @@ TRAINERS = (OURS, "llamafactory", "ms-swift", IMAGES, "trl")
 ENGINES = (OURS, "generate", "vllm")
 HOME = {"generate": "trl"}
 """The environment of what is no peer itself: stock transformers with torchvision."""
+_EXCEPTION = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 def main() -> None:
@@ -156,6 +159,7 @@ def _run(options: argparse.Namespace, script: str, who: str, given: Result) -> R
         environ.pop("PYTHONPATH", None)
     folder = options.work / "runs" / f"{Path(script).stem}-{who.replace(', ', '-')}"
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "out", ignore_errors=True)  # of another part: there are trainers that refuse it
     request = folder / "request.json"
     output = {"output": str(folder / "out")} if script == "peers_run.py" else {}
     request.write_text(json.dumps({"who": named, **given, **output}), encoding="utf-8")
@@ -171,9 +175,14 @@ def _run(options: argparse.Namespace, script: str, who: str, given: Result) -> R
     lines = log.read_text(errors="replace").splitlines()
     said = [line.partition(MARK)[2] for line in lines if MARK in line]
     if not said:
-        faults = [line for line in lines if line.strip()]
-        return {ERROR: faults[-1][:300] if faults else f"no output, see {log}"}
+        return {ERROR: fault(lines) or f"no output, see {log}"}
     return {**json.loads(said[-1]), "releases": releases(python, *packages)}
+
+
+def fault(lines: list[str]) -> str:
+    """Return the last line of a log that names an exception, else the last one that says anything."""
+    named = [line for line in lines if _EXCEPTION.match(line)]
+    return (named or [line for line in lines if line.strip()] or [""])[-1][:300]
 
 
 def training_table(results: list[Result]) -> list[str]:

@@ -84,6 +84,7 @@ def vllm(request: Request) -> tuple[list[Any], Answer]:
 
     engine = LLM(
         request.model, dtype="float32", enforce_eager=True, max_model_len=2048, max_num_seqs=request.batch,
+        gpu_memory_utilization=0.2,
         limit_mm_per_prompt={"video": 2, "image": 0},
     )  # fmt: skip
     tokenizer = AutoTokenizer.from_pretrained(request.model)
@@ -92,7 +93,12 @@ def vllm(request: Request) -> tuple[list[Any], Answer]:
     def prompt(row: dict[str, Any]) -> dict[str, Any]:
         text = tokenizer.apply_chat_template(_messages(row), tokenize=False, add_generation_prompt=True)
         clips = [_frames(paths) for paths in row["videos"]]
-        return {"prompt": text, "multi_modal_data": {"video": [(clip, _metadata(len(clip))) for clip in clips]}}
+        return {
+            "prompt": text,
+            "multi_modal_data": {
+                "video": [(clip, {**_metadata(len(clip)), "do_sample_frames": False}) for clip in clips]
+            },
+        }
 
     def answer(rows: list[Any]) -> list[str]:
         outputs = engine.generate([prompt(row) for row in rows], settings, use_tqdm=False)
@@ -128,7 +134,6 @@ def _metadata(count: int) -> dict[str, Any]:
         "total_num_frames": count,
         "duration": count / FRAMES_PER_SECOND,
         "video_backend": "opencv",
-        "do_sample_frames": False,
     }
 
 

@@ -13,6 +13,7 @@ Three questions are answered by experiment at the first step, before the weights
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import resource
 import time
@@ -28,8 +29,9 @@ IGNORED = -100
 def declare_operators() -> Any:
     """Let PyPI's torchvision, built for another torch, be imported; keep what is returned."""
     library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    if importlib.util.find_spec("torchvision_schemas") is None:  # else the environment declares them itself
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return library
 
 

@@ -112,6 +112,13 @@ def test_a_peer_that_is_not_there_is_a_row_with_its_reason(tmp_path, monkeypatch
     assert "| trl | can't be installed" in capsys.readouterr().out
 
 
+def test_of_a_log_the_exception_is_the_reason():
+    lines = ["Traceback:", "IndexError: of [73]", "  0%| 0/2", ""]
+    assert peers.fault(lines) == "IndexError: of [73]"
+    assert peers.fault(["loading", "killed", ""]) == "killed"
+    assert peers.fault([]) == ""
+
+
 def test_the_table_sets_each_trainer_beside_ours_with_frames_in_its_form():
     def run(who, rate, loss):
         return {
