@@ -35,7 +35,7 @@ def row_flops(config: Any, row: RowSize, *, lora: bool, frozen: bool) -> float:
         2 * vision.hidden_size * vision.in_channels * vision.temporal_patch_size * vision.patch_size**2 * row.patches
     )
     mergers = (1 + len(vision.deepstack_visual_indexes)) * 2 * _merger(vision) * row.visual
-    return backbone * (language + head) + (1 if frozen else backbone) * tower + 3 * mergers
+    return backbone * (language + head + mergers) + (1 if frozen else backbone) * tower
 
 
 def _language_layer(text: Any) -> int:

@@ -33,7 +33,7 @@ from rfm.batch.input_format import InputFormat
 from rfm.batch.pictures.frame_store import FrameStore
 from rfm.batch.row_lengths import row_lengths
 from rfm.batch.tokens.conversation import ConversationEncoder
-from rfm.model.freeze import freeze_vision_tower, projector_names
+from rfm.model.freeze import freeze_vision_tower
 from rfm.model.load import LoadedModel
 from rfm.model.lora import target_modules
 from rfm.training.arguments import training_arguments
@@ -164,10 +164,7 @@ def _stock(setting: Setting, loaded: LoadedModel, rows: TrainingSet, device: str
     model = loaded.model
     if options.rank:
         targets = target_modules(model, tower=not options.freeze_vision_tower)
-        model = get_peft_model(
-            model,
-            LoraConfig(r=16, lora_alpha=32, target_modules=targets, modules_to_save=projector_names(model)),
-        )
+        model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=targets))
     elif options.freeze_vision_tower:
         freeze_vision_tower(model)
     loaded = replace(loaded, model=model)

@@ -129,7 +129,8 @@ def _activations(model: Any, size: BatchSize, checkpointing: bool, dtype: torch.
     whole = layers * layer + blocks * block
     embedded = 2 * size.positions * width * dtype.itemsize
     kept = inputs if checkpointing else whole
-    return kept + merged + embedded + patches * (1 + 4 + dtype.itemsize), max(layer, block)
+    pixels = patches * (1 + (4 + dtype.itemsize if tower else 0))  # as integers; their floats only for a gradient
+    return kept + merged + embedded + pixels, max(layer, block)
 
 
 def kept_bytes(module: Any, make: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]) -> int:
