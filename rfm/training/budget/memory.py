@@ -8,7 +8,7 @@ run on the meta device with the batch's sizes, and what autograd keeps of them i
 attention counts as flash attention does it (query, key, value and output). With checkpointing a layer keeps its
 input, and one layer at a time is whole. So adapters, frozen parts, dtypes and model families need no formulas of their
 own. What is not seen: CUDA itself (about 1 GB), fragmentation, and temporaries of kernels; on a CPU the sum of what is
-kept agrees with a real pass to 3% (tests/training/test_memory.py).
+kept agrees with a real pass to 3% (tests/training/budget/test_memory.py).
 """
 
 from __future__ import annotations
@@ -125,12 +125,14 @@ def _activations(model: Any, size: BatchSize, checkpointing: bool, dtype: torch.
         block = kept_bytes(visual.blocks[0], _vision_input(visual, size.patches, dtype)) if tower else 0
         mergers = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
         merged = sum(kept_bytes(merger, lambda: ((_new(size.patches, vision_width, dtype),), {})) for merger in mergers)
+        normed = kept_bytes(text.norm, lambda: ((_new(size.positions, width, dtype),), {}))
     inputs = (layers * size.positions * width + (blocks * size.patches * vision_width if tower else 0)) * dtype.itemsize
     whole = layers * layer + blocks * block
     embedded = 2 * size.positions * width * dtype.itemsize
     kept = inputs if checkpointing else whole
-    pixels = patches * (1 + (4 + dtype.itemsize if tower else 0))  # as integers; their floats only for a gradient
-    return kept + merged + embedded + pixels, max(layer, block)
+    embeds = any(p.requires_grad for p in visual.patch_embed.parameters())
+    pixels = patches * (1 + (4 + dtype.itemsize if embeds else 0))  # as integers; their floats only for a gradient
+    return kept + merged + normed + embedded + pixels, max(layer, block)
 
 
 def kept_bytes(module: Any, make: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]) -> int:

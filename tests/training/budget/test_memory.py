@@ -102,7 +102,7 @@ def test_activations_are_near_what_a_pass_keeps(dataset, tmp_path, changes, chec
     kept = kept_bytes(loaded.model, lambda: ((), batch))
     found = estimate_run(options, size_of(batch), loaded.model.config)
     if checkpointing:  # of two layers little is kept, beside which the rounding up of what stands around them shows
-        assert kept < found.activations < 2 * kept
+        assert kept < found.activations < 1.6 * kept
     else:
         assert found.activations == pytest.approx(kept, rel=0.05)
 
