@@ -267,7 +267,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
         "rfm.scoring.relabelling.command:relabel",
         "progress of every frame -> LeRobot's sample weights, a column, a parquet",
         "rewards",
-        "rfm relabel datasets/mine --model_path run/final --output progress.parquet",
+        "rfm relabel my_lerobot --model_path run/final --output progress.parquet",
     ),
     ("report",): Command(
         "rfm.pages.results.command:ReportOptions",

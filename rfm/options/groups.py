@@ -21,7 +21,7 @@ _GROUPS = {
         "split_*", "folds", "shard", "by", "manifest", "path", "data_source", "camera", "cameras", "revision",
         "tolerance", "max_samples", "max_rows", "num_rows", "videos_root", "subset", "episodes*", "sets", "prefixes",
         "on_bad_row", "num_samples", "num_epochs", "seed", "draw_seed", "verify", "shares", "near_duplicates",
-        "predictions", "videos",
+        "predictions", "videos", "evaluation", "content",
     ),
     "tasks and labels": (
         "task", "task_*", "tasks", "label", "label_*", "labels", "*_pattern", "opposites", "scene", "wordings",
@@ -46,13 +46,14 @@ _GROUPS = {
     ),
     "saving": (
         "output", "output_*", "overwrite", "overwrite_*", "save_*", "resume_*", "run_name", "report_to",
-        "logging_steps", "plot", "plot_*", "overlay", "html", "markdown", "format", "values", "column", "dry_run",
+        "logging_steps", "plot", "plot_*", "overlay", "rerun", "html", "markdown", "format", "values", "column",
+        "dry_run",
     ),
     "evaluation while training": ("eval_strategy", "eval_steps", "metric_for_*", "load_best_*"),
     "hub": ("push_to_hub", "hub_*", "license"),
     "machine": (
         "device", "num_workers", "dataloader_*", "executor", "batch_size", "threads", "fsdp", "torch_compile", "bf16",
-        "gradient_checkpointing", "readers", "save_batch_size", "gather_ms", "enforce_eager",
+        "gradient_checkpointing", "readers", "replicas", "gather_ms", "enforce_eager",
     ),
     "network": ("host", "port", "api_key*", "insecure", "check"),
     "limits": ("max_*", "min_*", "*_seconds", "strict"),

@@ -72,7 +72,7 @@ class OptionsParser(argparse.ArgumentParser):
     def format_usage(self) -> str:
         """Say what must be given; what may be is a list too long to read."""
         formatter = argparse.HelpFormatter(self.prog, width=_ENDLESS)
-        formatter.add_usage(None, [one for one in self._actions if one.required], [])
+        formatter.add_usage(None, [one for one in self._actions if one.required or not one.option_strings], [])
         usage = f"{formatter.format_help().rstrip()} [--FLAG ...]"
         return textwrap.fill(usage, _width(), subsequent_indent=" " * 11, break_on_hyphens=False) + "\n"
 

@@ -33,89 +33,89 @@ def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> 
 class TrainOptions:
     """Fine-tune a Qwen-VL model on a generated dataset: checkpoints, curves, and the model in OUTPUT_DIR/final."""
 
-    dataset_path: str = field(metadata={"help": "generated dataset to train on (required)", "choices": None})
-    eval_dataset_path: str | None = _option(None, "dataset to evaluate loss, accuracy and errors on while training")
+    dataset_path: str = field(metadata={"help": "Generated dataset to train on (required)", "choices": None})
+    eval_dataset_path: str | None = _option(None, "Dataset to evaluate loss, accuracy and errors on while training")
     datasets_root: str | None = _option(
-        None, "folder that frame paths are relative to; else RFM_PROCESSED_DATASETS_PATH, else the dataset's own record"
+        None, "Folder that frame paths are relative to; else RFM_PROCESSED_DATASETS_PATH, else the dataset's own record"
     )
 
-    model_name: str = _option("Qwen/Qwen3-VL-4B-Instruct", "hub name, checkpoint folder, `metaworld-small`, or `tiny`")
-    use_multi_image: bool = _option(False, "show frames as images instead of videos")
-    use_unsloth: bool = _option(False, "train with unsloth (needs it installed, and a GPU)")
-    quantization: bool = _option(False, "load the base model in 4 bits (needs the extra `quantization`)")
-    freeze_vision_tower: bool = _option(False, "train the language model and the projector only")
+    model_name: str = _option("Qwen/Qwen3-VL-4B-Instruct", "Hub name, checkpoint folder, `metaworld-small`, or `tiny`")
+    use_multi_image: bool = _option(False, "Show frames as images instead of videos")
+    use_unsloth: bool = _option(False, "Train with unsloth (needs it installed, and a GPU)")
+    quantization: bool = _option(False, "Load the base model in 4 bits (needs the extra `quantization`)")
+    freeze_vision_tower: bool = _option(False, "Train the language model and the projector only")
     lora_rank: int | None = _option(
-        None, "rank of LoRA adapters, 0 for full fine-tuning; default 16 with --use_unsloth or --quantization, else 0"
+        None, "Rank of LoRA adapters, 0 for full fine-tuning; default 16 with --use_unsloth or --quantization, else 0"
     )
-    lora_alpha: int = _option(32, "scale of LoRA adapters")
+    lora_alpha: int = _option(32, "Scale of LoRA adapters")
     lora_projector: str | None = _option(
         None,
-        "what trains of the projector beside LoRA adapters: `lora`, adapters of its own, or `full`, all of it, which "
+        "What trains of the projector beside LoRA adapters: `lora`, adapters of its own, or `full`, all of it, which "
         "vLLM refuses in adapters; default lora, full with --use_unsloth",
         PROJECTORS,
     )
-    model_dtype: str = _option("auto", "dtype of the weights; auto = bfloat16 where --bf16 holds on a GPU", DTYPES)
-    fsdp: bool = _option(False, "shard weights, gradients and optimizer over the processes (FSDP2)")
-    trust_remote_code: bool = _option(False, "run code that a model brings along")
+    model_dtype: str = _option("auto", "Dtype of the weights; auto = bfloat16 where --bf16 holds on a GPU", DTYPES)
+    fsdp: bool = _option(False, "Shard weights, gradients and optimizer over the processes (FSDP2)")
+    trust_remote_code: bool = _option(False, "Run code that a model brings along")
 
-    output_dir: str = _option("./outputs/vqa_training", "folder of checkpoints, logs and `final`")
-    overwrite_output_dir: bool = _option(False, "start anew in a folder that holds a run; its checkpoints are deleted")
-    dry_run: bool = _option(False, "say what a run would do, and how much memory it takes; nothing is written")
-    resume_from_checkpoint: str | None = _option(None, "checkpoint to go on from, or `latest`")
-    run_name: str | None = _option(None, "name of the run in the tracker")
-    report_to: str = _option("tensorboard", "tracker", TRACKERS)
-    seed: int = _option(42, "of weights, adapters and the order of rows")
+    output_dir: str = _option("./outputs/vqa_training", "Folder of checkpoints, logs and `final`")
+    overwrite_output_dir: bool = _option(False, "Start anew in a folder that holds a run; its checkpoints are deleted")
+    dry_run: bool = _option(False, "Say what a run would do, and how much memory it takes; nothing is written")
+    resume_from_checkpoint: str | None = _option(None, "Checkpoint to go on from, or `latest`")
+    run_name: str | None = _option(None, "Name of the run in the tracker")
+    report_to: str = _option("tensorboard", "Tracker", TRACKERS)
+    seed: int = _option(42, "Of weights, adapters and the order of rows")
 
-    per_device_train_batch_size: int = _option(4, "rows a step and device")
-    per_device_eval_batch_size: int = _option(4, "rows an evaluation step and device")
-    gradient_accumulation_steps: int = _option(4, "batches an optimizer step")
-    num_train_epochs: float = _option(1.0, "passes over the dataset")
-    max_steps: int = _option(-1, "optimizer steps; overrides the epochs")
-    learning_rate: float = _option(2e-5, "peak learning rate")
+    per_device_train_batch_size: int = _option(4, "Rows a step and device")
+    per_device_eval_batch_size: int = _option(4, "Rows an evaluation step and device")
+    gradient_accumulation_steps: int = _option(4, "Batches an optimizer step")
+    num_train_epochs: float = _option(1.0, "Passes over the dataset")
+    max_steps: int = _option(-1, "Optimizer steps; overrides the epochs")
+    learning_rate: float = _option(2e-5, "Peak learning rate")
     on_bad_row: str = _option(
-        "stop", "what a row does whose frames can't be read: stop the run, or skip it, counted and listed", POLICIES
+        "stop", "What a row does whose frames can't be read: stop the run, or skip it, counted and listed", POLICIES
     )
     blank_share: float = _option(
-        0.0, "share of rows trained on with grey frames, so that not seeing gives a prior and not noise"
+        0.0, "Share of rows trained on with grey frames, so that not seeing gives a prior and not noise"
     )
     optim: str = _option(
-        "adamw", "optimizer; adamw_8bit needs 6 bytes less a trained weight, muon is for random weights", OPTIMIZERS
+        "adamw", "Optimizer; adamw_8bit needs 6 bytes less a trained weight, muon is for random weights", OPTIMIZERS
     )
-    muon_learning_rate: float = _option(2.5e-3, "peak learning rate of matrices with --optim muon")
-    lr_scheduler_type: str = _option("cosine", "schedule of the learning rate", SCHEDULERS)
-    warmup_ratio: float = _option(0.1, "share of the steps that warm up")
-    warmup_steps: int | None = _option(None, "steps that warm up; overrides the ratio")
-    max_grad_norm: float = _option(10.0, "gradient clipping")
-    weight_decay: float = _option(0.05, "weight decay")
+    muon_learning_rate: float = _option(2.5e-3, "Peak learning rate of matrices with --optim muon")
+    lr_scheduler_type: str = _option("cosine", "Schedule of the learning rate", SCHEDULERS)
+    warmup_ratio: float = _option(0.1, "Share of the steps that warm up")
+    warmup_steps: int | None = _option(None, "Steps that warm up; overrides the ratio")
+    max_grad_norm: float = _option(10.0, "Gradient clipping")
+    weight_decay: float = _option(0.05, "Weight decay")
     adam_beta1: float = _option(0.9, "AdamW beta1")
     adam_beta2: float = _option(0.999, "AdamW beta2")
-    bf16: bool | None = _option(None, "bfloat16 arithmetic; default true on a GPU, float32 on a CPU")
-    gradient_checkpointing: bool = _option(True, "compute activations twice to save memory")
-    torch_compile: bool = _option(False, "compile layer by layer; the first steps then take minutes")
+    bf16: bool | None = _option(None, "Arithmetic in bfloat16; default true on a GPU, float32 on a CPU")
+    gradient_checkpointing: bool = _option(True, "Compute activations twice to save memory")
+    torch_compile: bool = _option(False, "Compile layer by layer; the first steps then take minutes")
     packing: bool = _option(
-        False, "put rows one after the other instead of padding them; --per_device_train_batch_size has no effect then"
+        False, "Put rows one after the other instead of padding them; --per_device_train_batch_size has no effect then"
     )
-    max_tokens: int = _option(16_384, "tokens of a packed batch, at most")
-    dataloader_num_workers: int = _option(4, "processes that make batches")
+    max_tokens: int = _option(16_384, "Tokens of a packed batch, at most")
+    dataloader_num_workers: int = _option(4, "Processes that make batches")
 
-    save_strategy: str = _option("steps", "when to save", STRATEGIES)
-    save_steps: int = _option(500, "steps between checkpoints")
-    save_total_limit: int | None = _option(None, "checkpoints to keep")
-    logging_steps: int = _option(10, "steps between log entries")
-    eval_strategy: str = _option("steps", "when to evaluate; nothing happens without --eval_dataset_path", STRATEGIES)
-    eval_steps: int = _option(500, "steps between evaluations")
+    save_strategy: str = _option("steps", "When to save", STRATEGIES)
+    save_steps: int = _option(500, "Steps between checkpoints")
+    save_total_limit: int | None = _option(None, "Checkpoints to keep")
+    logging_steps: int = _option(10, "Steps between log entries")
+    eval_strategy: str = _option("steps", "When to evaluate; nothing happens without --eval_dataset_path", STRATEGIES)
+    eval_steps: int = _option(500, "Steps between evaluations")
     metric_for_best_model: str | None = _option(
-        None, "keep the checkpoint that does best in this, whatever --save_total_limit says", BEST_BY
+        None, "Keep the checkpoint that does best in this, whatever --save_total_limit says", BEST_BY
     )
-    load_best_model_at_end: bool = _option(False, "make `final` the best checkpoint instead of the last")
+    load_best_model_at_end: bool = _option(False, "Make `final` the best checkpoint instead of the last")
 
-    push_to_hub: bool = _option(False, "upload the final model to the Hugging Face hub")
-    hub_model_id: str | None = _option(None, "repository to upload to, as in me/my-model")
-    hub_private_repo: bool = _option(False, "make that repository private where it is created")
-    hub_strategy: str = _option("end", "when to upload: the final model alone, or checkpoints too", HUB_STRATEGIES)
+    push_to_hub: bool = _option(False, "Upload the final model to the Hugging Face hub")
+    hub_model_id: str | None = _option(None, "Repository to upload to, as in me/my-model")
+    hub_private_repo: bool = _option(False, "Make that repository private where it is created")
+    hub_strategy: str = _option("end", "When to upload: the final model alone, or checkpoints too", HUB_STRATEGIES)
 
-    config_name: str = _option("config", "configuration that frame sizes come from")
-    config_overrides: tuple[str, ...] = _option((), "overrides such as data.resized_height=224 data.resize_filter=box")
+    config_name: str = _option("config", "Configuration that frame sizes come from")
+    config_overrides: tuple[str, ...] = _option((), "Overrides such as data.resized_height=224 data.resize_filter=box")
 
     def __post_init__(self) -> None:
         resolve(self, "model_name")

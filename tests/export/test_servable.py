@@ -1,7 +1,9 @@
 """Models for vLLM, and the lines that serve them."""
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ from rfm.export.serve_command import lines
 from rfm.inference.known.answers import known_answers, read_known
 from rfm.model.head_padding import head_width
 from rfm.model.load import load_model
+from rfm.model.shipped import resolved
 
+ROOT = Path(__file__).parents[2]
 WHOLE = '{"video": {"num_frames": -1, "fps": 2.0}}'
 
 
@@ -96,3 +100,14 @@ def test_a_stock_model_is_not_ours_to_serve(tmp_path):
     load_model("tiny-wide").model.save_pretrained(str(tmp_path))
     with pytest.raises(DataError, match=f"must be one that `rfm train` made, but {tmp_path} has no rfm_config.json"):
         lines(ServeCommandOptions(str(tmp_path)))
+
+
+def test_the_image_of_vllm_serves_as_the_printed_line_does():
+    """Where it listens, under which name and path are the container's; all else is the line's."""
+    [entry] = re.findall(r"(?m)^ENTRYPOINT (\[.*vllm.*\])$", (ROOT / "deploy" / "Dockerfile").read_text())
+    program, *words = json.loads(entry)
+    assert program == "python3"
+    _, *printed = shlex.split(lines(ServeCommandOptions(resolved("metaworld-small")))[0])
+    own = {"--model": "/model", "--served-model-name": "model", "--dtype": "auto", "--host": "0.0.0.0"}
+    wanted = [own.get(before, word) for before, word in zip(["", *printed], printed, strict=False)]
+    assert words == wanted
