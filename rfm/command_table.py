@@ -250,7 +250,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ),
     ("export", "card"): Command(
         "rfm.export.options:CardOptions",
-        "rfm.export.model_card:export_card",
+        "rfm.export.card_command:export_card",
         "write a checkpoint's model card anew",
         "training",
         "rfm export card run/final --evaluation results.json",

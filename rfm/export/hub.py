@@ -20,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalToken
 from rfm.errors import ConfigError, RfmError
 from rfm.export.model_card import CARD
 from rfm.export.options import HubOptions
-from rfm.export.questions_card import is_questions, public_files
+from rfm.export.questions_folder import is_questions, public_files
 from rfm.export.training_record import public_record
 from rfm.files.ownership import MADE_FROM
 

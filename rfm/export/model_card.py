@@ -19,10 +19,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from rfm.batch.input_format import InputFormat
 from rfm.console import one_line
-from rfm.errors import ConfigError, DataError
+from rfm.errors import DataError
 from rfm.export.markdown import code, prose
-from rfm.export.options import CardOptions
-from rfm.export.questions_card import is_questions, write_questions_card
 from rfm.export.results_file import read_results
 from rfm.export.training_record import TrainingRecord, read_record, without_folders
 from rfm.files.documents.json_documents import read_json_object
@@ -33,7 +31,8 @@ from rfm.model.stock.files import ADAPTER_FILE
 logger = logging.getLogger(__name__)
 
 CARD = "README.md"
-_TAG = "rfm-vqa"
+TAG = "rfm-vqa"
+"""Of the cards that are written here."""
 _LONGEST = 2000
 _REPORT = fields({"dtype": TEXT, "rows": COUNT, "largest_difference": NUMBER, "largest_logit": NUMBER})
 MERGE_REPORT = "merge.json"
@@ -57,38 +56,6 @@ def write_card(folder: Path, evaluation: str | Path | None = None, *, place: Pat
     with staged_file(path) as staged:
         staged.write_text(text, encoding="utf-8")
     return path
-
-
-def export_card(options: CardOptions) -> int:
-    """Run `rfm export card`."""
-    folder = Path(options.checkpoint)
-    if is_questions(folder):
-        return _questions_card(folder, options)
-    if options.license is not None or options.datasets_root is not None:
-        raise ConfigError(
-            f"`license` and `datasets_root` must go with a VQA dataset, but {folder} is none; leave them out"
-        )
-    if not any((folder / name).is_file() for name in ("config.json", ADAPTER_FILE)):
-        raise DataError(f"`checkpoint` must be the folder of a checkpoint, but {folder} holds no model")
-    if not options.overwrite:
-        _check_ours(folder / CARD)
-    logger.info("model card: %s", write_card(folder, options.evaluation))
-    return 0
-
-
-def _questions_card(folder: Path, options: CardOptions) -> int:
-    if options.evaluation is not None:
-        raise ConfigError(f"`evaluation` must go with a checkpoint, but {folder} is a VQA dataset; leave it out")
-    if not options.overwrite:
-        _check_ours(folder / CARD)
-    logger.info("card: %s", write_questions_card(folder, options.license, options.datasets_root))
-    return 0
-
-
-def _check_ours(card: Path) -> None:
-    """Refuse to replace somebody's own page: the cards that are written here carry a tag."""
-    if card.exists() and _TAG not in card.read_text(encoding="utf-8", errors="replace"):
-        raise DataError(f"{card} must be a card that rfm wrote, but is not; keep it elsewhere, or add --overwrite")
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
@@ -120,7 +87,7 @@ def _front_matter(
         base_model_relation=("adapter" if adapter else "finetune") if named else None,
         library_name="peft" if adapter else "transformers",
         pipeline_tag="video-text-to-text",
-        tags=["robotics", "reward-model", _TAG],
+        tags=["robotics", "reward-model", TAG],
         model_name=name,
         eval_results=_eval_results(results) if results else None,
     )
@@ -142,7 +109,7 @@ def _eval_results(results: Mapping[str, Any]) -> list[EvalResult]:
     return [
         EvalResult(
             task_type="visual-question-answering",
-            dataset_type=_TAG,
+            dataset_type=TAG,
             dataset_name=dataset,
             metric_type=metric,
             metric_name=f"{kind} {metric}",

@@ -2,12 +2,11 @@
 
 What it says is counted, checked and shown here and now: rows by strategy, the audit of up to MOST_AUDITED rows, and of
 one row of each sample type the shown frames. Whose videos they are only the user knows: without a licence the card says
-that it is not known. Paths of this machine are in none of it; `public_files` takes them out of the configuration too.
+that it is not known. Paths of this machine are in none of it.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +24,10 @@ from rfm.audit.reading.subject import Subject, open_subject
 from rfm.console import one_line
 from rfm.errors import DataError
 from rfm.export.markdown import prose
-from rfm.export.training_record import without_folders
-from rfm.files.documents.json_documents import read_json_object
 from rfm.files.staging import staged_file
 from rfm.frames.reader import read_frames, resize_frames
 from rfm.frames.spacing import evenly_spaced
-from rfm.vqa.dataset import CONFIG_FILE, load_dataset
+from rfm.vqa.dataset import load_dataset
 from rfm.vqa.schema import CLIP_PREFIXES, QUESTIONS_CARD, STRIP
 
 logger = logging.getLogger(__name__)
@@ -39,11 +36,6 @@ MOST_AUDITED = 20_000
 _HEIGHT, _FRAMES, _GAP = 96, 8, 4
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGEST = "1M<n<10M"
-
-
-def is_questions(folder: Path) -> bool:
-    """Whether a folder is a VQA dataset."""
-    return (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
 
 
 def write_questions_card(folder: Path, licence: str | None, datasets_root: str | None = None) -> Path:
@@ -58,14 +50,6 @@ def write_questions_card(folder: Path, licence: str | None, datasets_root: str |
     with staged_file(folder / QUESTIONS_CARD) as staged:
         staged.write_text(text, encoding="utf-8")
     return folder / QUESTIONS_CARD
-
-
-def public_files(folder: Path) -> dict[str, bytes]:
-    """Return what a dataset's files are when they leave this machine, of those that name its folders."""
-    if not (folder / CONFIG_FILE).is_file():
-        return {}
-    config = without_folders(read_json_object(folder / CONFIG_FILE))
-    return {CONFIG_FILE: (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()}
 
 
 def _card(subject: Subject, licence: str | None, caption: str | None) -> str:

@@ -6,7 +6,8 @@ from checkpoints import random_adapter, random_checkpoint
 from huggingface_hub import ModelCard
 
 from rfm.errors import DataError
-from rfm.export.model_card import export_card, model_card, write_card
+from rfm.export.card_command import export_card
+from rfm.export.model_card import model_card, write_card
 from rfm.export.options import CardOptions
 from rfm.export.training_record import write_record
 
