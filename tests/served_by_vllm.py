@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from chat_servers import free_port
 from checkpoints import random_adapter
 from qwen_stock import QWEN2_5_TEMPLATE
@@ -25,13 +24,18 @@ from rfm.export.options import MergeOptions, ServableOptions, ServeCommandOption
 from rfm.export.servable import export_vllm
 from rfm.export.serve_command import lines
 from rfm.files import seal
+from rfm.generation.generate import generate
 from rfm.inference.known.answers import known_answers
 from rfm.model.load import LoadedModel, load_model
 from rfm.model.tiny import processor_files
+from rfm.training.lessons import Lesson, lesson_questions, lesson_training
+from rfm.training.run import train
 
 PYTHON = os.environ.get("RFM_VLLM_PYTHON")
-PADDED = os.environ.get("RFM_VLLM_MODEL", "tiny")
-"""A model whose heads vLLM does not have: that of `make demo`, or random weights."""
+PADDED = os.environ.get("RFM_VLLM_MODEL")
+"""A model whose heads vLLM does not have, that of `make demo` for example; else one is trained for a few seconds."""
+STEPS = 300
+"""Of that training: of random weights, which prefer no token by much, one answer in some hundred is another there."""
 FEW = {
     "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false",
@@ -98,14 +102,12 @@ class Shelf:
 
     def _padded(self, place: Path) -> None:
         """A model with heads of 24."""
-        source = self.folder / "heads_of_24"
-        loaded = load_model(PADDED)
-        if loaded.form is None:
-            with torch.no_grad():
-                for parameter in loaded.model.parameters():
-                    parameter.mul_(4 if parameter.ndim > 1 else 1)
-        loaded.save(source, loaded.form or InputFormat(32, 32, max_frames=4))
-        export_vllm(ServableOptions(str(source), str(place)))
+        export_vllm(ServableOptions(PADDED or str(self._taught()), str(place)))
+
+    def _taught(self) -> Path:
+        lesson, rows = Lesson("all kinds", 1.0, ()), str(self.folder / "lesson")
+        generate(lesson_questions(lesson, 1, STEPS, rows))
+        return train(lesson_training(lesson, STEPS, rows, "tiny", str(self.folder / "heads_of_24")))
 
     def _adapter(self, place: Path) -> None:
         """An adapter whose every layer changes something, of the projector and the tower too."""

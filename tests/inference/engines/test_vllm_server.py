@@ -1,7 +1,7 @@
 """A real vLLM, started by the line of `rfm serve-command` or in its own process, answers as checkpoints themselves do.
 
 `make vllm-tests` makes its environment and names its Python in RFM_VLLM_PYTHON; without that these tests skip. The
-model of `make demo` takes the place of random weights with RFM_VLLM_MODEL. What was equal is logged.
+model of `make demo` takes the place of one that is trained for seconds with RFM_VLLM_MODEL. What was equal is logged.
 """
 
 import io
