@@ -34,6 +34,8 @@ class Request:
     model: str
     rows: str
     batch: int
+    keeps: bool = True
+    """Whether vLLM may keep what it computed of earlier prompts and pictures, as it does unless told otherwise."""
 
 
 Answer = Callable[[list[Any]], list[str]]
@@ -84,8 +86,8 @@ def vllm(request: Request) -> tuple[list[Any], Answer]:
 
     engine = LLM(
         request.model, dtype="float32", enforce_eager=True, max_model_len=2048, max_num_seqs=request.batch,
-        gpu_memory_utilization=0.2,
-        limit_mm_per_prompt={"video": 2, "image": 0},
+        gpu_memory_utilization=0.2, limit_mm_per_prompt={"video": 2, "image": 0},
+        enable_prefix_caching=request.keeps, **({} if request.keeps else {"mm_processor_cache_gb": 0}),
     )  # fmt: skip
     tokenizer = AutoTokenizer.from_pretrained(request.model)
     settings = SamplingParams(temperature=0.0, max_tokens=TOKENS)

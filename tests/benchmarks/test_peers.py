@@ -97,6 +97,12 @@ def test_our_answers_are_timed(material):
     assert result["rows_per_processor_second"] > 0
 
 
+def test_letters_cut_off_at_the_end_are_no_difference():
+    assert peers.same("ab\ufffd", "ab")
+    assert not peers.same("a\ufffdb", "ab")
+    assert not peers.same("ab", "a")
+
+
 def test_a_peer_that_is_not_there_is_a_row_with_its_reason(tmp_path, monkeypatch, capsys):
     def none(folder, name):
         raise NotInstalled(f"no release of {name}")
