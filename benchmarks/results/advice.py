@@ -48,22 +48,23 @@ def _grown(what: str, rungs: Sequence[Numbers], side: str, where: str) -> str:
 
 
 def _ingredients(rungs: Sequence[Numbers]) -> str:
-    """Say which ingredients were missed when they were left out."""
-    missed = {one["title"]: _missed(one) for one in rungs}
-    if not missed:
+    """Say what was worse, and what better, when an ingredient was left out."""
+    found = {one["title"]: _changed(one) for one in rungs}
+    if not found:
         return ""
-    costly = [f"{title} ({'; '.join(costs)})" for title, costs in missed.items() if costs]
-    idle = [title for title, costs in missed.items() if not costs]
-    parts = [f"what was measurably worse on seen tasks: {', '.join(costly)}" if costly else ""]
-    parts += [f"no measurable difference: {', '.join(idle)}" if idle else ""]
-    return f"**Mixture**: {'; '.join(one for one in parts if one)}; keep what costs nothing to have."
+    parts = [f"{title}, {' and '.join(changes)}" for title, changes in found.items() if changes]
+    idle = [title for title, changes in found.items() if not changes]
+    parts += [f"{', '.join(idle)}, no measurable difference"] if idle else []
+    return f"**Mixture**: {'; '.join(parts)}. Leave out nothing without which what you need was worse."
 
 
-def _missed(rung: Numbers) -> list[str]:
+def _changed(rung: Numbers) -> list[str]:
+    said = {1: "worse", -1: "better"}
     return [
-        f"{NAMES[name]} {abs(found['value']):.{FIGURES[name].digits}f} worse"
-        for name, found in rung["seen"].get("against_all", {}).items()
-        if _differs(rung["seen"], name) > 0
+        f"{NAMES[name]} {abs(value['value']):.{FIGURES[name].digits}f} {said[how]} on {side} tasks"
+        for side in ("seen", "unseen")
+        for name, value in rung[side].get("against_all", {}).items()
+        if (how := _differs(rung[side], name))
     ]
 
 

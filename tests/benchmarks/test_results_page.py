@@ -166,8 +166,22 @@ def test_advice_calls_a_difference_only_what_the_interval_does():
     )
     assert "from 2 to 32 tasks preference accuracy on tasks that were never trained on went from 0.55 to 0.90" in tasks
     assert "no measurable difference: more of them alone is not what is missing" in tasks
-    assert "worse on seen tasks: without whole episodes (preference accuracy 0.05 worse)" in mixture
-    assert "no measurable difference: without pairs" in mixture
+    assert "without whole episodes, preference accuracy 0.05 worse on seen tasks and " in mixture
+    assert "without pairs of two episodes by progress, no measurable difference. " in mixture
+
+
+def test_advice_tells_what_was_better_without_an_ingredient_too():
+    rungs = [
+        {**one, "unseen": {**one["unseen"], "against_all": {"mae": {"value": 11.2, "interval": [1.7, 19.5]}}}}
+        | {"seen": {**one["seen"], "against_all": {"preference": {"value": -0.07, "interval": [-0.1, -0.04]}}}}
+        if one["title"] == "without whole episodes"
+        else one
+        for one in LADDER["rungs"]
+    ]
+    assert (
+        "without whole episodes, preference accuracy 0.07 better on seen tasks and MAE 11.2 worse on unseen tasks; "
+        in advice(rungs)[-1]
+    )
 
 
 def test_figures_come_with_interval_count_and_those_of_rivals():
