@@ -213,7 +213,7 @@ def test_an_adapter_on_4_bit_weights_is_merged_into_those(dataset, tmp_path):
     write_record(folder, {}, str(dataset), 8, {})
     quantization.mark_quantized(folder)
     agreement = merge(options(folder, tmp_path / "merged"))
-    assert agreement.relative < 1e-3
+    assert agreement.relative < 0.02  # bitsandbytes multiplies 4-bit weights in bfloat16 where the processor can
     assert "quantization_config" not in json.loads((tmp_path / "merged" / "config.json").read_text())
     (folder / quantization.FILE).unlink()  # the original weights are another model
     other = merge(options(folder, tmp_path / "other"))

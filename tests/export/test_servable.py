@@ -43,10 +43,10 @@ def test_wider_heads_answer_alike_and_are_written_whole_or_not_at_all(narrow, tm
     assert (head_width(own.model.config), head_width(written.model.config)) == (24, 32)
     known, there = known_answers(own, own.form), read_known(out)
     asked = known_answers(written, own.form)
-    for one, other in ((known, asked), (known, there)):
-        for mine, theirs in zip(one.answers, other.answers, strict=True):
+    for other, rounding in ((asked, 1e-6), (there, 1e-4)):
+        for mine, theirs in zip(known.answers, other.answers, strict=True):
             assert mine.text == theirs.text
-            assert mine.first == pytest.approx(theirs.first, abs=1e-6)
+            assert mine.first == pytest.approx(theirs.first, abs=rounding)
     assert len({one.text for one in known.answers}) > 1
     assert json.loads((out / "vllm_export.json").read_text())["largest_difference"] < 1e-6
     assert run_command(("export", "vllm"), [str(narrow), "--output", str(out)], "rfm export vllm") == 0

@@ -25,6 +25,8 @@ from rfm.model.load import LoadedModel
 FILE = "known_answers.json"
 VERSION = 1
 """Of the questions; answers to others say nothing."""
+DIGITS = 4
+"""Of shares in the file: behind them the same weights differ from run to run, by how memory happened to lie."""
 _SHARE = leaf("a number from 0 to 1", lambda value: type(value) in (int, float) and 0 <= value <= 1)
 _SHAPE = fields(
     {
@@ -52,7 +54,11 @@ class KnownAnswers(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Write the file into a checkpoint folder."""
-        content = {"version": VERSION, "dtype": self.dtype, "answers": [one._asdict() for one in self.answers]}
+        rounded = [
+            {"text": one.text, "first": {digit: round(share, DIGITS) for digit, share in one.first.items()}}
+            for one in self.answers
+        ]
+        content = {"version": VERSION, "dtype": self.dtype, "answers": rounded}
         (folder / FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

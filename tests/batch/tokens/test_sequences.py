@@ -79,7 +79,7 @@ def test_the_stock_loss_of_a_pack_is_the_mean_over_its_answer_tokens(models, roo
         batch = packed(rows)
         out = model(**batch)
         assert out.logits.shape[1] == batch["labels"].shape[1] == len(batch["logits_to_keep"])
-        assert abs(out.loss - model(**padded(rows)).loss) < 1e-6
+        assert abs(out.loss - model(**padded(rows)).loss) < 3e-6
         shared = model(**batch, num_items_in_batch=torch.tensor(100)).loss
     assert abs(shared - out.loss * batch["labels"].shape[1] / 100) < 1e-6
 
