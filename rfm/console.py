@@ -184,7 +184,9 @@ def progress_bar(*, disable: bool = False, expand: bool = False) -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console(), disable=disable or is_quiet(), expand=expand)
+    off = disable or is_quiet()
+    shown = Console(quiet=True) if off else console()  # rich 13 ends a bar that is off with an empty line
+    return Progress(*columns, console=shown, disable=off, expand=expand)
 
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:

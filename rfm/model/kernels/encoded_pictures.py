@@ -27,6 +27,7 @@ class EncodedPictures:
         """Encode pictures of `sizes` in patches, each given as its patches."""
         self._inner = inner_model(model)
         self._kind: type = dict
+        self._together = False
         self._final: list[Float[torch.Tensor, "tokens width"]] = []
         self._between: list[list[Float[torch.Tensor, "tokens width"]]] = []
         device = next(model.parameters()).device
@@ -39,6 +40,10 @@ class EncodedPictures:
         self._kind = type(out)
         self._final += list(out.pooler_output)
         deeper = getattr(out, "deepstack_features", None) or []
+        self._together = any(isinstance(layer, torch.Tensor) for layer in deeper)  # as in older transformers 5
+        if self._together:
+            tokens = [len(picture) for picture in out.pooler_output]
+            deeper = [layer.split(tokens) for layer in deeper]
         self._between += [list(layers) for layers in zip(*deeper, strict=True)] or [[] for _ in out.pooler_output]
 
     def of(self, numbers: Int64[torch.Tensor, " k"]) -> Any:
@@ -47,7 +52,7 @@ class EncodedPictures:
         features: dict[str, Any] = {"pooler_output": tuple(self._final[number] for number in chosen)}
         if self._between[chosen[0]]:
             layers = zip(*(self._between[number] for number in chosen), strict=True)
-            features["deepstack_features"] = [tuple(layer) for layer in layers]
+            features["deepstack_features"] = [torch.cat(layer) if self._together else tuple(layer) for layer in layers]
         return self._kind(**features)
 
     @contextmanager

@@ -69,7 +69,7 @@ def test_packed_rows_have_the_loss_and_gradient_of_each_row_alone(models, root, 
     together, gradient = summed_loss(model, batch)
     alone = [summed_loss(model, padded([one])) for one in rows]
     torch.testing.assert_close(together, torch.cat([losses for losses, _ in alone]), rtol=0, atol=2e-6)
-    torch.testing.assert_close(gradient, sum(part for _, part in alone), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, sum(part for _, part in alone), rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
