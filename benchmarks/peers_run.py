@@ -107,7 +107,11 @@ def swift(request: Request, watch: Watch) -> list[dict[str, Any]]:
     if not request.defaults:
         os.environ["VIDEO_MIN_TOKEN_NUM"] = os.environ["IMAGE_MIN_TOKEN_NUM"] = "1"
     from swift import SftArguments, sft_main
+    from swift.template.templates.qwen import Qwen3VLTemplate
+    from transformers import AutoConfig
 
+    config = AutoConfig.from_pretrained(request.model)  # the template has the numbers of Qwen's vocabulary
+    Qwen3VLTemplate.image_token_id, Qwen3VLTemplate.video_token_id = config.image_token_id, config.video_token_id
     done = sft_main(
         SftArguments(
             model=request.model, model_type="qwen3_vl", template="qwen3_vl", tuner_type="full",
