@@ -226,6 +226,7 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
             write_card(unfinished, place=final)
             own.seal(unfinished)
             output_dir.replace_folder(own, unfinished, final)
+    _part(trainer)
     if trainer.is_world_process_zero():
         logger.info("final model: %s", final)
         if parts.base is not None:
@@ -233,6 +234,15 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
         if options.push_to_hub:
             push_folder(final, options.hub_model_id)
     return final
+
+
+def _part(trainer: Any) -> None:
+    """Leave the other processes, not before all is written, and orderly.
+
+    One that only ends now and then aborts in the threads of its group, and the launcher then kills those that write.
+    """
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
 
 
 def _save_known_answers(parts: CheckpointParts, options: TrainOptions, folder: Path) -> None:

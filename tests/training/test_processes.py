@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import fsdp_on_cpu
+import parts_orderly
 import pytest
 import torch
 from forked import together
@@ -59,7 +60,7 @@ def words(options: TrainOptions) -> list[str]:
 @pytest.mark.parametrize(
     "command",
     [
-        [*TORCHRUN, "-m", "rfm", "train"],
+        [*TORCHRUN, parts_orderly.__file__],
         [*ACCELERATE, "--config_file=launch/ddp.yaml", "-m", "rfm", "train"],
         [*ACCELERATE, "--config_file=launch/fsdp.yaml", fsdp_on_cpu.__file__],
     ],
