@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import replace
+from pathlib import Path
 from shutil import copytree
 
 import pytest
@@ -119,3 +120,15 @@ def test_scored_through_begun_answers_equals_our_own(checkpoint, tmp_path, kind)
     )
     assert said.text == own.text
     assert said.probabilities == pytest.approx(own.probabilities, abs=1e-4)
+
+
+def test_the_shipped_model_knows_what_it_answers():
+    loaded, kept = load_model("metaworld-small"), read_known(Path(resolved("metaworld-small")))
+    asked = known_answers(loaded, loaded.form)
+    assert kept is not None
+    assert kept.dtype == asked.dtype
+    assert len(kept.answers) == len(asked.answers)
+    for one, other in zip(kept.answers, asked.answers, strict=True):
+        assert one.text == other.text
+        assert one.first == pytest.approx(other.first, abs=1e-3)
+    assert max(max(one.first.values()) for one in kept.answers) > 0.1
