@@ -78,7 +78,7 @@ def _guard(options: EvaluateOptions, engine: ChatEngine) -> Callable[[], None] |
 def _format_of_served(options: EvaluateOptions) -> TrainedFormat | None:
     found = _known_format(options)
     if found is None:
-        logger.info(
+        logger.warning(
             "frames are sent as they are stored: how the server's %s was trained is not known; if training here made "
             "it, name its folder by --input_format", options.model_path,
         )  # fmt: skip

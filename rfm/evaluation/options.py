@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rfm.errors import ConfigError
 from rfm.inference.answering.decoding import METHODS, Decoding
-from rfm.model.shipped import resolve
+from rfm.model.shipped import SHIPPED, resolve, resolved
 
 CONTROLS = (
     "blank",
@@ -97,6 +97,8 @@ class EvaluateOptions:
         resolve(self, "base_model", "input_format")
         if self.engine != "openai":  # a server calls its models as it likes
             resolve(self, "model_path")
+        elif self.input_format is None and self.model_path in SHIPPED:  # as the line of `rfm serve-command` calls it
+            object.__setattr__(self, "input_format", resolved(self.model_path))
         bounds = {"batch_size": 1, "max_new_tokens": 1, "max_unreadable": 0, "max_samples": 1}
         faults = [
             f"`{name}` must be at least {low}, but is {getattr(self, name)}"

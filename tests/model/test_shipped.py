@@ -86,3 +86,12 @@ def test_no_path_of_the_machine_that_trained_it_is_in_it():
     for path in Path(resolved(NAME)).iterdir():
         assert b"/tmp/" not in path.read_bytes(), path
         assert b"/root/" not in path.read_bytes(), path
+
+
+def test_a_server_that_calls_a_model_by_the_shipped_name_is_sent_what_that_was_trained_on():
+    served = EvaluateOptions(NAME, "rows", engine="openai", base_url="http://127.0.0.1:1/v1")
+    assert (served.model_path, served.input_format) == (NAME, resolved(NAME))
+    other = EvaluateOptions("mine", "rows", engine="openai", base_url="http://127.0.0.1:1/v1")
+    assert (other.model_path, other.input_format) == ("mine", None)
+    named = EvaluateOptions(NAME, "rows", engine="openai", base_url="http://127.0.0.1:1/v1", input_format="run/final")
+    assert named.input_format == "run/final"
