@@ -23,9 +23,8 @@ TESTS = (
     "tests/ingest/test_lerobot.py", "tests/trajectories", "tests/generation/test_generate.py", "tests/vqa",
     "tests/batch", "tests/model", "tests/training/test_run.py", "tests/training/test_interrupted.py",
     "tests/inference/test_predictor.py", "tests/inference/answering", "tests/evaluation/test_evaluate.py",
-    "tests/export/test_merge.py", "tests/scoring/test_reward_model.py", "tests/scoring/test_plot.py",
-    "tests/scoring/videos", "tests/serving/test_answers.py", "tests/serving/test_client.py",
-    "tests/serving/test_line.py",
+    "tests/export/test_merge.py", "tests/scoring/test_reward_model.py", "tests/scoring/videos",
+    "tests/serving/test_answers.py", "tests/serving/test_client.py", "tests/serving/test_line.py",
 )  # fmt: skip
 EXTRAS = ("hdf5", "rlds", "zarr", "mcap", "serve")
 TOOLS = ("pytest", "pytest-xdist", "hypothesis", "dashscope", "openai")

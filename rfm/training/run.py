@@ -237,9 +237,9 @@ def _save_final(trainer: Any, parts: CheckpointParts, options: TrainOptions, fol
 
 
 def _part(trainer: Any) -> None:
-    """Leave the other processes, not before all is written, and orderly.
+    """Wait until all is written, then leave the group of processes.
 
-    One that only ends now and then aborts in the threads of its group, and the launcher then kills those that write.
+    A process that ended earlier, still in its group, could abort there; the launcher then kills the one that writes.
     """
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()

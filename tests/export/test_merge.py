@@ -195,7 +195,9 @@ def test_a_merged_model_can_be_uploaded(adapter, tmp_path, fake_hub):  # noqa: F
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
-def test_an_adapter_on_4_bit_weights_is_merged_into_those(dataset, tmp_path):
+def test_an_adapter_on_4_bit_weights_is_merged_into_those(dataset, tmp_path, monkeypatch):
+    # in float32 on every processor: where one has products in bfloat16, bitsandbytes takes them
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: False, raising=False)
     sizes = TinySizes(text_width=128, text_mlp=320)  # bitsandbytes needs multiples of 64
     model, tokenizer = build_tiny(0, [], sizes)
     base, folder = tmp_path / "base", tmp_path / "adapter"
@@ -213,7 +215,7 @@ def test_an_adapter_on_4_bit_weights_is_merged_into_those(dataset, tmp_path):
     write_record(folder, {}, str(dataset), 8, {})
     quantization.mark_quantized(folder)
     agreement = merge(options(folder, tmp_path / "merged"))
-    assert agreement.relative < 0.02  # bitsandbytes multiplies 4-bit weights in bfloat16 where the processor can
+    assert agreement.relative < 1e-3
     assert "quantization_config" not in json.loads((tmp_path / "merged" / "config.json").read_text())
     (folder / quantization.FILE).unlink()  # the original weights are another model
     other = merge(options(folder, tmp_path / "other"))

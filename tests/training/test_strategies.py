@@ -34,7 +34,7 @@ SETTINGS = {
     "gradient_checkpointing": False,
     "dataloader_num_workers": 0,
     "learning_rate": 3e-3,
-    "max_steps": 100,
+    "max_steps": 200,
     "max_grad_norm": 1.0,
     "lr_scheduler_type": "linear",
     "warmup_steps": 5,
@@ -78,7 +78,7 @@ def test_eight_rows_by_heart(base, tmp_path, strategy):
         pytest.importorskip("bitsandbytes", reason="4-bit weights need bitsandbytes, of the extra `quantization`")
     final, losses = run(tmp_path / "out", dataset, model_name=str(base), **options)
     assert losses[0] > 0.5
-    assert losses[-1] < 0.05  # other processors take adapters other ways: 0.004 on one, 0.035 on another
+    assert losses[-1] < 0.01
     rows, _ = load_dataset(dataset)
     predictor = Predictor.from_checkpoint(final, "cpu", datasets_root=tmp_path / "root")
     assert [prediction.text for prediction in predictor.predict(rows, 8, progress=False)] == [

@@ -54,15 +54,9 @@ def write_mp4(
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.codec_context.thread_count = 1
         without_sei = BitStreamFilterContext("filter_units=remove_types=6", stream)
-
-        def mux(packet: av.Packet | None) -> None:
-            for filtered in without_sei.filter(packet):
-                filtered.time_base = stream.codec_context.time_base  # which PyAV 14 forgets: all at once, it would say
-                container.mux(filtered)
-
-        for picture in chain([first], pictures):
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")):
-                mux(packet)
-        for packet in stream.encode(None):
-            mux(packet)
-        mux(None)
+        arrays = (np.ascontiguousarray(picture) for picture in chain([first], pictures))
+        shown = (av.VideoFrame.from_ndarray(array, format="rgb24") for array in arrays)
+        packets = chain.from_iterable(stream.encode(frame) for frame in chain(shown, [None]))
+        for filtered in chain.from_iterable(without_sei.filter(packet) for packet in chain(packets, [None])):
+            filtered.time_base = stream.codec_context.time_base  # which PyAV 14 forgets: all at once, it would say
+            container.mux(filtered)

@@ -23,7 +23,7 @@ def models():
     for model, spec in made.values():
         accept_uint8(model, spec)
         use_equal_segments(model)
-        model.eval()
+        model.double().eval()  # float32 rounds to a millionth, and on each processor otherwise
     return made, tokenizer
 
 
@@ -69,7 +69,7 @@ def test_packed_rows_have_the_loss_and_gradient_of_each_row_alone(models, root, 
     together, gradient = summed_loss(model, batch)
     alone = [summed_loss(model, padded([one])) for one in rows]
     torch.testing.assert_close(together, torch.cat([losses for losses, _ in alone]), rtol=0, atol=2e-6)
-    torch.testing.assert_close(gradient, sum(part for _, part in alone), rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(gradient, sum(part for _, part in alone), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -79,7 +79,7 @@ def test_the_stock_loss_of_a_pack_is_the_mean_over_its_answer_tokens(models, roo
         batch = packed(rows)
         out = model(**batch)
         assert out.logits.shape[1] == batch["labels"].shape[1] == len(batch["logits_to_keep"])
-        assert abs(out.loss - model(**padded(rows)).loss) < 3e-6
+        assert abs(out.loss - model(**padded(rows)).loss) < 1e-6
         shared = model(**batch, num_items_in_batch=torch.tensor(100)).loss
     assert abs(shared - out.loss * batch["labels"].shape[1] / 100) < 1e-6
 
