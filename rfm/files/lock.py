@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +21,24 @@ from rfm.errors import ConfigError
 def exclusive(folder: Path, *, wait: bool) -> Iterator[None]:
     """Hold the lock of `folder`, made if need be; ConfigError if another process has it and `wait` is False."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         with held(folder, folder, wait=wait) as is_there:
             if is_there:
                 yield
                 return
+
+
+def _make(folder: Path) -> None:
+    """Create the folder where there is none; FileExistsError where something else is."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # also of a folder that its holder took away before it was looked at
+        try:
+            other = not stat.S_ISDIR(folder.stat().st_mode)
+        except FileNotFoundError:
+            other = folder.is_symlink()
+        if other:
+            raise
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,8 @@ def workplace(output: Path, option: str) -> Iterator[Workplace]:
     with exclusive(work.folder, wait=False):
         try:
             _finish(target)
-            remove_staged(target)
+            with _unheld(target):
+                remove_staged(target)
             yield work
         finally:
             if not work.published:
@@ -265,6 +266,11 @@ def _finish(target: Path) -> None:
     with held(new_of(target), target, wait=False) as is_there:
         if is_there:
             finish_replacement(target)
+
+
+def _unheld(target: Path) -> AbstractContextManager[object]:
+    """Hold the lock of what is there; ConfigError where a writer has it that has just replaced it, or grows it."""
+    return held(target, target, wait=False) if target.is_dir() else nullcontext()
 
 
 def _gone_on_with(partial: Path, plan: dict[str, Any]) -> bool:

@@ -143,6 +143,20 @@ def test_the_second_of_two_is_refused_before_it_changes_anything(tmp_path):
         assert (work.folder / "done").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_who_begins_while_another_puts_its_folder_in_place_is_refused_before_any_work(tmp_path, overwrite):
+    """The other's lock has gone with its folder to the output, and `.out.partial` is free already."""
+    with replaced(tmp_path / "out", KIND, overwrite=False, plan=OLD) as work:
+        (work.folder / "catalog.json").write_text("{}")
+        work.publish()
+        with (
+            pytest.raises(ConfigError, match="must have one writer at a time, but another process is writing it"),
+            replaced(tmp_path / "out", KIND, overwrite=overwrite, plan=NEW),
+        ):
+            pytest.fail("it was let begin")
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def _write(output: Path, number: int, start) -> None:
     start.wait()
     try:
