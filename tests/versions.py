@@ -20,7 +20,7 @@ SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 RESOLUTIONS = ("lowest-direct", "highest")
 TESTS = (
     "tests/test_cli.py", "tests/test_workflow.py", "tests/frames", "tests/ingest/sources", "tests/ingest/hdf5",
-    "tests/ingest/test_lerobot.py", "tests/trajectories", "tests/generation/test_generate.py", "tests/vqa",
+    "tests/ingest/mcap", "tests/ingest/lerobot", "tests/trajectories", "tests/generation/test_generate.py", "tests/vqa",
     "tests/batch", "tests/model", "tests/training/test_run.py", "tests/training/test_interrupted.py",
     "tests/inference/test_predictor.py", "tests/inference/answering", "tests/evaluation/test_evaluate.py",
     "tests/export/test_merge.py", "tests/scoring/test_reward_model.py", "tests/scoring/videos",
