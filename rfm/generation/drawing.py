@@ -20,6 +20,7 @@ from rfm.processes import worker_pool
 from rfm.sampling.eval_sets import EvalSet
 from rfm.sampling.sampler import Sampler
 from rfm.trajectories.catalog import Catalog
+from rfm.trajectories.opposites import with_cut_off_opposites
 from rfm.vqa.schema import SCHEMA
 
 CHUNK = 32_768
@@ -46,12 +47,11 @@ class Plan:
     def drawer(self) -> Sampler | EvalSet:
         """Return what the rows are drawn from."""
         data, seed = self.config.data, self.seed
+        catalog = with_cut_off_opposites(self.catalog, self.cutoffs or {})
         if self.eval_set is not None:
-            return EvalSet(self.catalog, data, self.eval_set, limit=self.num_samples, seed=seed, cutoffs=self.cutoffs)
+            return EvalSet(catalog, data, self.eval_set, limit=self.num_samples, seed=seed, cutoffs=self.cutoffs)
         assert self.num_samples is not None
-        return Sampler(
-            self.catalog, data, total=self.num_samples, seed=seed, eval_mode=self.eval_mode, cutoffs=self.cutoffs
-        )
+        return Sampler(catalog, data, total=self.num_samples, seed=seed, eval_mode=self.eval_mode, cutoffs=self.cutoffs)
 
 
 class Chunk(NamedTuple):

@@ -2,8 +2,9 @@
 
 In: dataset folders, of any roots. Out: a dataset folder with all their rows, their `data_source` kept, and their
 frames, as hard links where the file system has them and as copies where not; nothing is ever written or changed through
-a link. Ids must differ over all of them. Rows whose frames can't be read go to `rejected.jsonl`. The dataset appears
-whole at the end, until then what was there before is as it was; the same command goes on after an interruption.
+a link. Rows about one file stay rows about one file, and files with the same bytes become one. Ids must differ over all
+of them. Rows whose frames can't be read go to `rejected.jsonl`. The dataset appears whole at the end, until then what
+was there before is as it was; the same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import logging
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rfm.files.staging import staged_file
 from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.reader import frames_file
 from rfm.ingest.reading import file_identity
+from rfm.ingest.same_frames import first_alike
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
 from rfm.trajectories.other_tasks import from_column
 from rfm.trajectories.record import Trajectory
@@ -136,8 +138,13 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def _finish(work: Workplace, kept: list[Trajectory], rejected: list[dict[str, str]]) -> None:
-    named = {Path(row.frames).name for row in kept}
-    for path in (work.folder / "frames").iterdir():
+    frames = work.folder / "frames"
+    shown = first_alike([frames / Path(row.frames).name for row in kept])
+    kept = [
+        replace(row, frames=f"{work.output.name}/frames/{file.name}") for row, file in zip(kept, shown, strict=True)
+    ]
+    named = {file.name for file in shown}
+    for path in frames.iterdir():
         if path.name not in named:
             path.unlink()
     write_rejected(work.folder, rejected)

@@ -27,6 +27,7 @@ from rfm.ingest.episode import Episode, IngestOptions, Unusable
 from rfm.ingest.executors import EXECUTORS
 from rfm.ingest.reading import rejected
 from rfm.ingest.rules.scenes import scene_of
+from rfm.ingest.same_frames import first_alike
 from rfm.ingest.stored import Job, Outcome, Stored, file_name, store
 from rfm.ingest.towards import progress_by_task, warn_of_silent
 from rfm.ingest.vacancy import REJECTED, TRAJECTORIES, is_whole, may_replace, read_rejected, write_rejected
@@ -94,7 +95,7 @@ def ingest(
         wanted = [one for one in distinct if dataset_folder(one.data_source) in folders]
         by_id = _outcomes(wanted, folders, options)
         for name in folders:
-            rows, failed = _rows(groups[name], by_id, options)
+            rows, failed = _rows(groups[name], by_id, folders[name], options)
             about = _made_with([one for one in groups[name] if by_id[one.id].stored is not None], options)
             _finish(works[name], rows, [*failed, *map(_repetition, again[name])], about)
         if deliver is not None:
@@ -207,20 +208,23 @@ def _say(notes: Sequence[tuple[str, str]]) -> None:
 
 
 def _rows(
-    episodes: Sequence[Episode], by_id: dict[str, Outcome], options: IngestOptions
+    episodes: Sequence[Episode], by_id: dict[str, Outcome], folder: Path, options: IngestOptions
 ) -> tuple[list[Trajectory], list[Rejection]]:
-    rows, rejected = [], []
-    for episode in episodes:
-        outcome = by_id[episode.id]
-        if outcome.stored is None:
-            rejected.append(Rejection(episode.id, outcome.reason))
-        else:
-            rows.append(_trajectory(episode, outcome.stored, options))
+    """The rows, whose frames are in the folder, those that several show once; and what was rejected."""
+    stored = [(one, found) for one in episodes if (found := by_id[one.id].stored) is not None]
+    own = [folder / file_name(episode) for episode, _ in stored]
+    shown = first_alike(own)
+    rows = [
+        _trajectory(episode, found, file.name, options) for (episode, found), file in zip(stored, shown, strict=True)
+    ]
+    for file in {*own} - {*shown}:
+        file.unlink()
+    rejected = [Rejection(one.id, by_id[one.id].reason) for one in episodes if by_id[one.id].stored is None]
     warn_of_silent(episodes, rows)
     return rows, rejected
 
 
-def _trajectory(episode: Episode, stored: Stored, options: IngestOptions) -> Trajectory:
+def _trajectory(episode: Episode, stored: Stored, file: str, options: IngestOptions) -> Trajectory:
     progress = episode.progress
     if progress is not None:
         progress = tuple(progress[index] for index in stored.indices)
@@ -228,7 +232,7 @@ def _trajectory(episode: Episode, stored: Stored, options: IngestOptions) -> Tra
         id=episode.id,
         task=episode.task,
         data_source=episode.data_source,
-        frames=f"{dataset_folder(episode.data_source)}/frames/{file_name(episode)}",
+        frames=f"{dataset_folder(episode.data_source)}/frames/{file}",
         frames_shape=stored.shape,
         num_frames=stored.shape[0],
         quality_label=episode.quality_label,

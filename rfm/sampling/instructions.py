@@ -3,8 +3,11 @@
     OWN        the clip's own task
     e >= 0     entry e of `Catalog.towards`: the recorded progress of the clip's frames towards that task
     ELSEWHERE  the task belongs to another scene: nothing of it can be done here, progress 0
-    UNKNOWN    the scene is the same and nothing is recorded, the video has a score or a second description of its own
-               (`barred`), or one text means both tasks: never asked
+    UNKNOWN    the scene is the same and nothing is recorded or what is recorded contradicts itself, the video has a
+               score or a second description of its own (`barred`), or one text means both tasks: never asked
+
+A task occurs in a scene where a trajectory of it is, or one with recorded progress towards it. Which those are says the
+whole dataset: on a side of a split too, and those too short to show (`Catalog.witnesses`).
 
 A row without `scene_id` has a place of its own task's: it counts as another scene for all other tasks. That is an
 assumption, so questions that rest on it are told apart (`unknown_scene`).
@@ -19,6 +22,7 @@ from jaxtyping import Bool, Int, Int8, Int64
 
 from rfm.sampling.barred import Barred, barred
 from rfm.trajectories.catalog import Catalog
+from rfm.trajectories.witnesses import Witnesses
 
 OWN, ELSEWHERE, UNKNOWN = -1, -2, -3
 OWN_TASK, SAME_SCENE, OTHER_SCENE, UNKNOWN_SCENE = range(4)
@@ -26,29 +30,26 @@ OWN_TASK, SAME_SCENE, OTHER_SCENE, UNKNOWN_SCENE = range(4)
 
 
 class Instructions:
-    """The answers to instructions of all tasks about the trajectories of a catalog.
+    """The answers to instructions of all tasks about the trajectories of a catalog."""
 
-    `whole` is a catalog and `keep` its trajectories that are long enough to show; the others still say in which scenes
-    their tasks occur and what their files and groups show.
-    """
-
-    def __init__(self, whole: Catalog, keep: Bool[np.ndarray, " n"], catalog: Catalog):
+    def __init__(self, catalog: Catalog):
         self._catalog = catalog
-        number = np.cumsum(keep) - 1
-        family = whole.family_code.astype(np.int64)
-        pairs = barred(family, whole.preference_group, "preference_group_id").joined(
-            barred(family, whole.file_code, "frames")
-        )
-        pairs = pairs.only(keep[pairs.trajectory])
-        place = _places(whole)
+        all_of, row = catalog.witnesses, catalog.row_among_witnesses
+        number = np.full(len(all_of.family), -1, np.int64)
+        number[row] = np.arange(len(row))
+        family = all_of.family.astype(np.int64)
+        pairs = barred(family, all_of.group, "preference_group_id").joined(barred(family, all_of.file, "frames"))
+        pairs = pairs.only(number[pairs.trajectory] >= 0)
+        place = _places(all_of)
         self._span = int(place.max(initial=0)) + 1
-        self._held: Int64[np.ndarray, " h"] = np.unique(family * self._span + place)
-        self.place: Int64[np.ndarray, " n"] = place[keep]
+        occurring = np.concatenate([family, all_of.recorded_family]), np.concatenate([place, place[all_of.recorded]])
+        self._held: Int64[np.ndarray, " h"] = np.unique(occurring[0] * self._span + occurring[1])
+        self.place: Int64[np.ndarray, " n"] = place[row]
         """The scene of each trajectory; where that is not known, its task family's own."""
-        self.barred: Barred = Barred(pairs.family, number[pairs.trajectory].astype(np.int64))
+        self.barred: Barred = Barred(pairs.family, number[pairs.trajectory])
         """Families and trajectories of other ones that may fulfil their instructions."""
         self._seen_everywhere = np.ones(int(family.max(initial=0)) + 1, bool)
-        self._seen_everywhere[family[whole.scene_code < 0]] = False
+        self._seen_everywhere[family[all_of.scene < 0]] = False
 
     @cached_property
     def family_of_task(self) -> Int64[np.ndarray, " t"]:
@@ -109,7 +110,7 @@ class Instructions:
         seen = self._seen_everywhere[self.family_of_task[task]] & (self._catalog.scene_code[trajectory] >= 0)
         out = np.where(seen, OTHER_SCENE, UNKNOWN_SCENE)
         same = self._occurs(self.family_of_task[task], self.place[trajectory])
-        out = np.where(same | ((relation >= 0) & ~seen), SAME_SCENE, out)
+        out = np.where(same, SAME_SCENE, out)
         return np.where(relation == OWN, OWN_TASK, out).astype(np.int8)
 
     def _occurs(self, family: Int[np.ndarray, " m"], place: Int64[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
@@ -159,6 +160,6 @@ def spans(
     return owner, np.arange(len(owner)) + np.repeat(low - (np.cumsum(held) - held), held)
 
 
-def _places(catalog: Catalog) -> Int64[np.ndarray, " n"]:
-    scenes = int(catalog.scene_code.max(initial=-1)) + 1
-    return np.where(catalog.scene_code >= 0, catalog.scene_code, scenes + catalog.family_code).astype(np.int64)
+def _places(all_of: Witnesses) -> Int64[np.ndarray, " n"]:
+    scenes = int(all_of.scene.max(initial=-1)) + 1
+    return np.where(all_of.scene >= 0, all_of.scene, scenes + all_of.family).astype(np.int64)

@@ -1,8 +1,7 @@
 """The trajectories of a catalog that can be asked about, and what the others still say of them.
 
 An episode too short to show, or with evidence that contradicts itself, keeps what it says: its preference group has a
-score for its instruction, its task occurs in its scene, its file has its description. So what is known of instructions
-is found in the whole catalog.
+score for its instruction, its task occurs in its scene, its file has its description (`Catalog.witnesses`).
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ class Usable:
     """The trajectories of at least `least_frames` frames that are not contested (`evidence`)."""
 
     def __init__(self, whole: Catalog, least_frames: int, threshold: float):
-        self._whole = whole
         long_enough = whole.num_frames >= least_frames
         contested = Contested(whole, threshold)
-        self._keep = long_enough & ~contested.rows
-        self.catalog = whole if self._keep.all() else whole.select(self._keep)
+        keep = long_enough & ~contested.rows
+        self.catalog = whole if keep.all() else whole.select(keep)
         self.too_short = int((~long_enough).sum())
         """How many trajectories are shorter."""
         self.contested = int((long_enough & contested.rows).sum())
@@ -33,4 +31,4 @@ class Usable:
     @cached_property
     def instructions(self) -> Instructions:
         """What is known of asking other tasks' instructions of `catalog`'s clips."""
-        return Instructions(self._whole, self._keep, self.catalog)
+        return Instructions(self.catalog)

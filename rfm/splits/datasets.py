@@ -80,7 +80,7 @@ def make_split(catalog: Catalog, settings: SplitSettings) -> Split:
     alike, uncompared = _alike(catalog, settings)
     paired = extra.codes["preference_group_id"]
     together = (alike,) if settings.near_duplicates == "together" else ()
-    group = join([_unit(catalog, extra, settings.by), paired, *together])
+    group = join([_unit(catalog, extra, settings.by), paired, catalog.file_code, *together])
     strata = Strata(catalog.task_code, catalog.quality) if settings.by == "trajectory" else None
     side = assign(names, group, settings.shares, settings.seed, strata)
     sides = {

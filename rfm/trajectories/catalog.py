@@ -28,6 +28,7 @@ from rfm.trajectories.segments import take_segments
 from rfm.trajectories.store import PROCESSED, read_columns
 from rfm.trajectories.task_groups import encode, group_tasks, task_families
 from rfm.trajectories.towards import Towards, read_towards
+from rfm.trajectories.witnesses import Witnesses
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,10 @@ class Catalog:
     """Recorded progress towards other tasks."""
     unreadable: tuple[str, ...]
     """Rows left out because they can't be read: "<id>: <reason>"."""
+    selected_from: Witnesses | None = None
+    """All trajectories of the datasets, where these are a selection of them."""
+    selected: Int64[np.ndarray, "n"] | None = None
+    """Which of them these are."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,8 +101,29 @@ class Catalog:
         height, width = self.frames_shape[:, 1].astype(np.int64), self.frames_shape[:, 2]
         return np.unique(height << 32 | width, return_inverse=True)[1].astype(np.int32)
 
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """What all trajectories of the datasets say of instructions: those of a selection and all others."""
+        if self.selected_from is not None:
+            return self.selected_from
+        family = np.zeros(len(self.tasks), np.int32)
+        family[self.task_code] = self.family_code
+        towards = self.towards
+        return Witnesses(
+            self.family_code, self.scene_code, self.preference_group, self.file_code,
+            towards.trajectory, family[towards.task],
+        )  # fmt: skip
+
+    @cached_property
+    def row_among_witnesses(self) -> Int64[np.ndarray, "n"]:
+        """Which of the witnesses each trajectory is."""
+        return np.arange(len(self)) if self.selected is None else self.selected
+
     def select(self, chosen: Bool[np.ndarray, "n"] | Int[np.ndarray, "k"] | Sequence[int]) -> Catalog:
-        """The rows where a mask is true, or at these indices in this order; texts, tasks and sources of others go."""
+        """The rows where a mask is true, or at these indices in this order.
+
+        Texts, tasks and sources of others go; what those say of instructions stays (`witnesses`).
+        """
         at = _indices(chosen, len(self))
         text_code, texts = _compact(self.text_code[at], self.texts)
         task_code, tasks = _compact(self.task_code[at], self.tasks)
@@ -130,6 +156,8 @@ class Catalog:
             times_offsets=times_offsets,
             times_values=times_values,
             towards=self.towards.select(at, len(self), new_code),
+            selected_from=self.witnesses,
+            selected=self.row_among_witnesses[at],
         )
 
 

@@ -255,6 +255,13 @@ def test_what_a_set_needs_is_named(name: str, text: str) -> None:
         drawn(make_catalog(frames=[8] * 5), name)
 
 
+@pytest.mark.parametrize("name", ["prefixes", "ranking", "confusion", "instruction", "quality"])
+@pytest.mark.parametrize("nothing", [{"frames": [1]}, {"frames": [9] * 3, "partial": [0.5] * 3}])
+def test_a_set_of_no_episode_that_can_be_asked_about(name: str, nothing: dict[str, list[float]]) -> None:
+    with pytest.raises(ConfigError, match=f"`--eval_set {name}` needs .*, but of these there are none"):
+        EvalSet(make_catalog(**nothing), DataConfig(), name, limit=None, seed=0)
+
+
 def test_a_set_without_known_progress() -> None:
     with pytest.raises(ConfigError, match="`--eval_set prefixes` needs episodes of which every frame has a progress"):
         drawn(make_catalog(frames=[8] * 5, quality=[0] * 5), "prefixes")

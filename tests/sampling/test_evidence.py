@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from catalogs import make_catalog, random_catalog
 
@@ -77,6 +79,35 @@ def test_records_that_contradict_are_named_with_their_values() -> None:
 def test_where_all_contradict_themselves_the_error_says_so() -> None:
     with pytest.raises(ConfigError, match=r"but has 4 trajectories whose label .* contradict .*; mend those"):
         Sampler(make_catalog(frames=[9] * 4, quality=[0] * 4, partial=[1.0] * 4), DataConfig(), total=10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        ({"quality": [2, 0]}, True),
+        ({"quality": [2, 1]}, True),
+        ({"quality": [2, 2]}, False),
+        ({"quality": [2, -1]}, False),
+        ({"quality": [2, -1], "partial": [NONE, 0.5]}, True),
+        ({"quality": [0, 0], "partial": [0.3, 0.1]}, True),
+        ({"quality": [0, 0], "partial": [0.3, 0.2]}, False),
+        ({"quality": [-1, -1], "partial": [NONE, 0.5], "progress": [[0.0, 0.1, 0.2], []]}, True),
+        ({"quality": [1, 1], "progress": [[0.0, 0.1, 0.2], [0.0, 0.1, 0.9]]}, True),
+    ],
+)
+def test_rows_about_one_video_and_one_task_are_one_episode(evidence: dict[str, Any], expected: bool) -> None:
+    one = make_catalog(frames=[3, 3], files=[0, 0], **evidence)
+    assert Contested(one, 0.2).rows.tolist() == [expected] * 2
+    for apart in ({"files": [0, 1]}, {"files": [0, 0], "tasks": [0, 1]}):
+        assert not Contested(make_catalog(frames=[3, 3], **apart, **evidence), 0.2).rows.any()
+
+
+def test_rows_about_one_episode_that_contradict_each_other_are_named() -> None:
+    catalog = make_catalog(frames=[3, 3], files=[0, 0], quality=[2, 0], partial=[NONE, 0.2])
+    assert Contested(catalog, 0.2).notes == [
+        "2 trajectories whose rows about one frames file and task contradict each other: "
+        "t0 (successful), t1 (failure, partial success 0.2)"
+    ]
 
 
 def test_where_nothing_contradicts_nothing_is_noted() -> None:

@@ -37,9 +37,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def rows_of(root: Path, key: str, total: int, *, eval_mode: bool = False, **data: Any) -> list[dict[str, Any]]:
-    """Rows of every sample type that the world supports."""
+def rows_of(
+    root: Path, key: str, total: int, *, eval_mode: bool = False, side: int | None = None, **data: Any
+) -> list[dict[str, Any]]:
+    """Rows of every sample type that the world supports; of one of the two sides of a split of it."""
     catalog = load_catalog(root, [key])
+    if side is not None:
+        of_file = np.random.default_rng(7).integers(0, 2, int(catalog.file_code.max()) + 1)
+        catalog = catalog.select(of_file[catalog.file_code] == side)
     rows = []
     for place in range(3):
         ratio = [float(place == kind) for kind in range(3)]
@@ -85,6 +90,16 @@ def test_every_row_is_true(world: tuple[Path, list[Record]], settings: dict[str,
     rows = rows_of(root, KEY, ROWS, **settings)
     assert len(rows) >= ROWS // 3
     assert not broken(contract_of(records, **settings), rows)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_every_row_of_a_side_of_a_split_is_true_by_what_all_sides_say(
+    world: tuple[Path, list[Record]], side: int
+) -> None:
+    root, records = world
+    contract = contract_of(records)
+    contract.texts_of_source = {source: {*contract.ids_of_text} for source in contract.texts_of_source}
+    assert not broken(contract, rows_of(root, KEY, ROWS, side=side))
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)

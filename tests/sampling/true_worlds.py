@@ -71,6 +71,72 @@ def scenes(rng: np.random.Generator) -> list[Record]:
     return made
 
 
+def opposites_without_scenes(rng: np.random.Generator) -> list[Record]:
+    """What `rfm ingest --opposites` makes of episodes without a scene: of successes alone the opposite is recorded."""
+    made = []
+    for number in range(240):
+        frames, thing, verb = int(rng.integers(6, 70)), number % 3, number // 3 % 2
+        ids = [f"thing {thing} {verb}" for verb in ("open", "close")]
+        undone = [float(np.float32(1 - (frame + 1) / frames)) for frame in range(frames)]
+        label = LABELS[number // 6 % 3]
+        made.append(
+            record(
+                number, rng, num_frames=frames, task=f"{('open', 'close')[verb]} thing {thing}", task_id=ids[verb],
+                quality_label=label, partial_success=None if label == "successful" else 0.3,
+                progress_by_task={ids[1 - verb]: undone} if label == "successful" else None,
+            )
+        )  # fmt: skip
+    return made
+
+
+def records_of_other_scenes(rng: np.random.Generator) -> list[Record]:
+    """Progress is recorded towards tasks that were only done in another scene; some records contradict each other."""
+    made = []
+    for number in range(240):
+        room, failed, frames = number % 4, number // 4 % 3 == 0, int(rng.integers(6, 70))
+        towards = None
+        if not failed:
+            towards = {f"task {(room + 1) % 4}": curve(rng, frames, float(rng.random()))}
+        if number // 12 % 3 == 0 and towards:
+            towards["task 4"] = curve(rng, frames, float(rng.random()))
+        if number // 12 % 6 == 0 and towards:
+            towards["task 4 again"] = curve(rng, frames, float(rng.random()))
+        made.append(
+            record(
+                number, rng, num_frames=frames, task=f"do thing {room}", task_id=f"task {room}",
+                scene_id=f"room {room}", quality_label="failure" if failed else "successful",
+                partial_success=0.3 if failed else None, progress_by_task=towards,
+            )
+        )  # fmt: skip
+    for number in range(240, 280):
+        again = number % 2
+        made.append(
+            record(
+                number, rng, task=("do thing 4", "Do the thing 4.")[again], task_id=("task 4", "task 4 again")[again],
+                scene_id="room 9", quality_label="successful",
+            )
+        )  # fmt: skip
+    return made
+
+
+def rows_of_one_episode(rng: np.random.Generator) -> list[Record]:
+    """Every video has two rows about its task, by two annotators who do not always agree."""
+    made = []
+    for number in range(0, 240, 2):
+        frames, task = int(rng.integers(6, 70)), f"do thing {number // 2 % 3}"
+        first, second = ((2, 2), (0, 0), (2, 0), (2, 1), (1, 1), (2, None))[number // 6 % 6]
+        for offset, label in enumerate((first, second)):
+            partial = (None, 0.1 + 0.15 * offset, 0.4 + 0.3 * offset)[number // 36 % 3]
+            made.append(
+                record(
+                    number + offset, rng, num_frames=frames, task=task, frames=f"{KEY}/frames/video{number}.npz",
+                    quality_label=None if label is None else LABELS[label],
+                    partial_success=None if label == 2 else partial,
+                )
+            )  # fmt: skip
+    return made
+
+
 def shared_texts(rng: np.random.Generator) -> list[Record]:
     """LIBERO's way: one sentence under a task id of its own in each scene, in several spellings."""
     spellings = (
@@ -250,8 +316,8 @@ def everything(rng: np.random.Generator) -> list[Record]:
 WORLDS: dict[str, Callable[[np.random.Generator], list[Record]]] = {
     made.__name__: made
     for made in (
-        scenes, shared_texts, texts_without_ids, shared_files, groups, conflicts, unlabelled, thousand_to_one, sizes,
-        times, people, everything,
+        scenes, opposites_without_scenes, records_of_other_scenes, rows_of_one_episode, shared_texts, texts_without_ids,
+        shared_files, groups, conflicts, unlabelled, thousand_to_one, sizes, times, people, everything,
     )
 }  # fmt: skip
 CUTOFFS = {"two": 0.7}

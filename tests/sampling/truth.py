@@ -72,6 +72,17 @@ class Contract:
             self.texts_of_source.setdefault(record["data_source"], set()).add(meaning(record["task"]))
             if record.get("preference_group_id"):
                 self.of_group.setdefault(record["preference_group_id"], []).append(record)
+        self.recorded_beside: set[tuple[str, str]] = set()
+        for record in records:
+            for task in record.get("progress_by_task") or {}:
+                self.task_occurs(task if task in self.scenes_of_task else plain(task), record)
+
+    def task_occurs(self, task: str, record: Record) -> None:
+        """Progress towards a task is recorded of an episode: the task can be done in its scene."""
+        if record.get("scene_id") is not None:
+            self.scenes_of_task.setdefault(task, set()).add(record["scene_id"])
+        else:
+            self.recorded_beside |= {(task, own) for own in self.ids_of_text[meaning(record["task"])]}
 
     def faults(self, row: Row) -> list[str]:
         """Every rule that the row breaks."""
@@ -170,6 +181,8 @@ class Contract:
         scenes = set().union(*(self.scenes_of_task[task] for task in tasks))
         if record.get("scene_id") is not None and record["scene_id"] in scenes:
             return [Value("refused", None, "the scene is the same and no progress is recorded") for _ in shown]
+        if record.get("scene_id") is None and any((task, record["task key"]) in self.recorded_beside for task in tasks):
+            return [Value("refused", None, "of others of its task progress is recorded, and not of it") for _ in shown]
         if record.get("scene_id") is None or None in scenes:
             return [Value("unknown_scene", 0.0) for _ in shown]
         return [Value("other_scene", 0.0) for _ in shown]
@@ -335,7 +348,14 @@ class Contract:
         return found
 
     def evidence_conflicts(self, record: Record) -> bool:
-        """Whether the label and the partial success say different things by the threshold that tells scores apart."""
+        """Whether the label and the partial success say different things by the threshold that tells scores apart.
+
+        So do rows about one video and one task.
+        """
+        rows = [one for one in self.of_file[record["frames"]] if meaning(one["task"]) == meaning(record["task"])]
+        labels, scores = {rank(one) for one in rows} - {None}, [one for one in map(partial, rows) if one is not None]
+        if len(labels) > 1 or (scores and max(scores) - min(scores) >= self.threshold - CLOSE):
+            return True
         value = partial(record)
         if value is None or rank(record) is None or record.get("progress") is not None:
             return False

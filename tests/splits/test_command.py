@@ -103,6 +103,17 @@ def test_judged_pairs_stay_together(tmp_path):
     assert json.loads(file.read_text())["preference_groups"] == 15
 
 
+def test_rows_about_one_video_stay_together_whatever_is_looked_for(tmp_path):
+    rows = [episode(tmp_path, "k", f"e{at}") for at in range(0, 40, 2)]
+    rows += [one.__class__(**{**vars(one), "id": f"e{int(one.id[1:]) + 1}", "task": "do that"}) for one in rows]
+    write_episodes(tmp_path, "k", rows)
+    for near_duplicates in ("ignore", "report"):
+        file = tmp_path / f"{near_duplicates}.json"
+        split(options(tmp_path, file, datasets=("k",), split="a=0.5,b=0.5", near_duplicates=near_duplicates))
+        for names in sides_of(file).values():
+            assert {int(name[1:]) ^ 1 for name in names} == {int(name[1:]) for name in names}
+
+
 def test_near_duplicates_stay_together(copies, tmp_path, caplog):
     file = near(copies, tmp_path / "s.json", "together")
     for names in sides_of(file).values():

@@ -11,7 +11,8 @@ or may not be asked, since nobody knows the answer:
     SAME_TEXT     its task and the clip's are one task in other words, or under another task id
     SAME_FILE     another row about the clip's frames file has that task
     SCORED        another row of its preference group has a score for that task
-    SAME_SCENE    that task belongs to the clip's scene, and no progress towards it is recorded
+    SAME_SCENE    that task belongs to the clip's scene, where one of its trajectories or a record of progress towards
+                  it is, and no progress towards it is recorded of the clip
     CONTRADICTED  two tasks of that text have different records
 
 Shape legend: n rows, t trajectories, m meanings, e records of progress towards other tasks.
@@ -83,7 +84,7 @@ class Asking:
         said = {name: kind.map(np.array([text == name for text in kind.distinct], bool), False) for name in _KINDS}
         family, scene = self._families[instruction], self.catalog.scene_code[trajectory]
         known, unknown = self._scened
-        here = self._in(self._by_scene, family, scene)
+        here = self._is_here(family, trajectory)
         may_be_known = known[family] & (scene >= 0)
         may_be_unknown = unknown[family] | (scene < 0)
         elsewhere = (said["other_scene"] & may_be_known) | (said["unknown_scene"] & may_be_unknown)
@@ -97,13 +98,19 @@ class Asking:
         catalog, family = self.catalog, self._families[said]
         record, agree = self._record(said, at)
         relation = np.where(record >= 0, np.where(agree, RECORDED, CONTRADICTED), ELSEWHERE)
-        unrecorded = self._in(self._by_scene, family, catalog.scene_code[at]) & (record < 0)
-        relation[unrecorded] = SAME_SCENE
+        relation[self._is_here(family, at) & (record < 0)] = SAME_SCENE
         relation[self._in(self._by_group, family, catalog.preference_group[at])] = SCORED
         relation[self._in(self._by_file, family, catalog.file_code[at])] = SAME_FILE
         relation[family == catalog.family_code[at]] = SAME_TEXT
         relation[self._in(self._by_task, said, catalog.task_code[at])] = OWN
         return relation, np.where(relation == RECORDED, record, UNKNOWN)
+
+    def _is_here(self, family: Int64[np.ndarray, " n"], at: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+        """Return which families have a task in the scene of each trajectory, as far as that is known."""
+        scene, own = self.catalog.scene_code[at], self.catalog.family_code[at]
+        return self._in(self._by_scene, family, scene) | (
+            (scene < 0) & self._in(self._beside_family, family, own.astype(np.int64))
+        )
 
     def _record(
         self, said: Int64[np.ndarray, " n"], at: Int64[np.ndarray, " n"]
@@ -145,8 +152,23 @@ class Asking:
         return known, unknown
 
     @cached_property
+    def _recorded(self) -> tuple[Int64[np.ndarray, " e"], Int64[np.ndarray, " e"]]:
+        """The family of the task of each record of progress, and the trajectory."""
+        family = np.zeros(len(self.catalog.tasks), np.int64)
+        family[self.catalog.task_code] = self.catalog.family_code
+        return family[self.catalog.towards.task], self.catalog.towards.trajectory
+
+    @cached_property
     def _by_scene(self) -> Int64[np.ndarray, " k"]:
-        return self._keys(self.catalog.family_code, self.catalog.scene_code)
+        catalog, (family, at) = self.catalog, self._recorded
+        scene = np.concatenate([catalog.scene_code, catalog.scene_code[at]])
+        return self._keys(np.concatenate([catalog.family_code, family]), scene)
+
+    @cached_property
+    def _beside_family(self) -> Int64[np.ndarray, " k"]:
+        """Every (family, family of a trajectory whose scene is not known) with a record of progress."""
+        catalog, (family, at) = self.catalog, self._recorded
+        return self._keys(family, np.where(catalog.scene_code[at] < 0, catalog.family_code[at], -1))
 
     @cached_property
     def _by_file(self) -> Int64[np.ndarray, " k"]:
@@ -188,7 +210,7 @@ class Asking:
     @cached_property
     def _span(self) -> int:
         catalog = self.catalog
-        others = catalog.task_code, catalog.scene_code, catalog.file_code, catalog.preference_group
+        others = catalog.task_code, catalog.scene_code, catalog.file_code, catalog.preference_group, catalog.family_code
         return 1 + max(int(codes.max(initial=0)) for codes in others)
 
 

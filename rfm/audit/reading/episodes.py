@@ -23,6 +23,7 @@ from rfm.audit.reading.asking import ELSEWHERE, OWN, RECORDED, UNKNOWN, Asked, A
 from rfm.audit.reading.questions import Clip, Questions, Words
 from rfm.errors import ConfigError, DataError
 from rfm.trajectories.catalog import Catalog, available_keys, load_catalog
+from rfm.trajectories.opposites import with_cut_off_opposites
 from rfm.trajectories.record import QUALITY_LABELS, is_number
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,8 @@ class Episodes:
         """Return which trajectories' partial success contradicts their label or the end of their recorded progress.
 
         A failure above 1 - threshold (and above a half), a success at or below it, a record that ends by the threshold
-        or more apart; docs/generation.md, "Contradictions".
+        or more apart; and rows about one video and task of which that is so together, or whose labels, partial
+        successes or records differ so. docs/generation.md, "Contradictions".
         """
         partial = self.catalog.partial_success.astype(np.float64)
         failed, succeeded = self.catalog.quality == 0, self.catalog.quality == SUCCESSFUL
@@ -146,7 +148,30 @@ class Episodes:
         with np.errstate(invalid="ignore"):
             high = failed & (partial > 1 - threshold + _SCORE) & (partial > 0.5 + _SCORE)
             low = succeeded & (partial <= 1 - threshold + _SCORE)
-            return high | low | (np.abs(end - partial) >= threshold - _SCORE)
+            found = high | low | (np.abs(end - partial) >= threshold - _SCORE)
+        for rows in self._told_twice:
+            found[rows] |= found[rows].any() or self._differ(rows, partial[rows], end[rows], threshold - _SCORE)
+        return found
+
+    @cached_property
+    def _told_twice(self) -> list[Int64[np.ndarray, " k"]]:
+        """The rows of each video and task that have several."""
+        key = np.stack([self.catalog.file_code, self.catalog.family_code])
+        _, of, rows = np.unique(key, axis=1, return_inverse=True, return_counts=True)
+        several = np.flatnonzero(rows[of.reshape(-1)] > 1)
+        order = several[np.argsort(of.reshape(-1)[several], kind="stable")]
+        return np.split(order, np.cumsum(rows[rows > 1])[:-1]) if len(order) else []
+
+    def _differ(self, rows: np.ndarray, partial: np.ndarray, end: np.ndarray, apart: float) -> bool:
+        label = self.catalog.quality[rows]
+        known = [values[~np.isnan(values)] for values in (partial, end, np.concatenate([partial, end]))]
+        success, failure = (label == SUCCESSFUL).any(), (label == 0).any()
+        return bool(
+            len(np.unique(label[label >= 0])) > 1
+            or any(len(values) and np.ptp(values) >= apart for values in known)
+            or (success and (known[0] <= 1 - apart).any())
+            or (failure and (known[0] > max(1 - apart, 0.5)).any())
+        )
 
     def _time(self, at: np.ndarray, frame: np.ndarray, lowest: np.ndarray | None) -> Float64[np.ndarray, " n"]:
         shares = np.array([(self.cutoffs or {}).get(str(name), 1.0) for name in self.catalog.sources.to_pylist()])
@@ -198,7 +223,7 @@ def load_episodes(root: Path, paths: tuple[str, ...], config: Mapping[str, Any])
     data = data_settings(config)
     pred_type = str(data.get("progress_pred_type", Episodes.pred_type))
     cutoffs = _cutoffs(data.get("dataset_success_cutoff_file"), config.get("success_cutoffs"))
-    return Episodes(catalog, pred_type, cutoffs)
+    return Episodes(with_cut_off_opposites(catalog, cutoffs or {}), pred_type, cutoffs)
 
 
 def _drawn_from(config: Mapping[str, Any], keys: Sequence[str]) -> set[str]:

@@ -60,7 +60,8 @@ class Level:
         run = group * len(kinds) + kind
         members = np.flatnonzero(known.member)
         order = members[np.lexsort((members, known.partial[members], run[members]))]
-        runs = np.arange((int(group.max(initial=-1)) + 1) * len(kinds)).reshape(-1, len(kinds))
+        groups = int(group.max(initial=-1)) + 1
+        runs = np.arange(groups * len(kinds)).reshape(groups, len(kinds))
         first, past = (np.searchsorted(run[order], runs, side).astype(np.int32) for side in ("left", "right"))
         keys = run[order] * 8.0 + known.partial[order]
         worse, better = first[group], past[group]

@@ -66,6 +66,13 @@ def test_within_a_scene_the_record_answers_or_nothing_does():
     assert asked.record.tolist() == [1, 0, UNKNOWN]
 
 
+def test_a_task_belongs_where_progress_towards_it_is_recorded():
+    catalog = make_catalog(frames=[2] * 3, tasks=[0, 0, 1], scenes=[0, 0, 1], towards={(0, 1): [0.1, 0.2]})
+    assert relations(catalog, "do task 1") == [RECORDED, SAME_SCENE, OWN]
+    catalog = make_catalog(frames=[2] * 4, tasks=[0, 0, 1, 2], towards={(0, 1): [0.1, 0.2]})
+    assert relations(catalog, "do task 1") == [RECORDED, SAME_SCENE, OWN, ELSEWHERE]
+
+
 @pytest.mark.parametrize(("other", "relation"), [([0.1, 0.2], RECORDED), ([0.1, 0.9], CONTRADICTED)])
 def test_two_records_of_one_text_must_agree(other, relation):
     catalog = make_catalog(

@@ -118,6 +118,17 @@ def test_a_label_and_a_score_that_contradict_each_other():
     assert np.flatnonzero(Episodes(catalog).conflicting(0.6)).tolist() == [4, 5]
 
 
+def test_rows_about_one_video_and_task_that_contradict_each_other():
+    catalog = make_catalog(
+        frames=[3] * 10,
+        tasks=[0] * 8 + [0, 1],
+        files=[0, 0, 1, 1, 2, 2, 3, 3, 4, 4],
+        quality=[2, 0, 2, 2, -1, -1, -1, -1, 2, 0],
+        partial=[np.nan] * 4 + [0.3, 0.6, 0.3, 0.4] + [np.nan] * 2,
+    )
+    assert np.flatnonzero(Episodes(catalog).conflicting(0.2)).tolist() == [0, 1, 4, 5]
+
+
 def test_why_there_are_no_episodes_is_said(tmp_path):
     assert try_load_episodes(None, (), {}) == (None, "the datasets root is not known")
     episodes, why_not = try_load_episodes(tmp_path, ("a.npz",), {})
