@@ -7,14 +7,16 @@ import av
 import numpy as np
 
 
-def write_video(path: Path, count: int) -> None:
-    """Grey frames whose level, 4 a frame, tells which one it is."""
+def write_video(path: Path, count: int, mark: int = 0) -> None:
+    """Grey frames whose level, 4 a frame, tells which one it is, with four pixels of a level that tells the video."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
         for at in range(count):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 4 * at, np.uint8), format="rgb24")
+            pixels = np.full((32, 32, 3), 4 * at, np.uint8)
+            pixels[:2, :2] = mark
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():
@@ -23,10 +25,10 @@ def write_video(path: Path, count: int) -> None:
 
 def make_folder(folder: Path, rows: list[dict[str, object]], count: int = 9) -> Path:
     """A folder of videos with its manifest; a row without a file of that name gets one."""
-    for row in rows:
+    for number, row in enumerate(rows):
         path = folder / str(row.get("path"))
         if row.get("path") and not path.exists():
-            write_video(path, count)
+            write_video(path, count, 40 * number % 256)
     (folder / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     return folder
 
