@@ -22,6 +22,7 @@ from rfm.ingest.episode import IngestOptions
 from rfm.scoring.forms import KEY_VARIABLE
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve
+from rfm.scoring.videos.naming import tails
 from rfm.scoring.videos.options import PreferOptions, ScoreOptions
 from rfm.scoring.videos.recordings import Recording, recordings_of
 from rfm.scoring.videos.scored import Judged, Scored, lines_of, write_lines
@@ -103,7 +104,7 @@ def prefer(options: PreferOptions) -> int:
 def _models(paths: Sequence[str], device: str) -> list[Named]:
     from rfm.scoring.reward_model import RewardModel  # torch, which asking a server does without
 
-    names = _short(paths)
+    names = tails(paths)
     return [Named(name, RewardModel.from_pretrained(path, device)) for name, path in zip(names, paths, strict=True)]
 
 
@@ -112,16 +113,7 @@ def _served(url: str) -> Named:
     from rfm.scoring.remote.client import RewardClient  # httpx, which is an extra
 
     client = RewardClient(url, os.environ.get(KEY_VARIABLE), key_name=KEY_VARIABLE)
-    return Named(_short([client.name])[0], client)
-
-
-def _short(paths: Sequence[str]) -> list[str]:
-    """Return the last parts of each path that tell them apart, two where there are."""
-    for parts in range(2, 9):
-        names = ["/".join(Path(path).parts[-parts:]) for path in paths]
-        if len({*names}) == len(names):
-            return names
-    return list(paths)
+    return Named(tails([client.name])[0], client)
 
 
 def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions) -> Scored:

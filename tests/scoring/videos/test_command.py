@@ -15,7 +15,8 @@ import pytest
 from checkpoints import random_checkpoint
 from marked_frames import frame, number, write_marked
 from PIL import Image
-from robot_datasets import SHARED
+from relabelled import films
+from robot_datasets import SHARED, write_lerobot
 
 import rfm
 from rfm.cli import run_command
@@ -194,6 +195,25 @@ def test_episodes_of_a_lerobot_dataset_are_asked_about_their_own_tasks(checkpoin
     rows = lines(tmp_path / "o.jsonl")
     assert len({row["video"] for row in rows}) == 6
     assert len({row["task"] for row in rows}) == 3
+
+
+def test_datasets_that_are_called_alike_are_all_scored_and_told_apart(checkpoint: Path, tmp_path: Path) -> None:
+    for site in ("s1", "s2"):
+        write_lerobot(tmp_path / site / "robot", films(), "v2.1")
+    both = [tmp_path / "s1" / "robot", tmp_path / "s2" / "robot"]
+    assert run("score", *both, "--model", checkpoint, "--points", 1, "--output", tmp_path / "o.jsonl") == 0
+    called = [row["video"] for row in lines(tmp_path / "o.jsonl")]
+    assert called == [f"{site}/robot_{at:06d}" for site in ("s1", "s2") for at in range(3)]
+    assert names(both[0]) == ["robot_000000", "robot_000001", "robot_000002"]
+
+
+def test_a_recording_that_is_named_twice_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lerobot(tmp_path / "robot", films(), "v2.1")
+    (tmp_path / "link").symlink_to("robot")
+    write_marked(tmp_path / "a.mp4", 1)
+    assert len(names("robot", tmp_path / "robot", "link")) == 3
+    assert names("a.mp4", "./a.mp4", tmp_path / "a.mp4") == ["a.mp4"]
 
 
 @pytest.mark.parametrize(
