@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,7 @@ from rfm.ingest.episode import IngestOptions
 from rfm.scoring.forms import KEY_VARIABLE
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve
-from rfm.scoring.videos.naming import tails
+from rfm.scoring.videos.naming import file_stems, tails
 from rfm.scoring.videos.options import PreferOptions, ScoreOptions
 from rfm.scoring.videos.recordings import Recording, recordings_of
 from rfm.scoring.videos.scored import Judged, Scored, lines_of, write_lines
@@ -160,19 +160,11 @@ def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> li
     single = target.suffix.lower() == ".mp4"
     if single and len(recordings) > 1:
         raise ConfigError(f"`overlay` must name a folder for {len(recordings)} videos, but is {target}")
-    files = [target] if single else list(_files_in(target, recordings))
+    stems = file_stems([one.name for one in recordings])
+    files = [target] if single else [target / f"{stem}.mp4" for stem in stems]
     for file in files:
         check_new_file("overlay", file, overwrite=options.overwrite, inputs=[one.lies_in for one in recordings])
     return files
-
-
-def _files_in(folder: Path, recordings: Sequence[Recording]) -> Iterator[Path]:
-    """Yield a file for each recording, called as it is; a number tells those apart that are called alike."""
-    taken: dict[str, int] = {}
-    for recording in recordings:
-        stem = Path(recording.name).stem
-        taken[stem] = taken.get(stem, 0) + 1
-        yield folder / (f"{stem}.mp4" if taken[stem] == 1 else f"{stem}_{taken[stem]}.mp4")
 
 
 def _draw(

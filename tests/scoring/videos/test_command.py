@@ -131,6 +131,14 @@ def test_overlays_of_several_go_into_a_folder(checkpoint: Path, tmp_path: Path) 
     assert len(frames_of(tmp_path / "overlays" / "stored.mp4")) == 3
 
 
+def test_overlays_never_take_the_place_of_each_other(checkpoint: Path, tmp_path: Path) -> None:
+    videos = [write_marked(tmp_path / name, at) for at, name in enumerate(("a.mp4", "sub/a.mp4", "a_2.mp4"), start=2)]
+    words = ["--task", "pick", "--model", checkpoint, "--points", 1, "--overlay", tmp_path / "overlays"]
+    assert run("score", *videos, *words) == 0
+    shown = {path.name: len(frames_of(path)) for path in (tmp_path / "overlays").iterdir()}
+    assert shown == {"a.mp4": 2, "a_3.mp4": 3, "a_2.mp4": 4}
+
+
 def test_one_unreadable_video_does_not_cost_the_others(
     checkpoint: Path, video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
