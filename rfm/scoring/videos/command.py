@@ -47,6 +47,14 @@ class Named(NamedTuple):
     model: RewardModel | RewardClient
 
 
+class Done(NamedTuple):
+    """A recording, what was said of it, and where its overlay goes."""
+
+    recording: Recording
+    scored: Scored
+    overlay: Path | None
+
+
 def score(options: ScoreOptions) -> int:
     """Run `rfm score`; status 1 where a recording could not be read."""
     recordings = recordings_of(options.videos, options.task, options.manifest, options.camera)
@@ -57,21 +65,22 @@ def score(options: ScoreOptions) -> int:
     if options.plot is not None and len(recordings) > MOST_PLOTTED:
         raise ConfigError(f"`plot` must be of at most {MOST_PLOTTED} videos, but there are {len(recordings)}")
     models = _models(options.model, options.device) if options.server is None else [_served(options.server)]
-    scored, faults = [], []
-    for recording in tracked(recordings, "scoring", len(recordings)):
+    done, faults = [], []
+    for recording, overlay in tracked(list(zip(recordings, overlays, strict=True)), "scoring", len(recordings)):
         try:
-            scored.append(_scored(recording, models, options))
+            done.append(Done(recording, _scored(recording, models, options), overlay))
         except DataError as error:
             faults.append(f"{recording.name}: {error}")
     for fault in faults:
         logger.error("%s", fault)
-    if not scored:
+    if not done:
         raise DataError("at least one video must be readable, but none is; the reasons are above")
+    scored = [one.scored for one in done]
     _warn_of_doubt(scored)
     if options.output is not None:
         write_lines(Path(options.output), scored)
     show(lambda: {"points": lines_of(scored)}, lambda: print_scores(scored, [one.name for one in models]))
-    _draw(options, recordings, scored, overlays)
+    _draw(options, done)
     if faults:
         logger.error("%d of %d videos could not be read", len(faults), len(recordings))
     return 1 if faults else 0
@@ -152,10 +161,10 @@ def _warn_of_doubt(scored: Sequence[Scored]) -> None:
             )  # fmt: skip
 
 
-def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> list[Path]:
-    """Return where each recording's overlay goes; ConfigError where one is there."""
+def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> Sequence[Path | None]:
+    """Return where each recording's overlay goes, if one is wanted; ConfigError where one is there."""
     if options.overlay is None:
-        return []
+        return [None] * len(recordings)
     target = Path(options.overlay)
     single = target.suffix.lower() == ".mp4"
     if single and len(recordings) > 1:
@@ -167,25 +176,22 @@ def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> li
     return files
 
 
-def _draw(
-    options: ScoreOptions, recordings: Sequence[Recording], scored: Sequence[Scored], overlays: Sequence[Path]
-) -> None:
-    by_name = {(one.name, one.curves[0][1].task): one for one in scored}
-    drawn = [(at, by_name[key]) for at, one in enumerate(recordings) if (key := (one.name, one.tasks[0])) in by_name]
+def _draw(options: ScoreOptions, done: Sequence[Done]) -> None:
     if options.plot is not None:
         from rfm.scoring.videos.plot import STRIP, plot_scores  # matplotlib, half a second
 
-        films = [list(recordings[at].read(STRIP).frames) for at, _ in drawn]
-        plot_scores([one for _, one in drawn], films, Path(options.plot))
+        films = [list(one.recording.read(STRIP).frames) for one in done]
+        plot_scores([one.scored for one in done], films, Path(options.plot))
         logger.info("plot: %s", options.plot)
     if options.rerun is not None:
         from rfm.scoring.videos.recorded import recorded, write_rerun
 
-        write_rerun(Path(options.rerun), recorded([(recordings[at], one) for at, one in drawn]))
+        write_rerun(Path(options.rerun), recorded([(one.recording, one.scored) for one in done]))
         logger.info("recording: %s", options.rerun)
-    if overlays:
+    if options.overlay is not None:
         from rfm.scoring.videos.overlay import write_overlay
 
-        for at, one in tracked(drawn, "overlays", len(drawn)):
-            write_overlay(recordings[at], one, overlays[at])
+        for one in tracked(done, "overlays", len(done)):
+            assert one.overlay is not None
+            write_overlay(one.recording, one.scored, one.overlay)
         logger.info("overlay: %s", options.overlay)

@@ -150,6 +150,20 @@ def test_one_unreadable_video_does_not_cost_the_others(
     assert "1 of 2 videos could not be read" in caplog.text
 
 
+def test_an_episode_that_cannot_be_listed_does_not_cost_the_others(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    robot = write_lerobot(tmp_path / "robot", films(), "v2.1")
+    next((robot / "data").rglob("episode_000001.parquet")).unlink()
+    words = ["--points", 2, "--output", tmp_path / "o.jsonl", "--overlay", tmp_path / "overlays"]
+    assert run("score", robot, "--model", checkpoint, *words) == 1
+    assert "robot_000001: " in caplog.text
+    assert "1 of 3 videos could not be read" in caplog.text
+    assert {row["video"] for row in lines(tmp_path / "o.jsonl")} == {"robot_000000", "robot_000002"}
+    shown = {path.name: len(frames_of(path)) for path in (tmp_path / "overlays").iterdir()}
+    assert shown == {"robot_000000.mp4": 7, "robot_000002.mp4": 9}
+
+
 def names(*paths: object, tasks: Sequence[str] = ("pick",), **options: object) -> list[str]:
     found = recordings_of([str(path) for path in paths], tuple(tasks), **options)  # type: ignore[arg-type]
     return [Path(one.name).name for one in found]
