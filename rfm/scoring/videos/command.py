@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rfm.console import show, tracked
 from rfm.errors import ConfigError, DataError
@@ -77,9 +77,11 @@ def score(options: ScoreOptions) -> int:
         raise DataError("at least one video must be readable, but none is; the reasons are above")
     scored = [one.scored for one in done]
     _warn_of_doubt(scored)
-    if options.output is not None:
-        write_lines(Path(options.output), scored)
-    show(lambda: {"points": lines_of(scored)}, lambda: print_scores(scored, [one.name for one in models]))
+    try:
+        if options.output is not None:
+            write_lines(Path(options.output), scored)
+    finally:  # what was asked for at length is shown where it can't be written
+        show(lambda: {"points": lines_of(scored)}, lambda: print_scores(scored, [one.name for one in models]))
     _draw(options, done)
     if faults:
         logger.error("%d of %d videos could not be read", len(faults), len(recordings))
@@ -102,12 +104,19 @@ def prefer(options: PreferOptions) -> int:
         pairs = model.prefer([clips[0]] * len(options.task), [clips[1]] * len(options.task), tasks=options.task)
         judged += [Judged(name, pair) for pair in pairs]
     lines = [{"first": a.name, "second": b.name, "model": one.model, **one.pair.to_json()} for one in judged]
-    if options.output is not None:
-        with staged_file(Path(options.output)) as staged:
-            staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     several = len(options.model) > 1
-    show(lambda: {"pairs": lines}, lambda: print_preferences(a.name, b.name, judged, several=several))
+    try:
+        if options.output is not None:
+            _write_pairs(Path(options.output), lines)
+    finally:
+        show(lambda: {"pairs": lines}, lambda: print_preferences(a.name, b.name, judged, several=several))
     return 0
+
+
+def _write_pairs(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with staged_file(path) as staged:
+        staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 
 def _models(paths: Sequence[str], device: str) -> list[Named]:

@@ -19,6 +19,11 @@ def tails(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
+def as_text(path: str) -> str:
+    r"""Return a path as text: bytes of it that are no UTF-8 spelt out, as in `caf\xe9.mp4`."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def file_stems(names: Sequence[str]) -> list[str]:
     """Return for each recording what a file of it is called: its name, without its folder and the ending of a video.
 

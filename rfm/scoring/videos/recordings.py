@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from rfm.ingest.listing.finding import natural
 from rfm.ingest.listing.manifest import read_manifest
 from rfm.ingest.listing.recordings import holds_pictures, recordings_below
 from rfm.scoring.given_frames import Clip, of_source, read_clip
-from rfm.scoring.videos.naming import tails
+from rfm.scoring.videos.naming import as_text, tails
 
 _LEROBOT = Path("meta") / "info.json"
 
@@ -78,17 +78,18 @@ def recordings_of(
 
 
 def _told_apart(recordings: list[Recording]) -> list[Recording]:
-    """Call episodes of datasets that are called alike by more of the folder's path."""
+    """Call episodes of datasets that are called alike by more of the folder's path, and all by names that are text."""
     folders = {one.of.folder for one in recordings if one.of is not None}
     counts = Counter(folder.name for folder in folders)
     alike = sorted(str(folder) for folder in folders if counts[folder.name] > 1)
     called = dict(zip(alike, tails(alike), strict=True))
-    return [
-        replace(one, name=called[str(one.of.folder)] + one.of.episode)
-        if one.of is not None and str(one.of.folder) in called
-        else one
-        for one in recordings
-    ]
+    return [replace(one, name=as_text(_name(one, called))) for one in recordings]
+
+
+def _name(recording: Recording, called: Mapping[str, str]) -> str:
+    if recording.of is None or str(recording.of.folder) not in called:
+        return recording.name
+    return called[str(recording.of.folder)] + recording.of.episode
 
 
 def _named(path: str, tasks: tuple[str, ...], camera: str | None) -> Iterator[Recording]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -164,6 +165,45 @@ def test_an_episode_that_cannot_be_listed_does_not_cost_the_others(
     assert shown == {"robot_000000.mp4": 7, "robot_000002.mp4": 9}
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_name_that_is_no_utf8_is_spelt_out(
+    checkpoint: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "videos"
+    made = write_marked(folder / "made.mp4", 2)
+    try:
+        made.rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    words = ["--task", "pick", "--model", checkpoint, "--overlay", tmp_path / "overlays"]
+    output = tmp_path / f"o.{form}"
+    assert run("score", folder, *words, "--plot", tmp_path / "p.svg", "--output", output) == 0
+    assert r"caf\xe9.mp4" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "overlays").iterdir()] == [r"caf\xe9.mp4"]
+    held = pq.read_table(output)["video"].to_pylist() if form == "parquet" else [output.read_text(encoding="utf-8")]
+    assert all(r"caf\xe9.mp4" in text.replace(r"\\", "\\") for text in held)
+
+
+@pytest.mark.parametrize("command", ["score", "prefer"])
+def test_what_was_found_is_shown_where_it_cannot_be_written(
+    command: str, checkpoint: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    folder = tmp_path / "gone"
+
+    class Vanishing(rfm.RewardModel):
+        @classmethod
+        def from_pretrained(cls, *words, **named):
+            folder.symlink_to(tmp_path / "nowhere" / "at" / "all")  # while the model is asked
+            return rfm.RewardModel.from_pretrained(*words, **named)
+
+    monkeypatch.setattr("rfm.scoring.reward_model.RewardModel", Vanishing)
+    videos = [video] if command == "score" else [video, video]
+    assert run(command, *videos, "--task", "pick", "--model", checkpoint, "--output", folder / "o.jsonl") == 1
+    said = capsys.readouterr()
+    assert "attempt.mp4" in said.out or "which made more progress?" in said.out
+    assert "gone" in said.err
+
+
 def names(*paths: object, tasks: Sequence[str] = ("pick",), **options: object) -> list[str]:
     found = recordings_of([str(path) for path in paths], tuple(tasks), **options)  # type: ignore[arg-type]
     return [Path(one.name).name for one in found]
@@ -250,6 +290,8 @@ def test_a_recording_that_is_named_twice_is_looked_at_once(tmp_path: Path, monke
         (["--task", "pick"], "`task` must name each one once, but repeats one"),
         (["--model", "a", "--model", "a"], "`model` must name each one once, but repeats one"),
         (["--overlay", "o.mp4"], "`overlay` must name a folder for 2 videos, but is o.mp4"),
+        (["--output", "a.mp4/o.csv"], "must not be what is read, but a.mp4/o.csv is a part of a.mp4; name another"),
+        (["--output", "a.csv/o.csv"], "a.csv is none (Not a directory): name another file"),
         (["--output", "a.csv"], "`output` a.csv exists; add --overwrite to replace it, or name another file"),
     ],
 )
