@@ -54,6 +54,7 @@ def check_column(source: Path, column: str, counts: Counts) -> None:
     episodes: dict[int, Path] = {}
     for path in frame_tables(source):
         schema = opened_parquet(path).schema_arrow
+        _check_new(schema.names, column, path)
         _described(schema.metadata or {}, column, path)
         table = read_table(path, [name for name in _NUMBERS if name in schema.names])
         for number, rows in _rows(table, path, episodes):
@@ -90,6 +91,7 @@ def left_out_of(folder: Path) -> int:
 
 def _add_column(source: Path, target: Path, column: str, values: Values, episodes: dict[int, Path]) -> int:
     table = read_table(source)
+    _check_new(table.column_names, column, source)
     new = np.full(len(table), np.nan, np.float32)
     for number, rows in _rows(table, source, episodes):
         if (of_episode := values(number)) is not None:

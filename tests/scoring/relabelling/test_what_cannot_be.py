@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -191,3 +192,18 @@ def test_a_column_that_is_there_is_not_written_over(lerobot, checkpoint, tmp_pat
         ConfigError, match=r"`column` must be a new one, but .* has `timestamp`; name another by --column"
     ):
         relabel(options(lerobot, checkpoint, tmp_path / "copy", format="column", column="timestamp"))
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+def test_a_column_that_the_tables_have_alone_is_not_written_twice(checkpoint, tmp_path, version):
+    lerobot = write_lerobot(tmp_path / "robot", films(), version)
+    last = sorted((lerobot / "data").rglob("*.parquet"))[-1]
+    edit_table(last, lambda rows: [{**row, "progress": 0.5} for row in rows])
+    made = options(lerobot, checkpoint, tmp_path / "copy", format="column")
+    with pytest.raises(
+        ConfigError, match=rf"`column` must be a new one, but .*{last.name} has `progress`; name another"
+    ):
+        relabel(made)
+    assert not partial_of(tmp_path / "copy").exists()
+    assert relabel(dataclasses.replace(made, column="gain")) == 0
+    assert {0.5, None} >= {row.get("progress") for row in rows_of(tmp_path / "copy")}
