@@ -36,6 +36,7 @@ from rfm.files.staging import (
     replace_folder,
     staged_file,
 )
+from rfm.files.writable import check_writable
 
 MADE_FROM = "made_from.json"
 """The plan of a folder's content, kept in it."""
@@ -244,6 +245,7 @@ def check_new_file(option: str, file: Path, *, overwrite: bool, inputs: Iterable
             )
     if file.exists() and not overwrite:
         raise ConfigError(f"`{option}` {file} exists; add --overwrite to replace it, or name another file")
+    check_writable(option, file)
 
 
 def _part_of(place: Path, read: Path) -> str:

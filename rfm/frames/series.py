@@ -2,6 +2,10 @@
 
 The order is that of the numbers in the names (2 before 10). Names that leave it open, since they are of several series
 or count two things, are refused: alphabetical order would show an episode in an order that never was.
+
+Two numbers with a point between them may be one decimal, mostly a time (`12.25.png` before `12.5.png`), or two counts
+(`12.5.png` before `12.25.png`). With as many digits after the point in all names that makes no difference. Else what
+one of both can't be decides: a count is never written `05` beside `1`, and `1.1` and `1.10` are one decimal.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from rfm.errors import DataError
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 _DIGITS = re.compile(r"(\d+)")
+_POINTS = (".", ",")
 _MOST_LISTED = 5
 
 
@@ -33,6 +38,18 @@ class _Numbered(NamedTuple):
     pattern: str
     """The name without its ending, numbers replaced: what all pictures of a series share."""
     path: Path
+    parts: tuple[str, ...]
+    """The name without its ending: words and digits by turns."""
+
+    @property
+    def is_decimal(self) -> bool:
+        """Whether its last two numbers may be one, with a point between them."""
+        return len(self.numbers) > 1 and self.parts[-3] in _POINTS
+
+    def as_decimal(self, width: int) -> _Numbered:
+        """The last two numbers as one, with `width` digits after the point."""
+        whole, digits = self.parts[-4], self.parts[-2]
+        return self._replace(numbers=(*self.numbers[:-2], int(whole + digits.ljust(width, "0"))))
 
 
 def is_picture(name: str) -> bool:
@@ -47,16 +64,18 @@ def numbered_pictures(folder: Path) -> Series:
         suffixes = ", ".join(PICTURE_SUFFIXES)
         raise DataError(f"folder {folder} must hold pictures ({suffixes}), one a frame, but holds none")
     _check_one_series(folder, pictures)
+    in_time = _by_decimals(folder, pictures)
+    pictures = in_time or pictures
     _check_one_count(folder, pictures)
     _check_no_number_repeats(folder, pictures)
-    numbers = [picture.numbers[-1] for picture in pictures if picture.numbers]
+    numbers = [] if in_time else [picture.numbers[-1] for picture in pictures if picture.numbers]
     return Series(tuple(picture.path for picture in pictures), _gaps(numbers))
 
 
 def _numbered(path: Path) -> _Numbered:
     parts = _DIGITS.split(path.stem)
     pattern = "#".join(parts[::2]).casefold()
-    return _Numbered(tuple(int(number) for number in parts[1::2]), pattern, path)
+    return _Numbered(tuple(int(number) for number in parts[1::2]), pattern, path, tuple(parts))
 
 
 def _check_one_series(folder: Path, pictures: Sequence[_Numbered]) -> None:
@@ -69,6 +88,38 @@ def _check_one_series(folder: Path, pictures: Sequence[_Numbered]) -> None:
         )
     if not pictures[0].numbers and len(pictures) > 1:
         raise DataError(f"the pictures in {folder} must be numbered, but `{pictures[0].path.name}` has no number")
+
+
+def _by_decimals(folder: Path, pictures: Sequence[_Numbered]) -> list[_Numbered]:
+    """The pictures by decimals where their names can be nothing else; none where their numbers are counts.
+
+    DataError where they may be either, and the order would be another.
+    """
+    widths = {len(picture.parts[-2]) for picture in pictures if picture.is_decimal}
+    if len(widths) < 2:
+        return []
+    decimals = sorted(picture.as_decimal(max(widths)) for picture in pictures)
+    counts = not any(_is_no_count(picture.parts[-2], min(widths)) for picture in pictures)
+    fractions = not any(a.numbers == b.numbers and a.parts != b.parts for a, b in pairwise(decimals))
+    if counts == fractions:
+        _check_same_order(folder, pictures, decimals)
+    return decimals if fractions and not counts else []
+
+
+def _is_no_count(digits: str, narrowest: int) -> bool:
+    """Whether the digits begin with a zero that no padding explains."""
+    return len(digits) > max(len(str(int(digits))), narrowest)
+
+
+def _check_same_order(folder: Path, counts: Sequence[_Numbered], decimals: Sequence[_Numbered]) -> None:
+    place = {picture.path: at for at, picture in enumerate(decimals)}
+    for one, other in pairwise(picture.path for picture in counts):
+        if place[one] > place[other]:
+            raise DataError(
+                f"the pictures in {folder} must have one order, but `{one.name}` comes before `{other.name}` by whole "
+                "numbers and after it by decimals: write as many digits after the point in all names, or hand over the "
+                "frames as an array or .npz"
+            )
 
 
 def _check_one_count(folder: Path, pictures: Sequence[_Numbered]) -> None:

@@ -34,10 +34,10 @@ from rfm.model.shipped import called
 from rfm.model.weights.fingerprint import model_fingerprint
 from rfm.scoring.relabelling.episodes import LeftOut, Material, find_material
 from rfm.scoring.relabelling.jobs import Asking, Job, forget_model, make_jobs, score
-from rfm.scoring.relabelling.lerobot_column import COPY, check_new_column, copy_with_column, is_whole, left_out_of
+from rfm.scoring.relabelling.lerobot_column import COPY, check_column, copy_with_column, is_whole, left_out_of
 from rfm.scoring.relabelling.options import COLUMN, LEROBOT, PARQUET, REWARD, RelabelOptions
 from rfm.scoring.relabelling.scores import Scores, rewards
-from rfm.scoring.relabelling.tables import write_lerobot, write_plain
+from rfm.scoring.relabelling.tables import check_rows, write_lerobot, write_plain
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,7 @@ def relabel(options: RelabelOptions) -> int:
     """Run `rfm relabel`; status 1 if an episode has no progress."""
     material = find_material(options)
     kind = options.format or (PARQUET if material.lerobot is None else LEROBOT)
-    if kind == COLUMN and material.lerobot is not None:
-        check_new_column(material.lerobot, options.new_column)
-        _check_outside(Path(options.output), material.lerobot)
+    _check(options, kind, material)
     plan = _plan(options, material)
     with _workplace(options, kind, plan) as work:
         if work.complete:
@@ -73,6 +71,18 @@ def relabel(options: RelabelOptions) -> int:
     _say(left_out, "%s has no progress: %s")
     logger.info("progress of %d frames of %d episodes: %s", frames, len(material.episodes), work.output)
     return 1 if left_out else 0
+
+
+def _check(options: RelabelOptions, kind: str, material: Material) -> None:
+    """Raise whatever would keep the output from being written, before the model is asked."""
+    if material.lerobot is None or kind == PARQUET:
+        return
+    counts = {one.number: one.count for one in material.episodes}
+    if kind == COLUMN:
+        _check_outside(Path(options.output), material.lerobot)
+        check_column(material.lerobot, options.new_column, counts)
+    else:
+        check_rows(material.lerobot, counts)
 
 
 def _check_outside(output: Path, source: Path) -> None:

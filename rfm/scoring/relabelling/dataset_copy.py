@@ -16,12 +16,14 @@ from rfm.ingest.reading import confined
 
 
 def copy_dataset(source: Path, folder: Path, leave_out: Collection[str] = ()) -> None:
-    """Fill `folder` with what lies in `source`, but for entries of these names.
-
-    DataError for a link that leaves the dataset, leads nowhere or back to where it lies, and for what is no file.
-    """
-    _check(source, source, leave_out, (os.path.realpath(source),))
+    """Fill `folder` with what lies in `source`, but for entries of these names; DataError as `check_copied`."""
+    check_copied(source, leave_out)
     _fill(source, folder, leave_out)
+
+
+def check_copied(source: Path, leave_out: Collection[str] = ()) -> None:
+    """DataError for a link that leaves the dataset, leads nowhere or back to where it lies, and for what is no file."""
+    _check(source, source, leave_out, (os.path.realpath(source),))
 
 
 def _check(root: Path, place: Path, leave_out: Collection[str], above: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from jaxtyping import Int64
 
 from rfm.errors import DataError
 from rfm.ingest.lerobot.rows import number_column, rows_of_episodes, small_columns
+from rfm.scoring.relabelling.frame_tables import Counts, check_length, frame_tables
 from rfm.scoring.relabelling.scores import Scores, rewards
 
 _AT_ONCE = 100_000
@@ -32,6 +33,15 @@ _LEROBOT = pa.schema([*((name, pa.int64()) for name in _NUMBERS), ("progress_spa
 _PLAIN = pa.schema(
     [("episode", pa.string()), ("frame", pa.int64()), ("progress", pa.float32()), ("reward", pa.float32())]
 )
+
+
+class _Rows(NamedTuple):
+    """An episode's rows, in the order of its frames."""
+
+    episode: int
+    path: Path
+    indices: Int64[np.ndarray, " t"]
+    frames: Int64[np.ndarray, " t"]
 
 
 def write_plain(file: Path, scores: Scores, metadata: Mapping[str, str]) -> int:
@@ -54,23 +64,33 @@ def write_lerobot(file: Path, dataset: Path, scores: Scores, metadata: Mapping[s
     return _write(file, _LEROBOT, _lerobot_episodes(dataset, scores), metadata)
 
 
+def check_rows(dataset: Path, counts: Counts) -> None:
+    """DataError where the rows of a LeRobot dataset can't be used, whatever their progress is."""
+    for rows in _lerobot_rows(dataset):
+        check_length(rows.episode, counts.get(rows.episode), len(rows.indices), rows.path)
+
+
 def _lerobot_episodes(dataset: Path, scores: Scores) -> Iterator[dict[str, Any]]:
+    for rows in _lerobot_rows(dataset):
+        values, count = scores.of(rows.episode), len(rows.indices)
+        check_length(rows.episode, None if values is None else len(values), count, rows.path)
+        yield {
+            "index": rows.indices,
+            "episode_index": np.full(count, rows.episode),
+            "frame_index": rows.frames,
+            "progress_sparse": pa.nulls(count, pa.float32()) if values is None else values,
+        }
+
+
+def _lerobot_rows(dataset: Path) -> Iterator[_Rows]:
     spans: list[tuple[int, int, int]] = []
-    for path in sorted((dataset / "data").rglob("*.parquet")):
+    for path in frame_tables(dataset):
         table = small_columns(path, list(_NUMBERS))
         index, frames = (number_column(table, name, pa.int64(), path).to_numpy() for name in ("index", "frame_index"))
         for number, rows in rows_of_episodes(table, path).items():
             _check_counts(index[rows], number, path)
             spans.append((int(index[rows[0]]), int(index[rows[-1]]), number))
-            values = scores.of(number)
-            if values is not None and len(values) != len(rows):
-                raise DataError(f"episode {number} must have {len(values)} rows in {path}, but has {len(rows)}")
-            yield {
-                "index": index[rows],
-                "episode_index": np.full(len(rows), number),
-                "frame_index": frames[rows],
-                "progress_sparse": pa.nulls(len(rows), pa.float32()) if values is None else values,
-            }
+            yield _Rows(number, path, index[rows], frames[rows])
     _check_apart(spans, dataset)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rfm.console import show, tracked
 from rfm.errors import ConfigError, DataError
@@ -22,6 +22,7 @@ from rfm.ingest.episode import IngestOptions
 from rfm.scoring.forms import KEY_VARIABLE
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve
+from rfm.scoring.videos.naming import file_stems, tails
 from rfm.scoring.videos.options import PreferOptions, ScoreOptions
 from rfm.scoring.videos.recordings import Recording, recordings_of
 from rfm.scoring.videos.scored import Judged, Scored, lines_of, write_lines
@@ -46,6 +47,14 @@ class Named(NamedTuple):
     model: RewardModel | RewardClient
 
 
+class Done(NamedTuple):
+    """A recording, what was said of it, and where its overlay goes."""
+
+    recording: Recording
+    scored: Scored
+    overlay: Path | None
+
+
 def score(options: ScoreOptions) -> int:
     """Run `rfm score`; status 1 where a recording could not be read."""
     recordings = recordings_of(options.videos, options.task, options.manifest, options.camera)
@@ -56,21 +65,24 @@ def score(options: ScoreOptions) -> int:
     if options.plot is not None and len(recordings) > MOST_PLOTTED:
         raise ConfigError(f"`plot` must be of at most {MOST_PLOTTED} videos, but there are {len(recordings)}")
     models = _models(options.model, options.device) if options.server is None else [_served(options.server)]
-    scored, faults = [], []
-    for recording in tracked(recordings, "scoring", len(recordings)):
+    done, faults = [], []
+    for recording, overlay in tracked(list(zip(recordings, overlays, strict=True)), "scoring", len(recordings)):
         try:
-            scored.append(_scored(recording, models, options))
+            done.append(Done(recording, _scored(recording, models, options), overlay))
         except DataError as error:
             faults.append(f"{recording.name}: {error}")
     for fault in faults:
         logger.error("%s", fault)
-    if not scored:
+    if not done:
         raise DataError("at least one video must be readable, but none is; the reasons are above")
+    scored = [one.scored for one in done]
     _warn_of_doubt(scored)
-    if options.output is not None:
-        write_lines(Path(options.output), scored)
-    show(lambda: {"points": lines_of(scored)}, lambda: print_scores(scored, [one.name for one in models]))
-    _draw(options, recordings, scored, overlays)
+    try:
+        if options.output is not None:
+            write_lines(Path(options.output), scored)
+    finally:  # what was asked for at length is shown where it can't be written
+        show(lambda: {"points": lines_of(scored)}, lambda: print_scores(scored, [one.name for one in models]))
+    _draw(options, done)
     if faults:
         logger.error("%d of %d videos could not be read", len(faults), len(recordings))
     return 1 if faults else 0
@@ -92,18 +104,25 @@ def prefer(options: PreferOptions) -> int:
         pairs = model.prefer([clips[0]] * len(options.task), [clips[1]] * len(options.task), tasks=options.task)
         judged += [Judged(name, pair) for pair in pairs]
     lines = [{"first": a.name, "second": b.name, "model": one.model, **one.pair.to_json()} for one in judged]
-    if options.output is not None:
-        with staged_file(Path(options.output)) as staged:
-            staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     several = len(options.model) > 1
-    show(lambda: {"pairs": lines}, lambda: print_preferences(a.name, b.name, judged, several=several))
+    try:
+        if options.output is not None:
+            _write_pairs(Path(options.output), lines)
+    finally:
+        show(lambda: {"pairs": lines}, lambda: print_preferences(a.name, b.name, judged, several=several))
     return 0
+
+
+def _write_pairs(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with staged_file(path) as staged:
+        staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 
 def _models(paths: Sequence[str], device: str) -> list[Named]:
     from rfm.scoring.reward_model import RewardModel  # torch, which asking a server does without
 
-    names = _short(paths)
+    names = tails(paths)
     return [Named(name, RewardModel.from_pretrained(path, device)) for name, path in zip(names, paths, strict=True)]
 
 
@@ -112,16 +131,7 @@ def _served(url: str) -> Named:
     from rfm.scoring.remote.client import RewardClient  # httpx, which is an extra
 
     client = RewardClient(url, os.environ.get(KEY_VARIABLE), key_name=KEY_VARIABLE)
-    return Named(_short([client.name])[0], client)
-
-
-def _short(paths: Sequence[str]) -> list[str]:
-    """Return the last parts of each path that tell them apart, two where there are."""
-    for parts in range(2, 9):
-        names = ["/".join(Path(path).parts[-parts:]) for path in paths]
-        if len({*names}) == len(names):
-            return names
-    return list(paths)
+    return Named(tails([client.name])[0], client)
 
 
 def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions) -> Scored:
@@ -160,48 +170,37 @@ def _warn_of_doubt(scored: Sequence[Scored]) -> None:
             )  # fmt: skip
 
 
-def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> list[Path]:
-    """Return where each recording's overlay goes; ConfigError where one is there."""
+def _overlay_files(options: ScoreOptions, recordings: Sequence[Recording]) -> Sequence[Path | None]:
+    """Return where each recording's overlay goes, if one is wanted; ConfigError where one is there."""
     if options.overlay is None:
-        return []
+        return [None] * len(recordings)
     target = Path(options.overlay)
     single = target.suffix.lower() == ".mp4"
     if single and len(recordings) > 1:
         raise ConfigError(f"`overlay` must name a folder for {len(recordings)} videos, but is {target}")
-    files = [target] if single else list(_files_in(target, recordings))
+    stems = file_stems([one.name for one in recordings])
+    files = [target] if single else [target / f"{stem}.mp4" for stem in stems]
     for file in files:
         check_new_file("overlay", file, overwrite=options.overwrite, inputs=[one.lies_in for one in recordings])
     return files
 
 
-def _files_in(folder: Path, recordings: Sequence[Recording]) -> Iterator[Path]:
-    """Yield a file for each recording, called as it is; a number tells those apart that are called alike."""
-    taken: dict[str, int] = {}
-    for recording in recordings:
-        stem = Path(recording.name).stem
-        taken[stem] = taken.get(stem, 0) + 1
-        yield folder / (f"{stem}.mp4" if taken[stem] == 1 else f"{stem}_{taken[stem]}.mp4")
-
-
-def _draw(
-    options: ScoreOptions, recordings: Sequence[Recording], scored: Sequence[Scored], overlays: Sequence[Path]
-) -> None:
-    by_name = {(one.name, one.curves[0][1].task): one for one in scored}
-    drawn = [(at, by_name[key]) for at, one in enumerate(recordings) if (key := (one.name, one.tasks[0])) in by_name]
+def _draw(options: ScoreOptions, done: Sequence[Done]) -> None:
     if options.plot is not None:
         from rfm.scoring.videos.plot import STRIP, plot_scores  # matplotlib, half a second
 
-        films = [list(recordings[at].read(STRIP).frames) for at, _ in drawn]
-        plot_scores([one for _, one in drawn], films, Path(options.plot))
+        films = [list(one.recording.read(STRIP).frames) for one in done]
+        plot_scores([one.scored for one in done], films, Path(options.plot))
         logger.info("plot: %s", options.plot)
     if options.rerun is not None:
         from rfm.scoring.videos.recorded import recorded, write_rerun
 
-        write_rerun(Path(options.rerun), recorded([(recordings[at], one) for at, one in drawn]))
+        write_rerun(Path(options.rerun), recorded([(one.recording, one.scored) for one in done]))
         logger.info("recording: %s", options.rerun)
-    if overlays:
+    if options.overlay is not None:
         from rfm.scoring.videos.overlay import write_overlay
 
-        for at, one in tracked(drawn, "overlays", len(drawn)):
-            write_overlay(recordings[at], one, overlays[at])
+        for one in tracked(done, "overlays", len(done)):
+            assert one.overlay is not None
+            write_overlay(one.recording, one.scored, one.overlay)
         logger.info("overlay: %s", options.overlay)

@@ -11,6 +11,7 @@ from rfm.frames.video.stored import plays_as_stored
 from rfm.ingest.episode import IngestOptions
 from rfm.pages.rerun_file import Episode, Line, Pictures, write_rerun
 from rfm.scoring.records import Curve
+from rfm.scoring.videos.naming import numbered
 from rfm.scoring.videos.recordings import Recording
 from rfm.scoring.videos.scored import BAND, Scored, names
 
@@ -22,10 +23,8 @@ _AS_PICTURES = IngestOptions(max_frames=300, shortest_side=480)
 
 def recorded(drawn: Sequence[tuple[Recording, Scored]]) -> Iterator[Episode]:
     """Yield an episode a recording, called as it is; a number tells those apart that are called alike."""
-    taken: dict[str, int] = {}
-    for recording, scored in drawn:
-        taken[recording.name] = number = taken.get(recording.name, 0) + 1
-        name = recording.name if number == 1 else f"{recording.name} ({number})"
+    called_as = numbered([recording.name for recording, _ in drawn], "{} ({})")
+    for name, (recording, scored) in zip(called_as, drawn, strict=True):
         lines = [line for called, (_, curve) in zip(names(scored), scored.curves, strict=True)
                  for line in _lines(called, curve)]  # fmt: skip
         yield Episode((name,), _film(recording), lines, _about(scored))

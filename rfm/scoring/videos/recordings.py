@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rfm.errors import ConfigError
 from rfm.ingest.episode import FrameSource, IngestOptions, Unusable
@@ -15,8 +17,18 @@ from rfm.ingest.listing.finding import natural
 from rfm.ingest.listing.manifest import read_manifest
 from rfm.ingest.listing.recordings import holds_pictures, recordings_below
 from rfm.scoring.given_frames import Clip, of_source, read_clip
+from rfm.scoring.videos.naming import as_text, tails
 
 _LEROBOT = Path("meta") / "info.json"
+
+
+class OfDataset(NamedTuple):
+    """Which episode of which dataset a recording is."""
+
+    folder: Path
+    """The dataset's, links followed."""
+    episode: str
+    """What follows the dataset's name in its id."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,13 @@ class Recording:
     tasks: tuple[str, ...]
     lies_in: Path
     """The file or folder that holds it, and that is left as it is."""
+    of: OfDataset | None = None
+    """None for a file or folder of its own."""
+
+    @property
+    def identity(self) -> tuple[Path | OfDataset, tuple[str, ...]]:
+        """What it is, whatever it is called, and what is asked."""
+        return self.of or self.lies_in.absolute(), self.tasks
 
     def read(self, options: IngestOptions) -> Clip:
         """Return its frames; DataError where they can't be read."""
@@ -40,7 +59,7 @@ class Recording:
 def recordings_of(
     paths: Sequence[str], tasks: tuple[str, ...], manifest: str | None = None, camera: str | None = None
 ) -> list[Recording]:
-    """Return all that is named, each once.
+    """Return all that is named, each once; different recordings have different names.
 
     ConfigError where something names nothing, or it is not known what to ask.
     """
@@ -52,7 +71,25 @@ def recordings_of(
             raise ConfigError(f"`task` must be given for {one.name}: say what the robot is to do by --task")
     if camera is not None and all(isinstance(one.place, Path) for one in found):
         raise ConfigError("`camera` must go with a LeRobot dataset, but none is named; leave it out")
-    return list({(one.name, one.tasks): one for one in found}.values())
+    kept: dict[object, Recording] = {}
+    for one in found:
+        kept.setdefault(one.identity, one)
+    return _told_apart(list(kept.values()))
+
+
+def _told_apart(recordings: list[Recording]) -> list[Recording]:
+    """Call episodes of datasets that are called alike by more of the folder's path, and all by names that are text."""
+    folders = {one.of.folder for one in recordings if one.of is not None}
+    counts = Counter(folder.name for folder in folders)
+    alike = sorted(str(folder) for folder in folders if counts[folder.name] > 1)
+    called = dict(zip(alike, tails(alike), strict=True))
+    return [replace(one, name=as_text(_name(one, called))) for one in recordings]
+
+
+def _name(recording: Recording, called: Mapping[str, str]) -> str:
+    if recording.of is None or str(recording.of.folder) not in called:
+        return recording.name
+    return called[str(recording.of.folder)] + recording.of.episode
 
 
 def _named(path: str, tasks: tuple[str, ...], camera: str | None) -> Iterator[Recording]:
@@ -78,10 +115,11 @@ def _named(path: str, tasks: tuple[str, ...], camera: str | None) -> Iterator[Re
 
 def _episodes(folder: Path, tasks: tuple[str, ...], camera: str | None) -> Iterator[Recording]:
     """The episodes of a LeRobot dataset, asked about their own task where no other is given."""
-    options = IngestLeRobotOptions(path=str(folder), output="", camera=camera)
+    options, home = IngestLeRobotOptions(path=str(folder), output="", camera=camera), folder.resolve()
     for episode in lerobot_episodes(options):
         own = (episode.task,) if episode.task else ()
-        yield Recording(episode.id, episode.source, tasks or own, folder)
+        of = OfDataset(home, episode.id.removeprefix(options.source_name))
+        yield Recording(episode.id, episode.source, tasks or own, folder, of)
 
 
 def _listed(manifest: Path, tasks: tuple[str, ...]) -> Iterator[Recording]:

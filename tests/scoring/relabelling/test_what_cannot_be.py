@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from films import episode, film, write_episodes
 from rabc_reader import read_weights
-from relabelled import expected, films, options, rows_of
+from relabelled import LENGTHS, expected, films, options, rows_of
 from robot_datasets import edit_table, moving_square, write_lerobot
 
 from rfm.errors import ConfigError, DataError
+from rfm.files.ownership import partial_of
 from rfm.scoring.relabelling.command import relabel
 
 
@@ -79,6 +82,69 @@ def test_an_index_that_lerobot_would_find_others_by_is_an_error(checkpoint, tmp_
     assert relabel(options(lerobot, checkpoint, tmp_path / "copy", format="column")) == 0
 
 
+def with_repeated_index(robot: Path) -> None:
+    edit_table(next((robot / "data").rglob("*.parquet")), repeated)
+
+
+def with_a_link_that_leads_out(robot: Path) -> None:
+    (robot / "secret").symlink_to(robot.parent)
+
+
+def with_a_table_that_is_none(robot: Path) -> None:
+    (robot / "data" / "chunk-000" / "file-001.parquet").write_bytes(b"no table")
+
+
+def with_an_episode_twice(robot: Path) -> None:
+    table = next((robot / "data").rglob("*.parquet"))
+    shutil.copy(table, table.with_name("file-000 (1).parquet"))
+
+
+def with_more_rows(robot: Path) -> None:
+    (robot / "data" / "chunk-009").mkdir()
+    shutil.copy(next((robot / "data").rglob("*.parquet")), robot / "data" / "chunk-009" / "file-000.parquet")
+    edit_table(robot / "data" / "chunk-009" / "file-000.parquet", lambda rows: [{**rows[0], "index": 99}])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind", "text"),
+    [
+        (with_repeated_index, "lerobot", "`index` must differ in all frames of"),
+        (with_more_rows, "lerobot", r"episode 0 must have 7 rows in .*chunk-009/file-000.parquet, but has 1"),
+        (with_a_table_that_is_none, "lerobot", "file-001.parquet must be a readable parquet file, but"),
+        (with_a_table_that_is_none, "column", "file-001.parquet must be a readable parquet file, but"),
+        (with_a_link_that_leads_out, "column", "link secret must lie in the dataset's folder"),
+        (with_an_episode_twice, "column", "the frames of episode 0 must lie in one file, but lie in"),
+    ],
+)
+def test_what_no_answer_can_mend_is_said_before_the_model_is_asked(checkpoint, tmp_path, spoil, kind, text):
+    lerobot, output = write_lerobot(tmp_path / "robot", films(), "v3.0"), tmp_path / "out.parquet"
+    spoil(lerobot)
+    with pytest.raises(DataError, match=text):
+        relabel(options(lerobot, checkpoint, output, format=kind))
+    assert not partial_of(output).exists()
+
+
+@pytest.mark.parametrize("hidden", ["chunk-000/._file-000.parquet", ".cache/file-000.parquet"])
+def test_hidden_files_are_no_tables(checkpoint, tmp_path, hidden):
+    lerobot = write_lerobot(tmp_path / "robot", films(), "v3.0")
+    (lerobot / "data" / hidden).parent.mkdir(exist_ok=True)
+    (lerobot / "data" / hidden).write_bytes(b"of a file system")
+    assert relabel(options(lerobot, checkpoint, tmp_path / "p.parquet")) == 0
+    assert relabel(options(lerobot, checkpoint, tmp_path / "copy", format="column")) == 0
+    assert pq.read_table(tmp_path / "p.parquet")["progress_sparse"].null_count == 0
+    (tmp_path / "copy" / "data" / hidden).unlink()
+    assert all(row["progress"] is not None for row in rows_of(tmp_path / "copy"))
+
+
+def test_tables_that_links_within_the_dataset_lead_to_are_taken(checkpoint, tmp_path):
+    lerobot = write_lerobot(tmp_path / "robot", films(), "v3.0")
+    (lerobot / "data" / "chunk-000").rename(lerobot / "held")
+    (lerobot / "data" / "chunk-000").symlink_to("../held")
+    (lerobot / "data" / "round").symlink_to(".")
+    assert relabel(options(lerobot, checkpoint, tmp_path / "p.parquet")) == 0
+    assert pq.read_table(tmp_path / "p.parquet").num_rows == sum(LENGTHS)
+
+
 def test_rows_may_lie_in_any_order_in_their_file(checkpoint, model, tmp_path):
     lerobot = write_lerobot(tmp_path / "robot", films(), "v3.0")
     edit_table(next((lerobot / "data").rglob("*.parquet")), lambda rows: rows[::-1])
@@ -126,3 +192,18 @@ def test_a_column_that_is_there_is_not_written_over(lerobot, checkpoint, tmp_pat
         ConfigError, match=r"`column` must be a new one, but .* has `timestamp`; name another by --column"
     ):
         relabel(options(lerobot, checkpoint, tmp_path / "copy", format="column", column="timestamp"))
+
+
+@pytest.mark.parametrize("version", ["v2.1", "v3.0"])
+def test_a_column_that_the_tables_have_alone_is_not_written_twice(checkpoint, tmp_path, version):
+    lerobot = write_lerobot(tmp_path / "robot", films(), version)
+    last = sorted((lerobot / "data").rglob("*.parquet"))[-1]
+    edit_table(last, lambda rows: [{**row, "progress": 0.5} for row in rows])
+    made = options(lerobot, checkpoint, tmp_path / "copy", format="column")
+    with pytest.raises(
+        ConfigError, match=rf"`column` must be a new one, but .*{last.name} has `progress`; name another"
+    ):
+        relabel(made)
+    assert not partial_of(tmp_path / "copy").exists()
+    assert relabel(dataclasses.replace(made, column="gain")) == 0
+    assert {0.5, None} >= {row.get("progress") for row in rows_of(tmp_path / "copy")}

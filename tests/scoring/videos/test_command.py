@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from checkpoints import random_checkpoint
 from marked_frames import frame, number, write_marked
 from PIL import Image
-from robot_datasets import SHARED
+from relabelled import films
+from robot_datasets import SHARED, write_lerobot
 
 import rfm
 from rfm.cli import run_command
@@ -130,6 +132,14 @@ def test_overlays_of_several_go_into_a_folder(checkpoint: Path, tmp_path: Path) 
     assert len(frames_of(tmp_path / "overlays" / "stored.mp4")) == 3
 
 
+def test_overlays_never_take_the_place_of_each_other(checkpoint: Path, tmp_path: Path) -> None:
+    videos = [write_marked(tmp_path / name, at) for at, name in enumerate(("a.mp4", "sub/a.mp4", "a_2.mp4"), start=2)]
+    words = ["--task", "pick", "--model", checkpoint, "--points", 1, "--overlay", tmp_path / "overlays"]
+    assert run("score", *videos, *words) == 0
+    shown = {path.name: len(frames_of(path)) for path in (tmp_path / "overlays").iterdir()}
+    assert shown == {"a.mp4": 2, "a_3.mp4": 3, "a_2.mp4": 4}
+
+
 def test_one_unreadable_video_does_not_cost_the_others(
     checkpoint: Path, video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,6 +149,59 @@ def test_one_unreadable_video_does_not_cost_the_others(
     assert {row["video"] for row in lines(tmp_path / "o.jsonl")} == {str(video)}
     assert f"{tmp_path / 'broken.mp4'}: video" in caplog.text
     assert "1 of 2 videos could not be read" in caplog.text
+
+
+def test_an_episode_that_cannot_be_listed_does_not_cost_the_others(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    robot = write_lerobot(tmp_path / "robot", films(), "v2.1")
+    next((robot / "data").rglob("episode_000001.parquet")).unlink()
+    words = ["--points", 2, "--output", tmp_path / "o.jsonl", "--overlay", tmp_path / "overlays"]
+    assert run("score", robot, "--model", checkpoint, *words) == 1
+    assert "robot_000001: " in caplog.text
+    assert "1 of 3 videos could not be read" in caplog.text
+    assert {row["video"] for row in lines(tmp_path / "o.jsonl")} == {"robot_000000", "robot_000002"}
+    shown = {path.name: len(frames_of(path)) for path in (tmp_path / "overlays").iterdir()}
+    assert shown == {"robot_000000.mp4": 7, "robot_000002.mp4": 9}
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_name_that_is_no_utf8_is_spelt_out(
+    checkpoint: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "videos"
+    made = write_marked(folder / "made.mp4", 2)
+    try:
+        made.rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mp4"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    words = ["--task", "pick", "--model", checkpoint, "--overlay", tmp_path / "overlays"]
+    output = tmp_path / f"o.{form}"
+    assert run("score", folder, *words, "--plot", tmp_path / "p.svg", "--output", output) == 0
+    assert r"caf\xe9.mp4" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "overlays").iterdir()] == [r"caf\xe9.mp4"]
+    held = pq.read_table(output)["video"].to_pylist() if form == "parquet" else [output.read_text(encoding="utf-8")]
+    assert all(r"caf\xe9.mp4" in text.replace(r"\\", "\\") for text in held)
+
+
+@pytest.mark.parametrize("command", ["score", "prefer"])
+def test_what_was_found_is_shown_where_it_cannot_be_written(
+    command: str, checkpoint: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    folder = tmp_path / "gone"
+
+    class Vanishing(rfm.RewardModel):
+        @classmethod
+        def from_pretrained(cls, *words, **named):
+            folder.symlink_to(tmp_path / "nowhere" / "at" / "all")  # while the model is asked
+            return rfm.RewardModel.from_pretrained(*words, **named)
+
+    monkeypatch.setattr("rfm.scoring.reward_model.RewardModel", Vanishing)
+    videos = [video] if command == "score" else [video, video]
+    assert run(command, *videos, "--task", "pick", "--model", checkpoint, "--output", folder / "o.jsonl") == 1
+    said = capsys.readouterr()
+    assert "attempt.mp4" in said.out or "which made more progress?" in said.out
+    assert "gone" in said.err
 
 
 def names(*paths: object, tasks: Sequence[str] = ("pick",), **options: object) -> list[str]:
@@ -196,6 +259,25 @@ def test_episodes_of_a_lerobot_dataset_are_asked_about_their_own_tasks(checkpoin
     assert len({row["task"] for row in rows}) == 3
 
 
+def test_datasets_that_are_called_alike_are_all_scored_and_told_apart(checkpoint: Path, tmp_path: Path) -> None:
+    for site in ("s1", "s2"):
+        write_lerobot(tmp_path / site / "robot", films(), "v2.1")
+    both = [tmp_path / "s1" / "robot", tmp_path / "s2" / "robot"]
+    assert run("score", *both, "--model", checkpoint, "--points", 1, "--output", tmp_path / "o.jsonl") == 0
+    called = [row["video"] for row in lines(tmp_path / "o.jsonl")]
+    assert called == [f"{site}/robot_{at:06d}" for site in ("s1", "s2") for at in range(3)]
+    assert names(both[0]) == ["robot_000000", "robot_000001", "robot_000002"]
+
+
+def test_a_recording_that_is_named_twice_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lerobot(tmp_path / "robot", films(), "v2.1")
+    (tmp_path / "link").symlink_to("robot")
+    write_marked(tmp_path / "a.mp4", 1)
+    assert len(names("robot", tmp_path / "robot", "link")) == 3
+    assert names("a.mp4", "./a.mp4", tmp_path / "a.mp4") == ["a.mp4"]
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -208,6 +290,8 @@ def test_episodes_of_a_lerobot_dataset_are_asked_about_their_own_tasks(checkpoin
         (["--task", "pick"], "`task` must name each one once, but repeats one"),
         (["--model", "a", "--model", "a"], "`model` must name each one once, but repeats one"),
         (["--overlay", "o.mp4"], "`overlay` must name a folder for 2 videos, but is o.mp4"),
+        (["--output", "a.mp4/o.csv"], "must not be what is read, but a.mp4/o.csv is a part of a.mp4; name another"),
+        (["--output", "a.csv/o.csv"], "a.csv is none (Not a directory): name another file"),
         (["--output", "a.csv"], "`output` a.csv exists; add --overwrite to replace it, or name another file"),
     ],
 )
