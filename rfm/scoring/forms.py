@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,13 +24,11 @@ class Asked:
     one: bool
 
     @classmethod
-    def of(cls, task: str | None, tasks: Sequence[str] | None) -> Asked:
+    def of(cls, task: str | None, tasks: Iterable[str] | None) -> Asked:
         """Return it from both arguments; ConfigError unless one of them says what to do."""
         if (task is None) == (tasks is None):
             raise ConfigError("`task` or `tasks` must be given, one of them")
-        texts = [task] if tasks is None else tasks
-        if isinstance(texts, str):
-            raise ConfigError(f"`tasks` must be a list of texts, but is one: give task={texts!r}, or a list")
+        texts = [task] if tasks is None else _listed(tasks)
         for text in texts:
             if not isinstance(text, str) or not text.strip():
                 raise ConfigError(f"a task must be a text that says what to do, but is {text!r}")
@@ -47,6 +45,15 @@ class Asked:
     def answer(self, found: list[Record]) -> Record | list[Record]:
         """Return what was found, a record a task, in the form that was asked for."""
         return found[0] if self.one else found
+
+
+def _listed(tasks: Any) -> list[Any]:
+    """Return the tasks, gone through once: an iterator has nothing left the second time."""
+    if isinstance(tasks, str):
+        raise ConfigError(f"`tasks` must be a list of texts, but is one: give task={tasks!r}, or a list")
+    if not isinstance(tasks, Iterable):
+        raise ConfigError(f"`tasks` must be a list of texts, but is {type(tasks).__name__}")
+    return list(tasks)
 
 
 def check_points(points: int | None, frame_choice: str) -> None:

@@ -141,12 +141,23 @@ def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
     assert model.progress([], tasks=[]) == []
 
 
+def test_tasks_may_come_one_by_one(model: RewardModel) -> None:
+    """An iterator is gone through once, and every task is asked about."""
+    clip, tasks = film(3), ["pick up the cup", "close the drawer"]
+    wanted = [(one.task, one.expected) for one in model.progress(clip, tasks=tasks)]
+    for given in (iter(tasks), map(str, tasks), (task for task in tasks), dict.fromkeys(tasks)):
+        assert [(one.task, one.expected) for one in model.progress(clip, tasks=given)] == wanted
+    assert len(model.curve(clip, tasks=iter(tasks))) == 2
+    assert len(model.prefer(clip, clip, tasks=iter(tasks))) == 2
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
         (lambda m: m.progress(film(2)), "`task` or `tasks` must be given, one of them"),
         (lambda m: m.progress(film(2), " "), "a task must be a text that says what to do, but is ' '"),
         (lambda m: m.progress(film(2), tasks="pick"), "`tasks` must be a list of texts, but is one: give task='pick'"),
+        (lambda m: m.progress(film(2), tasks=2), "`tasks` must be a list of texts, but is int"),
         (
             lambda m: m.progress([film(2), film(2)], "pick"),
             "`frames` must be one clip, but is a list of clips; give `ta",

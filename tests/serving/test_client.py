@@ -95,6 +95,12 @@ def test_only_frames_that_are_shown_travel_and_in_the_size_in_which_they_are_see
     assert len(body) < 4 * 8 * 8 * 3 + 1500
 
 
+def test_tasks_may_come_one_by_one() -> None:
+    with scripted(good) as (url, script), rfm.RewardClient(url) as client:
+        assert len(client.progress(FRAMES, tasks=iter(["pick", "place"]))) == 2
+        assert len(script.seen) == 2
+
+
 def test_it_is_not_asked_for_ever() -> None:
     with scripted(busy(503)) as (url, script), rfm.RewardClient(url, retries=2) as client:
         with pytest.raises(ServerError, match="the server answers with status 503: come again"):
