@@ -67,13 +67,17 @@ class Tracker:
 
     def add(self, frame: Any) -> None:
         """Take a frame, or several, without asking about them."""
-        frames = np.asarray(read_clip(frame, name=f"frame {len(self)}").frames)
-        self._episode.check_size(frames)
-        self._episode.keep(self._model.as_shown(frames))
+        self._episode.keep(self._shown(frame))
 
     def update(self, frame: Any) -> Progress:
-        """Take a frame, or several, and return the progress by now."""
-        self.add(frame)
-        clip = Clip(self._episode.frames, "the frames so far")
+        """Take a frame, or several, and return the progress by now; where that raises they are not taken."""
+        shown = self._shown(frame)
+        clip = Clip([*self._episode.frames, *shown], "the frames so far")
         said = self._model.progress(clip, self.task, actor=self._actor)
+        self._episode.keep(shown)  # not before: what has no answer may be given again
         return self._episode.judged(said, self._model.success)
+
+    def _shown(self, frame: Any) -> UInt8[np.ndarray, "t h w 3"]:
+        frames = np.asarray(read_clip(frame, name=f"frame {len(self)}").frames)
+        self._episode.check_size(frames)
+        return self._model.as_shown(frames)

@@ -154,6 +154,21 @@ def test_the_asynchronous_client_does_the_same() -> None:
         assert len(script.seen) == 3
 
 
+def test_a_tracker_is_given_a_frame_again_whose_update_failed() -> None:
+    broken = JSONResponse({"detail": "broken"}, 500)
+    with scripted(good, broken, good) as (url, script), rfm.RewardClient(url) as client:
+        tracker = client.tracker("pick")
+        tracker.update(FRAMES[0])
+        with pytest.raises(ServerError, match="broken"):
+            tracker.update(FRAMES[1])
+        assert len(tracker) == 1
+        tracker.update(FRAMES[1])
+        assert len(tracker) == 2
+    assert [(b"[0, 1]" in body, b"'shape': (2, 8, 8, 3)" in body) for _, body, _ in script.seen[1:]] == [
+        (True, True)
+    ] * 2
+
+
 def test_what_is_no_address_and_no_model() -> None:
     with pytest.raises(ConfigError, match="`url` must begin with http:// or https://, but is 'localhost:8000'"):
         rfm.RewardClient("localhost:8000")
