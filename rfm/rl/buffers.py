@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from rfm.errors import DataError
-from rfm.rl.cameras import in_size_of
 from rfm.rl.payment import Mode, Rules, checked_scores
-from rfm.scoring.given_frames import read_clip
+from rfm.scoring.given_frames import Clip, read_clip
 from rfm.scoring.records import Curve
+from rfm.scoring.seen_as import OtherSizeError, seen_as_of
 
 _TOGETHER = 256
 """Scored frames that are asked about together, or one longer episode."""
@@ -74,14 +74,21 @@ def relabel(
     if len(next_frames) != count:
         raise DataError(f"`next_frames` must be as many as `frames`, {count}, but are {len(next_frames)}")
     texts = _Texts(task, count)
-    paid = np.zeros(count, np.float32)
-    for group in _groups(_episodes(ends | cuts, every)):
-        clips = [_shown(model, frames, next_frames, episode) for episode in group]
-        curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
-        for episode, curve in zip(group, curves, strict=True):
-            steps = slice(episode.start, episode.start + episode.steps)
-            paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
-    return paid
+
+    def judged() -> Float32[np.ndarray, " n"]:
+        paid = np.zeros(count, np.float32)
+        for group in _groups(_episodes(ends | cuts, every)):
+            clips = [_shown(model, frames, next_frames, episode) for episode in group]
+            curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
+            for episode, curve in zip(group, curves, strict=True):
+                steps = slice(episode.start, episode.start + episode.steps)
+                paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
+        return paid
+
+    try:
+        return judged()
+    except OtherSizeError:  # a server replaced its model by one that sees another size: all anew, of that one alone
+        return judged()
 
 
 class _Texts:
@@ -138,15 +145,16 @@ def _groups(episodes: Iterator[_Episode]) -> Iterator[list[_Episode]]:
         yield held
 
 
-def _shown(model: Any, frames: Any, next_frames: Any, episode: _Episode) -> UInt8[np.ndarray, "k h w 3"]:
-    """Return the scored pictures of an episode, in the size that the model sees, where the model knows it."""
+def _shown(model: Any, frames: Any, next_frames: Any, episode: _Episode) -> Clip | UInt8[np.ndarray, "k h w 3"]:
+    """Return the scored pictures of an episode, in the size that the model sees, where it says so."""
     start = episode.start
     parts = [(frames, "`frames`", np.array([start])), (next_frames, "`next_frames`", start + episode.seen[1:] - 1)]
     read = [np.asarray(read_clip(np.asarray(of[at]), name=name).frames) for of, name, at in parts if len(at)]
     if len({part.shape[1:] for part in read}) > 1:
         sizes = " and ".join(f"{part.shape[2]} x {part.shape[1]}" for part in read)
         raise DataError(f"`frames` and `next_frames` must be of one size, but have {sizes} pixels")
-    return in_size_of(model, np.concatenate(read))
+    shown, seen_as = np.concatenate(read), seen_as_of(model)
+    return shown if seen_as is None else Clip(seen_as.resized(shown), "`frames`", kept_as=seen_as)
 
 
 def _paid(

@@ -25,6 +25,7 @@ from rfm.files.limits import check_kept, check_pixels
 from rfm.frames.pictures import as_rgb
 from rfm.frames.spacing import evenly_spaced
 from rfm.ingest.episode import FrameSource, IngestOptions
+from rfm.scoring.seen_as import OtherSizeError, SeenAs
 
 AS_INGESTED = IngestOptions()
 """How files are read where nothing else is said."""
@@ -42,6 +43,8 @@ class Clip:
     """The number of each in its recording, from 0; None where these are all frames."""
     seconds: Float64[np.ndarray, " t"] | None = None
     """When each is shown, from the start of its recording; None where unknown."""
+    kept_as: SeenAs | None = None
+    """The size that a model sees, to which they were brought; None where they are for any model."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -49,6 +52,16 @@ class Clip:
     def numbered(self, shown: Sequence[int]) -> tuple[int, ...]:
         """Return the numbers in the recording of some of these frames."""
         return tuple(shown) if self.places is None else tuple(self.places[list(shown)].tolist())
+
+    def check_seen_as(self, seen_as: SeenAs | None) -> None:
+        """Raise OtherSizeError where the frames were brought to the size of another model than the one that answers."""
+        if self.kept_as is not None and self.kept_as != seen_as:
+            now = "no size of its own" if seen_as is None else f"{seen_as.height} x {seen_as.width} ({seen_as.filter})"
+            kept = f"{self.kept_as.height} x {self.kept_as.width} ({self.kept_as.filter})"
+            raise OtherSizeError(
+                f"{self.name} must be in the size in which the model sees them, {now}, but were kept in {kept}: the "
+                "model was replaced; begin anew by `reset()`"
+            )
 
 
 def is_clip(given: Any) -> bool:

@@ -61,8 +61,7 @@ class AsyncRewardClient(Connection):
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`."""
         wanted = Asked.of(task, tasks)
-        clips = await asyncio.to_thread(wanted.clips, frames, (await self.description()).reading)
-        return wanted.answer(await self._answers(progress_calls(clips, wanted.texts, actor)))
+        return wanted.answer(await self._answers(progress_calls(wanted, frames, actor)))
 
     @overload
     async def curve(
@@ -91,8 +90,7 @@ class AsyncRewardClient(Connection):
         """See `RewardModel.curve`."""
         check_points(points, frame_choice)
         wanted = Asked.of(task, tasks)
-        clips = await asyncio.to_thread(wanted.clips, frames, (await self.description()).reading)
-        return wanted.answer(await self._answers(curve_calls(clips, wanted.texts, actor, points, frame_choice)))
+        return wanted.answer(await self._answers(curve_calls(wanted, frames, actor, points, frame_choice)))
 
     @overload
     async def prefer(self, a: Any, b: Any, task: str, *, actor: str = ...) -> Preference: ...
@@ -103,12 +101,11 @@ class AsyncRewardClient(Connection):
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`."""
         wanted = Asked.of(task, tasks)
-        first, second = await asyncio.to_thread(wanted.sides, a, b, (await self.description()).reading)
-        return wanted.answer(await self._answers(preference_calls(first, second, wanted.texts, actor)))
+        return wanted.answer(await self._answers(preference_calls(wanted, a, b, actor)))
 
     async def _answers(self, prepare: Prepare[Record]) -> list[Record]:
         for _ in range(RELOADS):
-            calls = prepare(await self.description())
+            calls = await asyncio.to_thread(prepare, await self.description())
             try:
                 return list(await asyncio.gather(*map(self._asked, calls)))
             except StaleModelError:

@@ -98,6 +98,7 @@ def _numbers(clip: Clip, frames: Sequence[int]) -> dict[str, str]:
 
 
 def _npy(clip: Clip, frames: Sequence[int], model: Description) -> bytes:
+    clip.check_seen_as(model.seen_as)
     chosen = np.stack([clip.frames[frame] for frame in frames])
     stream = io.BytesIO()
     np.save(stream, model.as_shown(chosen), allow_pickle=False)
