@@ -68,17 +68,31 @@ def is_clip(given: Any) -> bool:
     """Whether this is one clip: a path, an array of frames, or a list of single frames; else it is a list of clips."""
     if not isinstance(given, list | tuple):
         return getattr(given, "ndim", 0) <= 4
-    return bool(given) and all(isinstance(one, Image.Image) or getattr(one, "ndim", 4) <= 3 for one in given)
+    return _are_pictures(given)
+
+
+def _are_pictures(given: Any) -> bool:
+    """Whether this is a list of single frames, one at least."""
+    if not isinstance(given, list | tuple) or not given:
+        return False
+    return all(isinstance(one, Image.Image) or getattr(one, "ndim", 4) <= 3 for one in given)
 
 
 def clips_for(
     given: Any, tasks: Sequence[str], options: IngestOptions = AS_INGESTED, *, one: bool, name: str = "`frames`"
 ) -> list[Clip]:
     """Return a clip a task: the same for all, or as many as there are; ConfigError where they don't fit."""
-    if is_clip(given) or (one and not given):
+    if not one and _are_pictures(given) and len(given) == len(tasks) > 1:
+        raise ConfigError(
+            f"{name} must be one clip or a clip a task, but are {len(given)} frames for {len(tasks)} tasks, which may "
+            "be either: give np.stack(frames) for one clip that all are asked about, [[frame], …] for a clip of one "
+            "frame each"
+        )
+    if is_clip(given) or (one and len(given) == 0):
         return [read_clip(given, options, name)] * len(tasks)
     if one:
-        raise ConfigError(f"{name} must be one clip, but is a list of clips; give `tasks`, one a clip")
+        way_out = f"{name}[0]" if len(given) == 1 else "`tasks`, one a clip"
+        raise ConfigError(f"{name} must be one clip, but is a list of clips; give {way_out}")
     if len(given) != len(tasks):
         raise ConfigError(f"{name} must be one clip, or a clip a task, but are {len(given)} for {len(tasks)}")
     return [read_clip(clip, options, f"{name}[{at}]") for at, clip in enumerate(given)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from checkpoints import random_checkpoint
 from marked_frames import write_marked
+from PIL import Image
 from scored_clips import film, random_model
 from worlds import make_world
 
@@ -141,6 +142,16 @@ def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
     assert model.progress([], tasks=[]) == []
 
 
+def test_single_frames_are_one_clip_or_several_as_they_are_put(model: RewardModel) -> None:
+    frames, tasks = film(2), ["pick up the cup", "close the drawer"]
+    assert [one.shown for one in model.progress(np.stack(list(frames)), tasks=tasks)] == [(0, 1), (0, 1)]
+    alone = model.progress([[frames[0]], [frames[1]]], tasks=tasks)
+    assert [one.shown for one in alone] == [(0,), (0,)]
+    assert alone[1].expected == pytest.approx(model.progress(frames[1], tasks[1]).expected, abs=1e-5)
+    assert [one.shown for one in model.progress(list(film(3)), tasks=tasks)] == [(0, 1, 2)] * 2
+    assert [one.shown for one in model.progress([frames[0]], tasks=tasks[:1])] == [(0,)]
+
+
 def test_tasks_may_come_one_by_one(model: RewardModel) -> None:
     """An iterator is gone through once, and every task is asked about."""
     clip, tasks = film(3), ["pick up the cup", "close the drawer"]
@@ -165,6 +176,15 @@ def test_tasks_may_come_one_by_one(model: RewardModel) -> None:
         (
             lambda m: m.progress([film(2), film(2)], tasks=["pick"]),
             "`frames` must be one clip, or a clip a task, but are 2 for 1",
+        ),
+        (
+            lambda m: m.progress(list(film(2)), tasks=["pick", "place"]),
+            "`frames` must be one clip or a clip a task, but are 2 frames for 2 tasks, which may be either: give "
+            "np.stack(frames) for one clip that all are asked about, [[frame], …] for a clip of one frame each",
+        ),
+        (
+            lambda m: m.prefer(film(2), [Image.fromarray(one) for one in film(2)], tasks=["pick", "place"]),
+            "`b` must be one clip or a clip a task, but are 2 frames for 2 tasks, which may be either",
         ),
         (lambda m: m.curve(film(2), "pick", points=0), "`points` must be at least 1, but is 0"),
         (lambda m: m.curve(film(2), "pick", batch_size=0), "`batch_size` must be >= 1, but is 0"),
