@@ -20,6 +20,7 @@ from rfm.errors import DataError
 from rfm.rl.payment import Rules, checked_scores
 from rfm.scoring.episode_frames import EpisodeFrames, Frame
 from rfm.scoring.given_frames import Clip
+from rfm.scoring.instructions import instruction
 from rfm.scoring.records import Progress
 from rfm.scoring.seen_as import seen_as_of
 from rfm.scoring.success import DEFAULT as SUCCESS
@@ -97,7 +98,7 @@ class Referee:
 
     def __init__(self, model: Judge | Shared, tasks: Sequence[str], rules: Rules) -> None:
         self._model = model.model if isinstance(model, Shared) else model
-        self._tasks, self.rules = tuple(tasks), rules
+        self._tasks, self.rules = tuple(map(instruction, tasks)), rules
         self._episodes: dict[int, _Episode] = {}
         self._worker = ThreadPoolExecutor(1, "reward model") if rules.asynchronous else None
         self._waiting: Future[list[Progress]] | None = None

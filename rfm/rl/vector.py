@@ -20,6 +20,7 @@ from rfm.rl.gym import AutoresetMode, VectorWrapper, iterate
 from rfm.rl.payment import Mode, OnError, Rules
 from rfm.rl.referee import Judge, Paid, Referee
 from rfm.rl.wrapper import told_of, warn_of_shaping_alone
+from rfm.scoring.instructions import instructions
 
 Pictures = dict[int, UInt8[np.ndarray, "h w 3"]]
 Mask = Bool[np.ndarray, " n"]
@@ -54,7 +55,7 @@ class VectorRewardWrapper(VectorWrapper):
             every, mode, gamma, weight, success_threshold, success_steps, keep_env_reward, on_error, asynchronous
         )
         warn_of_shaping_alone(rules)
-        tasks = [task] * envs.num_envs if isinstance(task, str) else list(task)
+        tasks = [task] * envs.num_envs if isinstance(task, str) else instructions(task, "`task`")
         if len(tasks) != envs.num_envs:
             raise ConfigError(f"`task` must be a text, or one for each of {envs.num_envs} environments: {len(tasks)}")
         self._autoreset = _autoreset(envs, camera, rules)

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rfm.scoring.episode_frames import EpisodeFrames
+from rfm.scoring.forms import check_actor
 from rfm.scoring.given_frames import read_clip
+from rfm.scoring.instructions import instruction
 from rfm.scoring.records import Progress
 from rfm.scoring.seen_as import seen_as_of
 from rfm.scoring.success import Success, SuccessRule
@@ -40,7 +42,8 @@ class Tracker:
     """The frames of one episode so far; `RewardModel.tracker` makes one."""
 
     def __init__(self, model: RewardModel | RewardClient, task: str, actor: str) -> None:
-        self._model, self.task, self._actor = model, task, actor
+        check_actor(actor)
+        self._model, self.task, self._actor = model, instruction(task), actor
         self.reset()
 
     def reset(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from marked_frames import write_marked
 from PIL import Image
 from scored_clips import film, random_model
 from worlds import make_world
+from wrong_calls import WRONG
 
 import rfm
 from rfm.batch.input_format import InputFormat
@@ -198,6 +200,21 @@ def test_calls_that_say_too_little_or_too_much(model: RewardModel, call: object,
     with pytest.raises(ConfigError) as raised:
         call(model)  # type: ignore[operator]
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(("call", "text"), WRONG)
+def test_calls_that_no_model_answers(model: RewardModel, call: Callable[[RewardModel], object], text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        call(model)
+    assert text in str(raised.value)
+
+
+def test_counts_are_whole_numbers_from_wherever_they_come(model: RewardModel) -> None:
+    assert len(model.curve(film(5), "pick", points=np.int64(3), batch_size=np.int32(2))) == 3
+    with pytest.raises(ConfigError, match=r"`max_frames` must be a whole number, but is 2\.5"):
+        RewardModel(model._predictor, max_frames=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"`steps` must be a whole number, but is 1\.5"):
+        SuccessRule(steps=1.5)  # type: ignore[arg-type]
 
 
 def test_a_pair_is_asked_in_both_orders(model: RewardModel) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from wrong_calls import WRONG
 
 import rfm
 from rfm.errors import ConfigError, DataError, ServerError
@@ -167,6 +168,15 @@ def test_a_tracker_is_given_a_frame_again_whose_update_failed() -> None:
     assert [(b"[0, 1]" in body, b"'shape': (2, 8, 8, 3)" in body) for _, body, _ in script.seen[1:]] == [
         (True, True)
     ] * 2
+
+
+@pytest.mark.parametrize(("call", "text"), WRONG)
+def test_what_no_model_answers_is_not_sent(call: Callable[[rfm.RewardClient], object], text: str) -> None:
+    with scripted(good) as (url, script), rfm.RewardClient(url) as client:
+        with pytest.raises(ConfigError) as raised:
+            call(client)
+        assert text in str(raised.value)
+        assert script.seen == []
 
 
 def test_what_is_no_address_and_no_model() -> None:

@@ -60,7 +60,7 @@ class AsyncRewardClient(Connection):
         self, frames: Any, task: str | None = None, *, tasks: Sequence[str] | None = None, actor: str = ROBOT
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`."""
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         return wanted.answer(await self._answers(progress_calls(wanted, frames, actor)))
 
     @overload
@@ -89,7 +89,7 @@ class AsyncRewardClient(Connection):
     ) -> Curve | list[Curve]:
         """See `RewardModel.curve`."""
         check_points(points, frame_choice)
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         return wanted.answer(await self._answers(curve_calls(wanted, frames, actor, points, frame_choice)))
 
     @overload
@@ -100,7 +100,7 @@ class AsyncRewardClient(Connection):
         self, a: Any, b: Any, task: str | None = None, *, tasks: Sequence[str] | None = None, actor: str = ROBOT
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`."""
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         return wanted.answer(await self._answers(preference_calls(wanted, a, b, actor)))
 
     async def _answers(self, prepare: Prepare[Record]) -> list[Record]:

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import UInt8
 from typing_extensions import Self
 
-from rfm.errors import ConfigError
 from rfm.frames.spacing import EVENLY
 from rfm.ingest.episode import IngestOptions
+from rfm.scoring.counts import check_batch_size
 from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.calls import Call, StaleModelError
@@ -116,7 +116,7 @@ class RewardClient(Connection):
         batch_size: int = 16,
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`; `batch_size` requests are sent at a time, at most."""
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         return wanted.answer(self._answers(progress_calls(wanted, frames, actor), batch_size))
 
     @overload
@@ -154,7 +154,7 @@ class RewardClient(Connection):
     ) -> Curve | list[Curve]:
         """See `RewardModel.curve`; `batch_size` requests are sent at a time, at most."""
         check_points(points, frame_choice)
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         return wanted.answer(self._answers(curve_calls(wanted, frames, actor, points, frame_choice), batch_size))
 
     @overload
@@ -174,7 +174,7 @@ class RewardClient(Connection):
         batch_size: int = 16,
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`; `batch_size` requests are sent at a time, at most."""
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         return wanted.answer(self._answers(preference_calls(wanted, a, b, actor), batch_size))
 
     def tracker(self, task: str, *, actor: str = ROBOT) -> Tracker:
@@ -190,8 +190,7 @@ class RewardClient(Connection):
 
     def _answers(self, prepare: Prepare[Record], at_once: int) -> list[Record]:
         """Ask everything; all of it anew, reading included, where the model is replaced: no list is of two models."""
-        if at_once < 1:
-            raise ConfigError(f"`batch_size` must be >= 1, but is {at_once}")
+        check_batch_size(at_once)
         for _ in range(RELOADS):
             try:
                 return self._all(prepare(self.description), at_once)

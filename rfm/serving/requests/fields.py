@@ -9,10 +9,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rfm.errors import DataError
+from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import parse_json
 from rfm.files.limits import LONGEST_TEXT
 from rfm.frames.spacing import CHOICES, EVENLY
+from rfm.scoring.instructions import instruction
 from rfm.serving.problems import not_usable
 from rfm.serving.questions import Ask
 from rfm.vqa.prompts import ACTORS, ROBOT
@@ -38,7 +39,11 @@ class Fields:
 
     def ask(self) -> Ask:
         """Return the task and who is watched."""
-        return Ask(self.text("task", MOST_TASK), self.choice("actor", ACTORS, ROBOT))
+        try:
+            task = instruction(self.text("task", MOST_TASK))
+        except ConfigError as error:
+            raise not_usable(str(error)) from None
+        return Ask(task, self.choice("actor", ACTORS, ROBOT))
 
     def text(self, name: str, most: int = LONGEST_TEXT) -> str:
         """Return a text that must be there and say something."""
