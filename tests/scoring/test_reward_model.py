@@ -217,6 +217,19 @@ def test_counts_are_whole_numbers_from_wherever_they_come(model: RewardModel) ->
         SuccessRule(steps=1.5)  # type: ignore[arg-type]
 
 
+def test_spaces_around_a_task_are_no_part_of_it(model: RewardModel) -> None:
+    """Lists of recordings and datasets are read without them, whoever asks by hand has the same number."""
+    clip, bare = film(3), "pick up the cup"
+    wanted, pair = model.progress(clip, bare).expected, model.prefer(clip, clip[:2], bare).a
+    assert model.progress(clip, "pick up  the cup").expected != wanted
+    for task in (f"  {bare} \n", f"\t{bare}", f"{bare}\u00a0\r\n"):
+        tracker = model.tracker(task)
+        tracker.add(clip[:2])
+        found = [model.progress(clip, task), model.curve(clip, tasks=[task])[0][-1], tracker.update(clip[2])]
+        assert [one.expected for one in found] == pytest.approx([wanted] * 3, abs=1e-6)
+        assert model.prefer(clip, clip[:2], task).a == pytest.approx(pair, abs=1e-6)
+
+
 def test_a_pair_is_asked_in_both_orders(model: RewardModel) -> None:
     a, b = film(9), film(5, seed=1)
     said, turned = model.prefer(a, b, "pick up the cup"), model.prefer(b, a, "pick up the cup")
