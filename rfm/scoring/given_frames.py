@@ -5,7 +5,7 @@ videos turned by their display matrix. What could be meant in several is an erro
 1, or to 255?), frames without a colour axis, channels before height and width.
 
 Of a file as many frames are read as ingest keeps, 64 at most: evenly in time, first and last included. A video
-is never in memory as a whole.
+is never in memory as a whole. An .npy is an array, of which all frames are taken.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from PIL import Image
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import check_kept, check_pixels
+from rfm.frames.npy import read_npy
+from rfm.frames.npz.channels import CHANNELS, read_npz_channels
+from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
 from rfm.frames.pictures import as_rgb
 from rfm.frames.spacing import evenly_spaced
 from rfm.ingest.episode import FrameSource, IngestOptions
@@ -29,8 +32,6 @@ from rfm.scoring.seen_as import OtherSizeError, SeenAs
 
 AS_INGESTED = IngestOptions()
 """How files are read where nothing else is said."""
-_CHANNELS = (1, 3, 4)
-"""Grey, RGB, RGB with transparency."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +116,13 @@ def read_clip(given: Any, options: IngestOptions = AS_INGESTED, name: str = "`fr
 
 
 def _of_file(path: Path, options: IngestOptions) -> Clip:
+    if path.suffix.lower() == ".npy":
+        return Clip(_frames(read_npy(path), str(path)), str(path))
     if path.suffix.lower() == ".npz":
-        from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
-
-        kept = evenly_spaced(npz_frames_shape(path)[0], options.max_frames)
-        return Clip(read_npz_frames(path, kept, options.sizing), str(path), kept)
+        count, *_, channels = npz_frames_shape(path, CHANNELS)
+        kept = evenly_spaced(count, options.max_frames)
+        read = read_npz_frames if channels == 3 else read_npz_channels
+        return Clip(read(path, kept, options.sizing), str(path), kept)
     from rfm.ingest.listing.recordings import recording  # PyAV, which arrays do without
 
     return of_source(recording(path), str(path), options)
@@ -178,8 +181,8 @@ def _coloured(array: UInt8[np.ndarray, "t h w c"], name: str) -> UInt8[np.ndarra
     count, height, width, channels = array.shape
     if not array.size:
         raise DataError(f"{name} must hold at least one frame, but has shape {array.shape}")
-    if channels not in _CHANNELS:
-        first = height in _CHANNELS
+    if channels not in CHANNELS:
+        first = height in CHANNELS
         way_out = "channels come first: give frames.transpose(0, 2, 3, 1)" if first else "give RGB frames"
         raise DataError(f"{name} must be uint8 of shape (t, h, w, 3), but has shape {array.shape}; {way_out}")
     check_pixels(height, width, name)
