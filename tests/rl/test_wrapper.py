@@ -246,6 +246,20 @@ def test_a_camera_that_is_not_there_or_shows_no_picture():
         wrapped(camera="at").reset()
 
 
+def test_a_time_limit_belongs_inside_and_one_outside_is_warned_of(caplog):
+    rules = {"mode": "terminal", "every": 2}
+    inside, outside = wrapped(limit=3, **rules), TimeLimit(wrapped(**rules), 3)
+    assert paid(inside, [1, 1, 1]) == pytest.approx([0.0, 0.0, 0.6])
+    assert paid(outside, [1, 1, 1]) == [0.0, 0.0, 0.0]
+    inside.reset()
+    assert caplog.text == ""
+    for _ in range(2):
+        outside.reset()
+        outside.step(RIGHT)
+    assert caplog.text.count("an episode is begun anew after 3 steps without a termination or truncation that Re") == 1
+    assert caplog.text.count("put it inside: RewardWrapper(TimeLimit(env, …), …)") == 1
+
+
 def test_shaping_alone_is_warned_of(caplog):
     wrapped(mode="potential")
     assert "changes no optimal policy, so that alone it leaves nothing to learn" in caplog.text
