@@ -32,7 +32,8 @@ def read_npz_channels(path: Path, indices: Int[np.ndarray, "n"], sizing: Sizing)
 def _read(archive: zipfile.ZipFile, path: Path, indices: Sequence[int], sizing: Sizing) -> UInt8[np.ndarray, "n h w 3"]:
     member = npz_member(archive, path, "frames")
     check_indices(np.array(indices, np.int64), member.shape[0], path)
-    slots = Slots(len(indices), *member.shape[1:3], str(path), sizing)
+    _, height, width, _ = member.shape
+    slots = Slots(len(indices), height, width, str(path), sizing)
     with archive.open("frames.npy") as stream:
         stream.read(member.header_size)
         for at, frame in enumerate(_chosen(stream, member, indices, path)):
