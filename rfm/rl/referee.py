@@ -121,11 +121,16 @@ class Referee:
                 self._keep(place, frame)
         return {place: self._known(place) for place in frames}
 
+    def forget(self, places: Iterable[int]) -> None:
+        """Let go of episodes that are over: nothing is paid at their places until `begin`."""
+        for place in places:
+            self._episodes.pop(place, None)
+
     def due(self, live: Iterable[int], ended: Iterable[int]) -> list[int]:
         """Count a step of each live place, and return of which of them a frame is needed."""
         over = set(ended)
         for place in live:
-            self._episodes[place].step += 1
+            self._begun(place).step += 1
         return [place for place in live if place in over or self._episodes[place].step % self.rules.every == 0]
 
     def pay(
@@ -217,8 +222,16 @@ class Referee:
         clip = episode.frames.clip()
         return _Question(episode, episode.step, np.stack([*clip.frames]) if clip.kept_as is None else clip)
 
+    def _begun(self, place: int) -> _Episode:
+        episode = self._episodes.get(place)
+        if episode is None:
+            raise DataError(
+                "an episode must begin by `reset`, whose state is scored, but did not; reset the environment"
+            )
+        return episode
+
     def _known(self, place: int) -> Score:
-        score = self._episodes[place].score
+        score = self._begun(place).score
         if score is None:
             raise DataError("the first state of an episode was not scored; reset the environment")
         return score
