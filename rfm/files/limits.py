@@ -51,6 +51,12 @@ def check_kept(count: int, height: int, width: int, place: str, way_out: str = S
         )
 
 
+def check_array(size: int, place: str, way_out: str) -> None:
+    """DataError where an array that is read as a whole takes more than MOST_KEPT bytes."""
+    if size > MOST_KEPT:
+        raise DataError(f"the frames of {place} must take at most {MOST_KEPT} bytes, but take {size}: {way_out}")
+
+
 def check_count(count: int, place: str) -> None:
     """DataError where a file has more than MOST_FRAMES frames."""
     if count > MOST_FRAMES:

@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from rfm.errors import DataError
-from rfm.rl.cameras import in_size_of
 from rfm.rl.payment import Mode, Rules, checked_scores
-from rfm.scoring.given_frames import read_clip
+from rfm.scoring.given_frames import Clip, read_clip
+from rfm.scoring.instructions import instruction, instructions
 from rfm.scoring.records import Curve
+from rfm.scoring.seen_as import OtherSizeError, seen_as_of
 
 _TOGETHER = 256
 """Scored frames that are asked about together, or one longer episode."""
@@ -58,9 +59,9 @@ def relabel(
 ) -> Float32[np.ndarray, " n"]:
     """Return what each of n recorded steps is paid, in the order in which one environment took them.
 
-    `frames` are what was seen before each step, `next_frames` behind it: uint8 (n, h, w, 3) of RGB, or anything that is
-    indexed like an array. `task` is the instruction, one or one a step. An episode ends with a step that is
-    `terminated` or `truncated`; the last one may be unfinished.
+    `frames` are what was seen before each step, `next_frames` behind it: uint8 (n, h, w, 3) of RGB, anything that is
+    indexed like an array, or a list of frames. `task` is the instruction, one or one a step. An episode ends with a
+    step that is `terminated` or `truncated`; the last one may be unfinished.
 
     Raises:
         DataError: an array is not as said above, or a score is no number between 0 and 1.
@@ -68,39 +69,52 @@ def relabel(
 
     """
     rules = Rules(every, mode, gamma, weight)
-    count = len(frames)
+    count = _length(frames, "`frames`")
     ends = _flags(terminated, "terminated", count)
     cuts = np.zeros(count, bool) if truncated is None else _flags(truncated, "truncated", count)
-    if len(next_frames) != count:
+    if _length(next_frames, "`next_frames`") != count:
         raise DataError(f"`next_frames` must be as many as `frames`, {count}, but are {len(next_frames)}")
     texts = _Texts(task, count)
-    paid = np.zeros(count, np.float32)
-    for group in _groups(_episodes(ends | cuts, every)):
-        clips = [_shown(model, frames, next_frames, episode) for episode in group]
-        curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
-        for episode, curve in zip(group, curves, strict=True):
-            steps = slice(episode.start, episode.start + episode.steps)
-            paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
-    return paid
+
+    def judged() -> Float32[np.ndarray, " n"]:
+        paid = np.zeros(count, np.float32)
+        for group in _groups(_episodes(ends | cuts, every)):
+            clips = [_shown(model, frames, next_frames, episode) for episode in group]
+            curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
+            for episode, curve in zip(group, curves, strict=True):
+                steps = slice(episode.start, episode.start + episode.steps)
+                paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
+        return paid
+
+    try:
+        return judged()
+    except OtherSizeError:  # a server replaced its model by one that sees another size: all anew, of that one alone
+        return judged()
 
 
 class _Texts:
     """The instructions of the steps."""
 
     def __init__(self, task: str | Sequence[str], count: int) -> None:
-        if not isinstance(task, str) and len(task) != count:
-            raise DataError(f"`task` must be one text, or one a step, {count}, but are {len(task)}")
-        self._task = task
+        self._task = instruction(task) if isinstance(task, str) else instructions(task, "`task`")
+        if isinstance(self._task, list) and len(self._task) != count:
+            raise DataError(f"`task` must be one text, or one a step, {count}, but are {len(self._task)}")
 
     def of(self, episode: _Episode) -> str:
         """Return an episode's one instruction."""
         if isinstance(self._task, str):
             return self._task
-        texts = {str(text) for text in self._task[episode.start : episode.start + episode.steps]}
+        texts = {*self._task[episode.start : episode.start + episode.steps]}
         if len(texts) > 1:
             some = " and ".join(map(repr, sorted(texts)[:2]))
             raise DataError(f"`task` must be the same in an episode, but from step {episode.start} on it is {some}")
         return texts.pop()
+
+
+def _length(frames: Any, name: str) -> int:
+    if not hasattr(frames, "__len__") or not hasattr(frames, "__getitem__") or isinstance(frames, dict | str):
+        raise DataError(f"{name} must be an array of frames, or a list of them, but is {type(frames).__name__}")
+    return len(frames)
 
 
 def _flags(given: Any, name: str, count: int) -> Bool[np.ndarray, " n"]:
@@ -138,15 +152,23 @@ def _groups(episodes: Iterator[_Episode]) -> Iterator[list[_Episode]]:
         yield held
 
 
-def _shown(model: Any, frames: Any, next_frames: Any, episode: _Episode) -> UInt8[np.ndarray, "k h w 3"]:
-    """Return the scored pictures of an episode, in the size that the model sees, where the model knows it."""
+def _shown(model: Any, frames: Any, next_frames: Any, episode: _Episode) -> Clip | UInt8[np.ndarray, "k h w 3"]:
+    """Return the scored pictures of an episode, in the size that the model sees, where it says so."""
     start = episode.start
     parts = [(frames, "`frames`", np.array([start])), (next_frames, "`next_frames`", start + episode.seen[1:] - 1)]
-    read = [np.asarray(read_clip(np.asarray(of[at]), name=name).frames) for of, name, at in parts if len(at)]
+    read = [np.asarray(read_clip(_chosen(of, at), name=name).frames) for of, name, at in parts if len(at)]
     if len({part.shape[1:] for part in read}) > 1:
         sizes = " and ".join(f"{part.shape[2]} x {part.shape[1]}" for part in read)
         raise DataError(f"`frames` and `next_frames` must be of one size, but have {sizes} pixels")
-    return in_size_of(model, np.concatenate(read))
+    shown, seen_as = np.concatenate(read), seen_as_of(model)
+    return shown if seen_as is None else Clip(seen_as.resized(shown), "`frames`", kept_as=seen_as)
+
+
+def _chosen(frames: Any, at: Int64[np.ndarray, " k"]) -> Any:
+    if isinstance(frames, list | tuple):
+        return [frames[number] for number in at.tolist()]
+    chosen = frames[at]
+    return chosen if hasattr(chosen, "detach") else np.asarray(chosen)
 
 
 def _paid(

@@ -34,12 +34,6 @@ def observed(camera: Camera, observation: Any) -> UInt8[np.ndarray, "h w 3"]:
     return as_picture(observation[camera], f"the observation's {camera!r}")
 
 
-def in_size_of(model: Any, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """Return frames in the size that the model sees, where the model knows it."""
-    shrink = getattr(model, "as_shown", None)
-    return frames if shrink is None else shrink(frames)
-
-
 def as_picture(frame: Any, name: str) -> UInt8[np.ndarray, "h w 3"]:
     """Return a frame as it is, once it is known to be a colour picture; a copy, since environments reuse theirs."""
     picture = np.asarray(frame)

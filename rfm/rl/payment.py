@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from math import isfinite
+from numbers import Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64
 
 from rfm.errors import ConfigError, DataError
+from rfm.scoring.counts import check_count
 
 Mode = Literal["potential", "delta", "absolute", "terminal"]
 OnError = Literal["raise", "hold"]
@@ -55,8 +58,9 @@ class Rules:
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"`on_error` must be one of {', '.join(get_args(OnError))}, but is {self.on_error!r}")
         for name in ("every", "success_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"`{name}` must be at least 1, but is {getattr(self, name)}")
+            check_count(name, getattr(self, name))
+        for name in ("gamma", "weight", "success_threshold"):
+            _check_number(name, getattr(self, name))
         if not 0 <= self.gamma <= 1:
             raise ConfigError(f"`gamma` must lie between 0 and 1, but is {self.gamma}")
         if self.success_threshold is not None and not 0 < self.success_threshold <= 1:
@@ -73,6 +77,11 @@ class Rules:
         if self.mode == "absolute":
             return self.weight * after
         return self.weight * after if terminated or truncated else 0.0
+
+
+def _check_number(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value)):
+        raise ConfigError(f"`{name}` must be a finite number, but is {value!r}")
 
 
 def checked_scores(said: Sequence[float] | Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:

@@ -2,7 +2,7 @@
 
 A frame of an episode is kept when it is scored, in the size that the model sees; the model is asked about all frames
 kept so far. A value is therefore the same number that `RewardModel.progress` gives for those frames. Scores are asked
-in one batch for all episodes that are due.
+in one batch for all episodes that are due. A frame whose scoring failed stays: the next one is another step's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rfm.errors import DataError
-from rfm.rl.cameras import in_size_of
 from rfm.rl.payment import Rules, checked_scores
+from rfm.scoring.episode_frames import EpisodeFrames, Frame
+from rfm.scoring.given_frames import Clip
+from rfm.scoring.instructions import instruction
 from rfm.scoring.records import Progress
+from rfm.scoring.seen_as import seen_as_of
 from rfm.scoring.success import DEFAULT as SUCCESS
-
-Frame = UInt8[np.ndarray, "h w 3"]
 
 
 class Judge(Protocol):
-    """A `RewardModel`, or a client of one."""
+    """A `RewardModel`, or a client of one.
+
+    What has a `seen_as` is given clips in that size, all else arrays.
+    """
 
     def progress(self, frames: Any, *, tasks: Sequence[str]) -> list[Progress]:
         """Return how far each of several clips has got on its task."""
@@ -74,7 +78,7 @@ class Paid:
 @dataclass(eq=False)
 class _Episode:
     task: str
-    frames: list[Frame] = field(default_factory=list)
+    frames: EpisodeFrames = field(default_factory=EpisodeFrames)
     step: int = 0
     score: Score | None = None
     error: str | None = None
@@ -86,7 +90,7 @@ class _Question:
 
     episode: _Episode
     step: int
-    frames: UInt8[np.ndarray, "t h w 3"]
+    frames: Clip | UInt8[np.ndarray, "t h w 3"]
 
 
 class Referee:
@@ -94,7 +98,7 @@ class Referee:
 
     def __init__(self, model: Judge | Shared, tasks: Sequence[str], rules: Rules) -> None:
         self._model = model.model if isinstance(model, Shared) else model
-        self._tasks, self.rules = tuple(tasks), rules
+        self._tasks, self.rules = tuple(map(instruction, tasks)), rules
         self._episodes: dict[int, _Episode] = {}
         self._worker = ThreadPoolExecutor(1, "reward model") if rules.asynchronous else None
         self._waiting: Future[list[Progress]] | None = None
@@ -113,13 +117,20 @@ class Referee:
         questions = [self._first(place, frame) for place, frame in frames.items()]
         if questions:
             self._take(questions, self._ask(questions))
+            for place, frame in frames.items():
+                self._keep(place, frame)
         return {place: self._known(place) for place in frames}
+
+    def forget(self, places: Iterable[int]) -> None:
+        """Let go of episodes that are over: nothing is paid at their places until `begin`."""
+        for place in places:
+            self._episodes.pop(place, None)
 
     def due(self, live: Iterable[int], ended: Iterable[int]) -> list[int]:
         """Count a step of each live place, and return of which of them a frame is needed."""
         over = set(ended)
         for place in live:
-            self._episodes[place].step += 1
+            self._begun(place).step += 1
         return [place for place in live if place in over or self._episodes[place].step % self.rules.every == 0]
 
     def pay(
@@ -133,7 +144,7 @@ class Referee:
         terminated, truncated = set(terminated), set(truncated)
         before = {place: self._known(place) for place in live}
         for place, frame in frames.items():
-            self._episodes[place].frames.append(self._small(frame))
+            self._keep(place, frame)
         self._score(list(frames), final=terminated | truncated)
         return {place: self._paid(place, before[place], place in terminated, place in truncated) for place in live}
 
@@ -199,18 +210,28 @@ class Referee:
             episode.error = None
 
     def _first(self, place: int, frame: Frame) -> _Question:
-        self._episodes[place] = _Episode(self._tasks[place], [self._small(frame)])
-        return self._question(place)
+        episode = self._episodes[place] = _Episode(self._tasks[place])
+        return _Question(episode, 0, frame[None])  # as it is: a server may have replaced its model between episodes
+
+    def _keep(self, place: int, frame: Frame) -> None:
+        frames = self._episodes[place].frames
+        frames.keep(frames.fitting(frame[None]), seen_as_of(self._model))
 
     def _question(self, place: int) -> _Question:
         episode = self._episodes[place]
-        return _Question(episode, episode.step, np.stack(episode.frames))
+        clip = episode.frames.clip()
+        return _Question(episode, episode.step, np.stack([*clip.frames]) if clip.kept_as is None else clip)
+
+    def _begun(self, place: int) -> _Episode:
+        episode = self._episodes.get(place)
+        if episode is None:
+            raise DataError(
+                "an episode must begin by `reset`, whose state is scored, but did not; reset the environment"
+            )
+        return episode
 
     def _known(self, place: int) -> Score:
-        score = self._episodes[place].score
+        score = self._begun(place).score
         if score is None:
             raise DataError("the first state of an episode was not scored; reset the environment")
         return score
-
-    def _small(self, frame: Frame) -> Frame:
-        return in_size_of(self._model, frame[None])[0]

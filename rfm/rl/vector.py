@@ -20,6 +20,7 @@ from rfm.rl.gym import AutoresetMode, VectorWrapper, iterate
 from rfm.rl.payment import Mode, OnError, Rules
 from rfm.rl.referee import Judge, Paid, Referee
 from rfm.rl.wrapper import told_of, warn_of_shaping_alone
+from rfm.scoring.instructions import instructions
 
 Pictures = dict[int, UInt8[np.ndarray, "h w 3"]]
 Mask = Bool[np.ndarray, " n"]
@@ -54,7 +55,7 @@ class VectorRewardWrapper(VectorWrapper):
             every, mode, gamma, weight, success_threshold, success_steps, keep_env_reward, on_error, asynchronous
         )
         warn_of_shaping_alone(rules)
-        tasks = [task] * envs.num_envs if isinstance(task, str) else list(task)
+        tasks = [task] * envs.num_envs if isinstance(task, str) else instructions(task, "`task`")
         if len(tasks) != envs.num_envs:
             raise ConfigError(f"`task` must be a text, or one for each of {envs.num_envs} environments: {len(tasks)}")
         self._autoreset = _autoreset(envs, camera, rules)
@@ -83,14 +84,19 @@ class VectorRewardWrapper(VectorWrapper):
         live, ended = np.flatnonzero(~anew).tolist(), terminated | truncated
         due = self._referee.due(live, np.flatnonzero(ended & ~anew).tolist())
         frames = self._last_pictures(observations, infos, due, ended)
-        paid = self._referee.pay(live, frames, np.flatnonzero(terminated).tolist(), np.flatnonzero(truncated).tolist())
+        over = np.flatnonzero(terminated).tolist(), np.flatnonzero(truncated).tolist()
+        begun = np.flatnonzero(ended if self._autoreset is AutoresetMode.SAME_STEP else anew)
+        self._over = ended  # before scoring, which may fail: the environments go on as they are
+        try:
+            paid = self._referee.pay(live, frames, *over)
+        finally:
+            self._referee.forget(begun)
         terminated = terminated | [place in paid and paid[place].success for place in range(self.num_envs)]
         total = np.array([paid[place].reward if place in paid else 0.0 for place in range(self.num_envs)])
         if self._referee.rules.keep_env_reward:
             total = total + np.where(anew, 0.0, rewards)
         self._tell(infos, paid, np.asarray(rewards, np.float64), total)
         self._over = terminated | truncated
-        begun = np.flatnonzero(self._over if self._autoreset is AutoresetMode.SAME_STEP else anew)
         self._referee.begin(self._pictures(observations, begun))
         return observations, total, terminated, truncated, infos
 

@@ -23,6 +23,9 @@ class RewardWrapper(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Recor
     `progress` and `success_prob` (the last known), `progress_step` (at which step of the episode that was seen),
     `step_in_episode`, `success_from_reward_model`, and `reward_model_error` where a failed scoring was held over.
     See `rfm.rl.payment.Rules` for the other arguments.
+
+    What ends episodes must lie inside: a `TimeLimit` around this wrapper truncates without its knowledge, so that the
+    last state is not scored, and `terminal` pays nothing. It is warned of once an episode is left unfinished.
     """
 
     def __init__(
@@ -53,9 +56,11 @@ class RewardWrapper(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Recor
         warn_of_shaping_alone(rules)
         checked_renderer(env, camera)
         self._camera, self._referee = camera, Referee(model, [task], rules)
+        self._unfinished, self._warned = 0, False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and score its first state."""
+        self._warn_of_an_end_outside()
         observation, info = self.env.reset(seed=seed, options=options)
         score = self._referee.begin({0: self._picture(observation)})[0]
         seen = {"progress": score.progress, "success_prob": score.success_prob, "progress_step": 0}
@@ -69,12 +74,25 @@ class RewardWrapper(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.Recor
         paid = self._referee.pay([0], frames, [0] * bool(terminated), [0] * bool(truncated))[0]
         total = paid.reward + (float(reward) if self._referee.rules.keep_env_reward else 0.0)
         told = told_of(paid) | {"env_reward": float(reward), "total_reward": total}
-        return observation, total, bool(terminated) or paid.success, bool(truncated), info | told
+        terminated = bool(terminated) or paid.success
+        self._unfinished = 0 if terminated or truncated else paid.step
+        return observation, total, terminated, bool(truncated), info | told
 
     def close(self) -> None:
         """Close the environment."""
         self._referee.close()
         super().close()
+
+    def _warn_of_an_end_outside(self) -> None:
+        """Say that an episode is begun whose predecessor has no end, once."""
+        if self._unfinished and not self._warned:
+            self._warned = True
+            logger.warning(
+                "an episode is begun anew after %d steps without a termination or truncation that RewardWrapper saw: "
+                "its last state was not scored, and mode=terminal paid nothing. Where a TimeLimit ends episodes, put "
+                "it inside: RewardWrapper(TimeLimit(env, …), …)", self._unfinished,
+            )  # fmt: skip
+        self._unfinished = 0
 
     def _picture(self, observation: Any) -> UInt8[np.ndarray, "h w 3"]:
         if self._camera is None:

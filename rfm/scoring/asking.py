@@ -63,7 +63,7 @@ def _over(predictor: Predictor, held: Held) -> Predictor:
 
 def progress_row(task: str, actor: str, discrete: bool, path: str, indices: list[int]) -> dict[str, Any]:
     """Return the question how far the robot got in these frames of a clip."""
-    text = prompt("progress", task, discrete=discrete, actor=actor)
+    text = prompt("progress", _bare(task), discrete=discrete, actor=actor)
     return {"sample_type": "progress", "prompt": text, "npz_path": path, "frame_indices": indices}
 
 
@@ -71,10 +71,15 @@ def preference_row(
     task: str, actor: str, first: tuple[str, list[int]], second: tuple[str, list[int]]
 ) -> dict[str, Any]:
     """Return the question which of two clips got further, each by its name and shown frames."""
-    row: dict[str, Any] = {"sample_type": "preference", "prompt": prompt("preference", task, actor=actor)}
+    row: dict[str, Any] = {"sample_type": "preference", "prompt": prompt("preference", _bare(task), actor=actor)}
     for side, (path, indices) in (("first", first), ("second", second)):
         row |= {f"{side}_npz_path": path, f"{side}_frame_indices": indices}
     return row
+
+
+def _bare(task: str) -> str:
+    """Return a task without the spaces around it, which manifests and datasets lose when they are read."""
+    return task.strip()
 
 
 def distribution_of(said: Sequence[Prediction], answers: Sequence[int]) -> Distribution:

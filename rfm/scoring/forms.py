@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rfm.errors import ConfigError
 from rfm.frames.spacing import CHOICES
 from rfm.ingest.episode import IngestOptions
+from rfm.scoring.counts import check_count
 from rfm.scoring.given_frames import Clip, clips_for
+from rfm.scoring.instructions import instruction, instructions
+from rfm.vqa.prompts import ACTORS, ROBOT
 
 Record = TypeVar("Record")
 KEY_VARIABLE = "RFM_API_KEY"
@@ -24,17 +27,12 @@ class Asked:
     one: bool
 
     @classmethod
-    def of(cls, task: str | None, tasks: Sequence[str] | None) -> Asked:
-        """Return it from both arguments; ConfigError unless one of them says what to do."""
+    def of(cls, task: str | None, tasks: Iterable[str] | None, actor: str = ROBOT) -> Asked:
+        """Return it from the arguments of a call; ConfigError unless they say what to do, and who."""
         if (task is None) == (tasks is None):
             raise ConfigError("`task` or `tasks` must be given, one of them")
-        texts = [task] if tasks is None else tasks
-        if isinstance(texts, str):
-            raise ConfigError(f"`tasks` must be a list of texts, but is one: give task={texts!r}, or a list")
-        for text in texts:
-            if not isinstance(text, str) or not text.strip():
-                raise ConfigError(f"a task must be a text that says what to do, but is {text!r}")
-        return cls([str(text) for text in texts], tasks is None)
+        check_actor(actor)
+        return cls([instruction(task)] if tasks is None else instructions(tasks), tasks is None)
 
     def clips(self, given: Any, reading: IngestOptions, name: str = "`frames`") -> list[Clip]:
         """Return a clip a task; errors call what was given `name`."""
@@ -49,9 +47,15 @@ class Asked:
         return found[0] if self.one else found
 
 
+def check_actor(actor: str) -> None:
+    """Raise ConfigError where it is not known whom a clip shows."""
+    if actor not in ACTORS:
+        raise ConfigError(f"`actor` must be one of {', '.join(ACTORS)}, but is {actor!r}")
+
+
 def check_points(points: int | None, frame_choice: str) -> None:
     """Raise ConfigError where a curve can't have so many points, or frames be chosen so."""
     if frame_choice not in CHOICES:
         raise ConfigError(f"`frame_choice` must be one of {', '.join(CHOICES)}, but is {frame_choice!r}")
-    if points is not None and points < 1:
-        raise ConfigError(f"`points` must be at least 1, but is {points}")
+    if points is not None:
+        check_count("points", points)

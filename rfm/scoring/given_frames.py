@@ -5,7 +5,7 @@ videos turned by their display matrix. What could be meant in several is an erro
 1, or to 255?), frames without a colour axis, channels before height and width.
 
 Of a file as many frames are read as ingest keeps, 64 at most: evenly in time, first and last included. A video
-is never in memory as a whole.
+is never in memory as a whole. An .npy is an array, of which all frames are taken.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from PIL import Image
 
 from rfm.errors import ConfigError, DataError
 from rfm.files.limits import check_kept, check_pixels
+from rfm.frames.npy import read_npy
+from rfm.frames.npz.channels import CHANNELS, read_npz_channels
+from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
 from rfm.frames.pictures import as_rgb
 from rfm.frames.spacing import evenly_spaced
 from rfm.ingest.episode import FrameSource, IngestOptions
+from rfm.scoring.seen_as import OtherSizeError, SeenAs
 
 AS_INGESTED = IngestOptions()
 """How files are read where nothing else is said."""
-_CHANNELS = (1, 3, 4)
-"""Grey, RGB, RGB with transparency."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ class Clip:
     """The number of each in its recording, from 0; None where these are all frames."""
     seconds: Float64[np.ndarray, " t"] | None = None
     """When each is shown, from the start of its recording; None where unknown."""
+    kept_as: SeenAs | None = None
+    """The size that a model sees, to which they were brought; None where they are for any model."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -50,22 +54,46 @@ class Clip:
         """Return the numbers in the recording of some of these frames."""
         return tuple(shown) if self.places is None else tuple(self.places[list(shown)].tolist())
 
+    def check_seen_as(self, seen_as: SeenAs | None) -> None:
+        """Raise OtherSizeError where the frames were brought to the size of another model than the one that answers."""
+        if self.kept_as is not None and self.kept_as != seen_as:
+            now = "no size of its own" if seen_as is None else f"{seen_as.height} x {seen_as.width} ({seen_as.filter})"
+            kept = f"{self.kept_as.height} x {self.kept_as.width} ({self.kept_as.filter})"
+            raise OtherSizeError(
+                f"{self.name} must be in the size in which the model sees them, {now}, but were kept in {kept}: the "
+                "model was replaced; begin anew by `reset()`"
+            )
+
 
 def is_clip(given: Any) -> bool:
     """Whether this is one clip: a path, an array of frames, or a list of single frames; else it is a list of clips."""
     if not isinstance(given, list | tuple):
         return getattr(given, "ndim", 0) <= 4
-    return bool(given) and all(isinstance(one, Image.Image) or getattr(one, "ndim", 4) <= 3 for one in given)
+    return _are_pictures(given)
+
+
+def _are_pictures(given: Any) -> bool:
+    """Whether this is a list of single frames, one at least."""
+    if not isinstance(given, list | tuple) or not given:
+        return False
+    return all(isinstance(one, Image.Image) or getattr(one, "ndim", 4) <= 3 for one in given)
 
 
 def clips_for(
     given: Any, tasks: Sequence[str], options: IngestOptions = AS_INGESTED, *, one: bool, name: str = "`frames`"
 ) -> list[Clip]:
     """Return a clip a task: the same for all, or as many as there are; ConfigError where they don't fit."""
-    if is_clip(given) or (one and not given):
+    if not one and _are_pictures(given) and len(given) == len(tasks) > 1:
+        raise ConfigError(
+            f"{name} must be one clip or a clip a task, but are {len(given)} frames for {len(tasks)} tasks, which may "
+            "be either: give np.stack(frames) for one clip that all are asked about, [[frame], …] for a clip of one "
+            "frame each"
+        )
+    if is_clip(given) or (one and len(given) == 0):
         return [read_clip(given, options, name)] * len(tasks)
     if one:
-        raise ConfigError(f"{name} must be one clip, but is a list of clips; give `tasks`, one a clip")
+        way_out = f"{name}[0]" if len(given) == 1 else "`tasks`, one a clip"
+        raise ConfigError(f"{name} must be one clip, but is a list of clips; give {way_out}")
     if len(given) != len(tasks):
         raise ConfigError(f"{name} must be one clip, or a clip a task, but are {len(given)} for {len(tasks)}")
     return [read_clip(clip, options, f"{name}[{at}]") for at, clip in enumerate(given)]
@@ -88,11 +116,13 @@ def read_clip(given: Any, options: IngestOptions = AS_INGESTED, name: str = "`fr
 
 
 def _of_file(path: Path, options: IngestOptions) -> Clip:
+    if path.suffix.lower() == ".npy":
+        return Clip(_frames(read_npy(path), str(path)), str(path))
     if path.suffix.lower() == ".npz":
-        from rfm.frames.npz.file import npz_frames_shape, read_npz_frames
-
-        kept = evenly_spaced(npz_frames_shape(path)[0], options.max_frames)
-        return Clip(read_npz_frames(path, kept, options.sizing), str(path), kept)
+        count, *_, channels = npz_frames_shape(path, CHANNELS)
+        kept = evenly_spaced(count, options.max_frames)
+        read = read_npz_frames if channels == 3 else read_npz_channels
+        return Clip(read(path, kept, options.sizing), str(path), kept)
     from rfm.ingest.listing.recordings import recording  # PyAV, which arrays do without
 
     return of_source(recording(path), str(path), options)
@@ -151,8 +181,8 @@ def _coloured(array: UInt8[np.ndarray, "t h w c"], name: str) -> UInt8[np.ndarra
     count, height, width, channels = array.shape
     if not array.size:
         raise DataError(f"{name} must hold at least one frame, but has shape {array.shape}")
-    if channels not in _CHANNELS:
-        first = height in _CHANNELS
+    if channels not in CHANNELS:
+        first = height in CHANNELS
         way_out = "channels come first: give frames.transpose(0, 2, 3, 1)" if first else "give RGB frames"
         raise DataError(f"{name} must be uint8 of shape (t, h, w, 3), but has shape {array.shape}; {way_out}")
     check_pixels(height, width, name)

@@ -28,6 +28,7 @@ from rfm.inference.predictor import Predictor
 from rfm.ingest.episode import IngestOptions
 from rfm.model.device import AUTO
 from rfm.scoring.asking import asked, asked_together, distribution_of, preference_row, progress_row
+from rfm.scoring.counts import check_batch_size, check_whole
 from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve, Preference, Progress
@@ -56,6 +57,8 @@ class RewardModel:
     def __init__(self, predictor: Predictor, *, max_frames: int | None = None, success: SuccessRule = SUCCESS) -> None:
         trained = predictor.trained
         self.discrete = trained is not None and bool(trained.discrete_progress)
+        if max_frames is not None:
+            check_whole("max_frames", max_frames)
         if max_frames is not None and max_frames < 2:
             raise ConfigError(f"`max_frames` must be at least 2, but is {max_frames}")
         self.max_frames = max_frames or max((trained and trained.max_frames) or MAX_FRAMES, 2)
@@ -136,7 +139,7 @@ class RewardModel:
         batch_size: int = 16,
     ) -> Progress | list[Progress]:
         """Return how far the robot has got at the end of the clip, of all its frames."""
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         clips = wanted.clips(frames, self.reading)
         shown = [[evenly_spaced(len(clip), self.max_frames).tolist()] for clip in clips]
         curves = self.judged(clips, wanted.texts, shown, actor=actor, batch_size=batch_size)
@@ -182,7 +185,7 @@ class RewardModel:
         is faster for clips of more frames than the model is shown (`rfm.frames.spacing`).
         """
         check_points(points, frame_choice)
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
         clips = wanted.clips(frames, self.reading)
         shown = [[*shown_of_prefixes(len(clip), self.max_frames, points, frame_choice)] for clip in clips]
         return wanted.answer(self.judged(clips, wanted.texts, shown, actor=actor, batch_size=batch_size))
@@ -207,7 +210,8 @@ class RewardModel:
 
         Both show equally many frames, as in training.
         """
-        wanted = Asked.of(task, tasks)
+        wanted = Asked.of(task, tasks, actor)
+        check_batch_size(batch_size)
         sides = wanted.sides(a, b, self.reading)
         held: dict[str, Any] = {}
         rows: list[dict[str, Any]] = []
@@ -240,6 +244,7 @@ class RewardModel:
 
         What `progress` and `curve` ask once they know which frames to show; a server that has only those asks this.
         """
+        check_batch_size(batch_size)
         names = {id(clip): str(number) for number, clip in enumerate(clips)}
         held = {names[id(clip)]: clip.frames for clip in clips}
         rows = [

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from rfm.errors import ConfigError
+from rfm.scoring.counts import check_count
 
 
 class Success(NamedTuple):
@@ -37,8 +38,7 @@ class SuccessRule:
                 "`release` and `threshold` must be progress in [0, 1], the threshold not below the release, but are "
                 f"{self.release} and {self.threshold}"
             )
-        if self.steps < 1:
-            raise ConfigError(f"`steps` must be at least 1, but is {self.steps}")
+        check_count("steps", self.steps)
 
     def at_once(self) -> SuccessRule:
         """Return the same for a single value, which has none before it."""

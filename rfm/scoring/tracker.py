@@ -1,7 +1,7 @@
 """Progress of a robot while it moves: frames go in one by one, and the model is asked about all so far.
 
 What `update` returns is the same number that `RewardModel.progress` gives for the frames so far; success is with
-hysteresis over the answers. Frames are kept in the size that the model sees: 3 kB each at 32 x 32, 150 kB at 224 x 224.
+hysteresis over the answers. A frame counts once there is an answer: one whose `update` failed may be given again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
-from rfm.errors import DataError
-from rfm.scoring.given_frames import Clip, read_clip
+from rfm.scoring.episode_frames import EpisodeFrames
+from rfm.scoring.forms import check_actor
+from rfm.scoring.given_frames import read_clip
+from rfm.scoring.instructions import instruction
 from rfm.scoring.records import Progress
+from rfm.scoring.seen_as import seen_as_of
 from rfm.scoring.success import Success, SuccessRule
 
 if TYPE_CHECKING:
@@ -22,28 +25,12 @@ if TYPE_CHECKING:
     from rfm.scoring.reward_model import RewardModel
 
 
-class Episode:
+class Episode(EpisodeFrames):
     """What is known of an episode so far: its frames as they are shown, and whether it is a success by now."""
 
     def __init__(self) -> None:
-        self.frames: list[UInt8[np.ndarray, "h w 3"]] = []
-        self._recorded: tuple[int, ...] = ()
+        super().__init__()
         self._success = Success()
-
-    def check_size(self, frames: UInt8[np.ndarray, "t h w 3"]) -> None:
-        """Raise DataError where frames were recorded in another size than those before."""
-        size = frames.shape[1:3]
-        if self.frames and size != self._recorded:
-            before, now = (f"{height} x {width}" for height, width in (self._recorded, size))
-            raise DataError(
-                f"frame {len(self.frames)} must have the size of those before, {before}, but has {now}; "
-                "reset begins a new episode"
-            )
-        self._recorded = size
-
-    def keep(self, shown: UInt8[np.ndarray, "t h w 3"]) -> None:
-        """Take frames, in the size in which they are shown; whoever gave them may write over them afterwards."""
-        self.frames += [frame.copy() for frame in shown]
 
     def judged(self, said: Progress, rule: SuccessRule) -> Progress:
         """Return what is said of all frames so far, with success as it is after what was said before."""
@@ -55,7 +42,8 @@ class Tracker:
     """The frames of one episode so far; `RewardModel.tracker` makes one."""
 
     def __init__(self, model: RewardModel | RewardClient, task: str, actor: str) -> None:
-        self._model, self.task, self._actor = model, task, actor
+        check_actor(actor)
+        self._model, self.task, self._actor = model, instruction(task), actor
         self.reset()
 
     def reset(self) -> None:
@@ -63,17 +51,23 @@ class Tracker:
         self._episode = Episode()
 
     def __len__(self) -> int:
-        return len(self._episode.frames)
+        return len(self._episode)
 
     def add(self, frame: Any) -> None:
         """Take a frame, or several, without asking about them."""
-        frames = np.asarray(read_clip(frame, name=f"frame {len(self)}").frames)
-        self._episode.check_size(frames)
-        self._episode.keep(self._model.as_shown(frames))
+        self._episode.keep(self._fitting(frame), seen_as_of(self._model))
 
     def update(self, frame: Any) -> Progress:
-        """Take a frame, or several, and return the progress by now."""
-        self.add(frame)
-        clip = Clip(self._episode.frames, "the frames so far")
-        said = self._model.progress(clip, self.task, actor=self._actor)
+        """Take a frame, or several, and return the progress by now; where that raises they are not taken.
+
+        Raises:
+            OtherSizeError: a server's model was replaced by one that sees frames in another size: `reset` begins anew.
+
+        """
+        frames = self._fitting(frame)
+        said = self._model.progress(self._episode.clip(frames), self.task, actor=self._actor)
+        self._episode.keep(frames, seen_as_of(self._model))
         return self._episode.judged(said, self._model.success)
+
+    def _fitting(self, frame: Any) -> UInt8[np.ndarray, "t h w 3"]:
+        return self._episode.fitting(np.asarray(read_clip(frame, name=f"frame {len(self)}").frames))

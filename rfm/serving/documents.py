@@ -190,6 +190,12 @@ _FRAMES = {"type": "array", "items": {"type": "integer", "minimum": 0}, "descrip
 _SECONDS = {"type": "array", "items": {"type": "number"}, "description": "when each is shown, ascending"}
 _POINTS = {"type": "integer", "minimum": 1, "description": "points of the curve, at most; default: every frame read"}
 _CHOICE = {"type": "string", "enum": [*CHOICES], "default": EVENLY}
+_SHOWN = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+    "description": "in place of `points`, `frame_choice`: the clip's frames that each point shows, by their places",
+}
 _SHARED = {"task": _TEXT, "actor": _ACTOR, "model": _MODEL}
 _CLIP = {"frame_numbers": _FRAMES, "seconds": _SECONDS}
 
@@ -251,7 +257,7 @@ def _batch(kind: str, schema: dict[str, Any], example: Any = None) -> dict[str, 
 
 
 PROGRESS = _question(ProgressAnswer, ("clip",), _CLIP)
-CURVE = _question(CurveAnswer, ("clip",), _CLIP | {"points": _POINTS, "frame_choice": _CHOICE})
+CURVE = _question(CurveAnswer, ("clip",), _CLIP | {"points": _POINTS, "frame_choice": _CHOICE, "shown": _SHOWN})
 PREFERENCE = _question(PreferenceAnswer, ("a", "b"), {})
 EVALUATE_BATCH_NPY = _batch("multipart/form-data", _SAMPLE_FORM)
 EVALUATE_BATCH = _batch("application/json", _SAMPLES, {"samples": [_SAMPLE]})

@@ -80,8 +80,12 @@ def about_the_end(ask: Ask, clip: Clip, max_frames: int) -> Points:
 
 
 def along(ask: Ask, clip: Clip, max_frames: int, points: int | None, frame_choice: str = EVENLY) -> Iterator[Points]:
-    """Yield the questions of a curve, in order; their answers are put together by `joined`."""
-    shown = shown_of_prefixes(len(clip), max_frames, points, frame_choice)
+    """Return the questions of a curve, in order; their answers are put together by `joined`."""
+    return in_pieces(ask, clip, shown_of_prefixes(len(clip), max_frames, points, frame_choice))
+
+
+def in_pieces(ask: Ask, clip: Clip, shown: Iterator[Sequence[int]]) -> Iterator[Points]:
+    """Yield the questions of a curve whose points show just these frames of a clip."""
     while piece := [*islice(shown, PIECE)]:
         yield _points(ask, clip, piece)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from rfm.errors import DataError
 from rfm.files.limits import within_memory
+from rfm.frames.npz.channels import CHANNELS
 from rfm.frames.npz.file import npz_frames_shape
 from rfm.frames.spacing import evenly_spaced
 from rfm.frames.video.container import opened
@@ -82,7 +83,7 @@ def read(file: Received) -> Clip | Fault:
 
 def _check(file: Received) -> None:
     if file.path.suffix == NPZ_SUFFIX:
-        count, height, width, _ = npz_frames_shape(file.path)
+        count, height, width, _ = npz_frames_shape(file.path, CHANNELS)
         file.bounds.check_frames(count, file.name)
     else:
         count, height, width = _video_shape(file)

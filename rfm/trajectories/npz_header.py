@@ -14,7 +14,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ _DEFLATE_LIMIT = 1032
 _LONGEST_HEADER = 10_000
 """Bytes; numpy reads no longer one either."""
 _LOCAL_HEADER = 30
+RGB = (3,)
+"""Channels of the frames of a dataset."""
 _Result = TypeVar("_Result")
 
 
@@ -59,9 +61,12 @@ def npz_member_shape(path: Path, name: str) -> tuple[int, ...]:
     return reading(path, lambda archive: npz_member(archive, path, name)).shape
 
 
-def npz_frames_shape(path: Path) -> tuple[int, int, int, int]:
-    """(T, H, W, 3) of the frames in any of the three forms, without inflating or decoding one."""
-    return reading(path, lambda archive: frames_shape(archive, path))
+def npz_frames_shape(path: Path, channels: Collection[int] = RGB) -> tuple[int, int, int, int]:
+    """(T, H, W, 3) of the frames in any of the three forms, without inflating or decoding one.
+
+    `channels` are what the last of them may be of an array `frames`.
+    """
+    return reading(path, lambda archive: frames_shape(archive, path, channels))
 
 
 def reading(path: Path, read: Callable[[zipfile.ZipFile], _Result]) -> _Result:
@@ -100,17 +105,17 @@ def npz_member(archive: zipfile.ZipFile, path: Path, name: str) -> NpzMember:
     return member
 
 
-def frames_shape(archive: zipfile.ZipFile, path: Path) -> tuple[int, int, int, int]:
+def frames_shape(archive: zipfile.ZipFile, path: Path, channels: Collection[int] = RGB) -> tuple[int, int, int, int]:
     """(T, H, W, 3): the header's for an array `frames`, the values of `shape` for JPEG."""
     names = archive.namelist()
     if "frames.npy" not in names and "jpeg.npy" in names:
-        shape = tuple(int(size) for size in small_array(archive, path, "shape", 4))
+        shape, channels = tuple(int(size) for size in small_array(archive, path, "shape", 4)), RGB
     else:
         member = npz_member(archive, path, "frames")
         shape = member.shape
         if member.dtype != np.uint8:
             raise DataError(f"`frames` in {path} must be uint8, but is {member.dtype}")
-    if len(shape) != 4 or min(shape) < 1 or shape[3] != 3:
+    if len(shape) != 4 or min(shape) < 1 or shape[3] not in channels:
         raise DataError(f"frames in {path} must have shape (T, H, W, 3), each at least 1, but have {shape}")
     check_count(shape[0], str(path))
     check_pixels(shape[1], shape[2], str(path))

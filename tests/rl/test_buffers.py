@@ -3,6 +3,8 @@
 import gymnasium
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from rl.moving_dot import MovingDot
 from rl.test_with_a_model import SeenDot
 from scored_clips import film, random_model
@@ -94,6 +96,14 @@ def test_frames_that_are_not_scored_are_never_read(model):
     assert (before.read, after.read) == ([0], [3, 7, 8])
 
 
+@pytest.mark.parametrize("as_given", [list, tuple, torch.from_numpy, lambda frames: list(map(Image.fromarray, frames))])
+def test_frames_and_tasks_come_as_lists_and_tensors_too(model, as_given):
+    clip, rules = film(10), {"terminated": np.arange(9) == 8, "every": 4}
+    wanted = relabel(model, clip[:-1], clip[1:], TASK, **rules)
+    found = relabel(model, as_given(clip[:-1]), as_given(clip[1:]), iter([TASK] * 9), **rules)
+    assert found.tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -108,6 +118,17 @@ def test_frames_that_are_not_scored_are_never_read(model):
         ({"frames": film(4) / 255}, "`frames` must be uint8, from 0 to 255, but is float64"),
         ({"task": ["push it"]}, "`task` must be one text, or one a step, 4, but are 1"),
         ({"every": 0}, "`every` must be at least 1, but is 0"),
+        ({"every": 2.5}, "`every` must be a whole number, but is 2.5"),
+        ({"weight": np.nan}, "`weight` must be a finite number, but is nan"),
+        ({"gamma": np.nan}, "`gamma` must be a finite number, but is nan"),
+        (
+            {"frames": iter(film(4))},
+            "`frames` must be an array of frames, or a list of them, but is generator|iterator",
+        ),
+        ({"next_frames": None}, "`next_frames` must be an array of frames, or a list of them, but is NoneType"),
+        ({"next_frames": [None] * 4}, r"`next_frames`\[0\] must be an array of frames"),
+        ({"task": 5}, "`task` must be a list of texts, but is int"),
+        ({"task": ["push it", "", "", ""]}, "a task must be a text that says what to do, but is ''"),
         ({"mode": "sum"}, "`mode` must be one of potential, delta, absolute, terminal, but is 'sum'"),
     ],
 )

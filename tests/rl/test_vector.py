@@ -6,7 +6,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 from rl.moving_dot import MovingDot, ReadsTheDot
 
-from rfm.errors import ConfigError
+from rfm.errors import ConfigError, DataError
 from rfm.rl import RewardWrapper, VectorRewardWrapper
 
 STARTS = (8, 3, 6)
@@ -20,6 +20,34 @@ def several(autoreset, model=None, camera="view", kind=SyncVectorEnv, limit=6, *
 
 def ones(count=3):
     return np.ones(count, np.int64)
+
+
+def test_an_episode_that_ends_as_a_scoring_fails_is_not_gone_on_with():
+    model = ReadsTheDot()
+    envs = several(AutoresetMode.NEXT_STEP, model)
+    envs.reset(seed=0)
+    envs.step(ones())
+    model.fault = ConnectionError("the server is gone")
+    with pytest.raises(ConnectionError):
+        envs.step(ones())  # the first one has come to its end
+    model.fault = None
+    rewards = [envs.step(ones())[1][0] for _ in range(3)]
+    assert rewards == pytest.approx([0.0, 0.0, 0.2]), "it begins anew, and is paid as an episode of its own"
+
+
+def test_one_that_began_in_the_step_whose_scoring_failed_is_unknown_until_a_reset():
+    model = ReadsTheDot()
+    envs = several(AutoresetMode.SAME_STEP, model)
+    envs.reset(seed=0)
+    envs.step(ones())
+    model.fault = ConnectionError("the server is gone")
+    with pytest.raises(ConnectionError):
+        envs.step(ones())
+    model.fault = None
+    with pytest.raises(DataError, match="an episode must begin by `reset`, whose state is scored, but did not"):
+        envs.step(ones())
+    envs.reset(seed=0)
+    assert envs.step(ones())[1].tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("camera", [None, "view", lambda seen: seen["view"]])

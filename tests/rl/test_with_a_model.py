@@ -41,6 +41,13 @@ def test_wrapped_values_are_the_models_own(asynchronous):
     env.close()
 
 
+def test_spaces_around_a_task_are_no_part_of_it():
+    model = random_model(max_frames=4)
+    first = {task: RewardWrapper(SeenDot(), model, task).reset()[1]["progress"] for task in ("push it", " push it\n")}
+    assert first["push it"] == pytest.approx(first[" push it\n"], abs=1e-7)
+    assert first["push it"] != RewardWrapper(SeenDot(), model, "push  it").reset()[1]["progress"]
+
+
 def test_a_batch_of_environments_gets_the_values_of_each_alone():
     model = random_model(max_frames=4)
     tasks = ["push it", "pull it"]

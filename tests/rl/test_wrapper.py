@@ -209,6 +209,13 @@ def test_a_new_episode_is_not_paid_what_was_asked_about_the_one_before():
         ({"every": 0}, "`every` must be at least 1, but is 0"),
         ({"gamma": 1.1}, "`gamma` must lie between 0 and 1, but is 1.1"),
         ({"success_threshold": 80}, "`success_threshold` must be progress above 0 and at most 1, but is 80"),
+        ({"every": 2.5}, "`every` must be a whole number, but is 2.5"),
+        ({"every": True}, "`every` must be a whole number, but is True"),
+        ({"weight": float("nan")}, "`weight` must be a finite number, but is nan"),
+        ({"weight": "2"}, "`weight` must be a finite number, but is '2'"),
+        ({"gamma": float("inf")}, "`gamma` must be a finite number, but is inf"),
+        ({"success_threshold": "0.8"}, "`success_threshold` must be a finite number, but is '0.8'"),
+        ({"success_steps": 1.5}, "`success_steps` must be a whole number, but is 1.5"),
         ({"success_steps": 0}, "`success_steps` must be at least 1, but is 0"),
         ({"on_error": "zero"}, "`on_error` must be one of raise, hold, but is 'zero'"),
     ],
@@ -217,6 +224,12 @@ def test_rules_that_cannot_be(given, text):
     with pytest.raises(ConfigError) as error:
         wrapped(**given)
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize("task", ["", " ", None, 5])
+def test_a_task_that_says_nothing(task):
+    with pytest.raises(ConfigError, match="a task must be a text that says what to do, but is"):
+        RewardWrapper(MovingDot(), ReadsTheDot(), task)
 
 
 def test_an_environment_that_draws_nothing():
@@ -231,6 +244,20 @@ def test_a_camera_that_is_not_there_or_shows_no_picture():
         wrapped(camera="eye").reset()
     with pytest.raises(DataError, match=r"the observation's 'at' must be a picture, uint8 of shape \(h, w, 3\)"):
         wrapped(camera="at").reset()
+
+
+def test_a_time_limit_belongs_inside_and_one_outside_is_warned_of(caplog):
+    rules = {"mode": "terminal", "every": 2}
+    inside, outside = wrapped(limit=3, **rules), TimeLimit(wrapped(**rules), 3)
+    assert paid(inside, [1, 1, 1]) == pytest.approx([0.0, 0.0, 0.6])
+    assert paid(outside, [1, 1, 1]) == [0.0, 0.0, 0.0]
+    inside.reset()
+    assert caplog.text == ""
+    for _ in range(2):
+        outside.reset()
+        outside.step(RIGHT)
+    assert caplog.text.count("an episode is begun anew after 3 steps without a termination or truncation that Re") == 1
+    assert caplog.text.count("put it inside: RewardWrapper(TimeLimit(env, …), …)") == 1
 
 
 def test_shaping_alone_is_warned_of(caplog):

@@ -14,9 +14,11 @@ import torch
 from marked_frames import frame, number, numbers, set_matrix, write_marked
 from PIL import Image
 from robot_datasets import SHARED
+from serving.served import npy, npy_that_declares
 
 from rfm.errors import DataError
 from rfm.frames.npz.file import write_npz
+from rfm.frames.resize import resize_frames
 from rfm.ingest.episode import IngestOptions
 from rfm.scoring.given_frames import is_clip, read_clip
 
@@ -113,6 +115,69 @@ def test_files_are_read_as_ingest_reads_them(tmp_path: Path) -> None:
         (tmp_path / "pictures").mkdir(exist_ok=True)
         Image.fromarray(one).save(tmp_path / "pictures" / f"{at}.png")
     assert np.array_equal(read_clip(tmp_path / "pictures").frames, FRAMES)
+
+
+GREY = FRAMES[..., :1]
+CLEAR = np.concatenate([FRAMES, GREY], axis=3)
+
+
+@pytest.mark.parametrize("array", [FRAMES, GREY, CLEAR, FRAMES[3]], ids=["rgb", "grey", "transparent", "one"])
+@pytest.mark.parametrize("order", [np.ascontiguousarray, np.asfortranarray])
+def test_a_file_of_an_array_is_that_array(tmp_path: Path, array: np.ndarray, order: Any) -> None:
+    wanted = read_clip(array)
+    np.save(tmp_path / "a.npy", order(array))
+    read = read_clip(tmp_path / "a.npy")
+    assert np.array_equal(read.frames, wanted.frames)
+    assert read.numbered(range(len(read))) == wanted.numbered(range(len(wanted)))
+    for save in (np.savez, np.savez_compressed) if array.ndim == 4 else ():
+        save(tmp_path / "a.npz", frames=order(array))
+        assert np.array_equal(read_clip(tmp_path / "a.npz").frames, wanted.frames)
+
+
+def test_of_an_npz_some_frames_are_read_in_the_size_that_is_asked_for_and_of_an_npy_all(tmp_path: Path) -> None:
+    many = np.repeat(GREY, 20, axis=0)
+    np.savez(tmp_path / "a.npz", frames=many)
+    read = read_clip(tmp_path / "a.npz", IngestOptions(max_frames=4, height=24, width=32))
+    assert read.numbered(range(4)) == (0, 33, 66, 99)
+    shown = np.repeat(many[[0, 33, 66, 99]], 3, axis=3)
+    assert np.array_equal(read.frames, resize_frames(shown, 24, 32))
+    np.save(tmp_path / "a.npy", many)
+    assert len(read_clip(tmp_path / "a.npy")) == 100
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (npy(FRAMES / 255.0), "a.npy must be uint8, from 0 to 255, but is float64"),
+        (npy(np.array([FRAMES, None], object)), "a.npy must hold numbers, but is a pickled array, which is never"),
+        (npy(FRAMES.transpose(0, 3, 1, 2)), "channels come first: give frames.transpose(0, 2, 3, 1)"),
+        (npy(FRAMES[..., 0]), "give grey frames as (t, h, w, 1)"),
+        (npy(FRAMES[None]), "a.npy must be uint8 of shape (t, h, w, 3), but has shape (1, 5, 48, 64, 3)"),
+        (npy(FRAMES)[:-1], "a.npy must fill its 46079 bytes, but declares an array of shape (5, 48, 64, 3), which"),
+        (npy_that_declares((10**6, 10**4, 10**4, 3)), "a.npy must fill its 0 bytes, but declares an array of shape"),
+        (npy_that_declares((-1, 8, 8, 3)), "a.npy must"),
+        (b"\x93NUMPY\x09\x00", "a.npy must be in .npy format 1.0 or 2.0, but is in (9, 0)"),
+        (b"no array", "a.npy must be a readable .npy, but reading it gives"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a.npy must hold the data itself, but is a Git LFS pointer"),
+        (None, "a.npy must exist, but does not"),
+    ],
+)  # fmt: skip
+def test_an_npy_that_is_no_clip(tmp_path: Path, data: bytes | None, text: str) -> None:
+    if data is not None:
+        (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(DataError) as raised:
+        read_clip(tmp_path / "a.npy")
+    assert text in str(raised.value)
+
+
+def test_an_array_that_takes_too_much_is_never_read(tmp_path: Path) -> None:
+    path, count = tmp_path / "a.npy", 2**30 // (64 * 64 * 3) + 1
+    path.write_bytes(npy_that_declares((count, 64, 64, 3)))
+    os.truncate(path, path.stat().st_size + count * 64 * 64 * 3)  # a hole, which takes no place on the disk
+    with pytest.raises(
+        DataError, match=r"a\.npy must take at most 1073741824 bytes, but take 1073750016: save smaller"
+    ):
+        read_clip(path)
 
 
 def test_a_recording_that_pauses_is_sampled_by_time_and_says_its_seconds(tmp_path: Path) -> None:

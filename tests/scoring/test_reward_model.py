@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from checkpoints import random_checkpoint
 from marked_frames import write_marked
+from PIL import Image
 from scored_clips import film, random_model
 from worlds import make_world
+from wrong_calls import WRONG
 
 import rfm
 from rfm.batch.input_format import InputFormat
@@ -141,12 +144,33 @@ def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
     assert model.progress([], tasks=[]) == []
 
 
+def test_single_frames_are_one_clip_or_several_as_they_are_put(model: RewardModel) -> None:
+    frames, tasks = film(2), ["pick up the cup", "close the drawer"]
+    assert [one.shown for one in model.progress(np.stack(list(frames)), tasks=tasks)] == [(0, 1), (0, 1)]
+    alone = model.progress([[frames[0]], [frames[1]]], tasks=tasks)
+    assert [one.shown for one in alone] == [(0,), (0,)]
+    assert alone[1].expected == pytest.approx(model.progress(frames[1], tasks[1]).expected, abs=1e-5)
+    assert [one.shown for one in model.progress(list(film(3)), tasks=tasks)] == [(0, 1, 2)] * 2
+    assert [one.shown for one in model.progress([frames[0]], tasks=tasks[:1])] == [(0,)]
+
+
+def test_tasks_may_come_one_by_one(model: RewardModel) -> None:
+    """An iterator is gone through once, and every task is asked about."""
+    clip, tasks = film(3), ["pick up the cup", "close the drawer"]
+    wanted = [(one.task, one.expected) for one in model.progress(clip, tasks=tasks)]
+    for given in (iter(tasks), map(str, tasks), (task for task in tasks), dict.fromkeys(tasks)):
+        assert [(one.task, one.expected) for one in model.progress(clip, tasks=given)] == wanted
+    assert len(model.curve(clip, tasks=iter(tasks))) == 2
+    assert len(model.prefer(clip, clip, tasks=iter(tasks))) == 2
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
         (lambda m: m.progress(film(2)), "`task` or `tasks` must be given, one of them"),
         (lambda m: m.progress(film(2), " "), "a task must be a text that says what to do, but is ' '"),
         (lambda m: m.progress(film(2), tasks="pick"), "`tasks` must be a list of texts, but is one: give task='pick'"),
+        (lambda m: m.progress(film(2), tasks=2), "`tasks` must be a list of texts, but is int"),
         (
             lambda m: m.progress([film(2), film(2)], "pick"),
             "`frames` must be one clip, but is a list of clips; give `ta",
@@ -154,6 +178,15 @@ def test_several_tasks_and_several_clips_at_once(model: RewardModel) -> None:
         (
             lambda m: m.progress([film(2), film(2)], tasks=["pick"]),
             "`frames` must be one clip, or a clip a task, but are 2 for 1",
+        ),
+        (
+            lambda m: m.progress(list(film(2)), tasks=["pick", "place"]),
+            "`frames` must be one clip or a clip a task, but are 2 frames for 2 tasks, which may be either: give "
+            "np.stack(frames) for one clip that all are asked about, [[frame], …] for a clip of one frame each",
+        ),
+        (
+            lambda m: m.prefer(film(2), [Image.fromarray(one) for one in film(2)], tasks=["pick", "place"]),
+            "`b` must be one clip or a clip a task, but are 2 frames for 2 tasks, which may be either",
         ),
         (lambda m: m.curve(film(2), "pick", points=0), "`points` must be at least 1, but is 0"),
         (lambda m: m.curve(film(2), "pick", batch_size=0), "`batch_size` must be >= 1, but is 0"),
@@ -167,6 +200,34 @@ def test_calls_that_say_too_little_or_too_much(model: RewardModel, call: object,
     with pytest.raises(ConfigError) as raised:
         call(model)  # type: ignore[operator]
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize(("call", "text"), WRONG)
+def test_calls_that_no_model_answers(model: RewardModel, call: Callable[[RewardModel], object], text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        call(model)
+    assert text in str(raised.value)
+
+
+def test_counts_are_whole_numbers_from_wherever_they_come(model: RewardModel) -> None:
+    assert len(model.curve(film(5), "pick", points=np.int64(3), batch_size=np.int32(2))) == 3
+    with pytest.raises(ConfigError, match=r"`max_frames` must be a whole number, but is 2\.5"):
+        RewardModel(model._predictor, max_frames=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"`steps` must be a whole number, but is 1\.5"):
+        SuccessRule(steps=1.5)  # type: ignore[arg-type]
+
+
+def test_spaces_around_a_task_are_no_part_of_it(model: RewardModel) -> None:
+    """Lists of recordings and datasets are read without them, whoever asks by hand has the same number."""
+    clip, bare = film(3), "pick up the cup"
+    wanted, pair = model.progress(clip, bare).expected, model.prefer(clip, clip[:2], bare).a
+    assert model.progress(clip, "pick up  the cup").expected != wanted
+    for task in (f"  {bare} \n", f"\t{bare}", f"{bare}\u00a0\r\n"):
+        tracker = model.tracker(task)
+        tracker.add(clip[:2])
+        found = [model.progress(clip, task), model.curve(clip, tasks=[task])[0][-1], tracker.update(clip[2])]
+        assert [one.expected for one in found] == pytest.approx([wanted] * 3, abs=1e-6)
+        assert model.prefer(clip, clip[:2], task).a == pytest.approx(pair, abs=1e-6)
 
 
 def test_a_pair_is_asked_in_both_orders(model: RewardModel) -> None:

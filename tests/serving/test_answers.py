@@ -57,6 +57,46 @@ def test_a_curve_longer_than_a_piece(server: Served, direct: RewardModel) -> Non
     assert nested.frames.tolist() == [0, 18, 36]
 
 
+def test_a_curve_of_a_clip_of_which_only_what_is_shown_is_sent(
+    server: Served, client: RewardClient, direct: RewardModel
+) -> None:
+    frames = film(1000, size=40)  # the server takes 600
+    served, own = client.curve(frames, TASK, points=3), direct.curve(frames, TASK, points=3)
+    assert (served.frames.tolist(), served.shown) == (own.frames.tolist(), own.shown)
+    close(served.distribution.probabilities, own.distribution.probabilities)
+    assert served.success.tolist() == own.success.tolist()
+    nested = [one.curve(frames, TASK, points=2, frame_choice="nested") for one in (client, direct)]
+    assert nested[0].shown == nested[1].shown
+    close(nested[0].expected, nested[1].expected)
+    few = film(6)
+    said = {"task": TASK, "shown": "[[0, 2], [1, 3, 5]]"}
+    answer = server.post("/v1/curve", data=said, files={"clip": npy(few)}).json()
+    assert (answer["frames"], answer["shown"]) == ([2, 5], [[0, 2], [1, 3, 5]])
+    close(answer["expected"], [direct.progress(few[at], TASK).expected for at in ([0, 2], [1, 3, 5])])
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        ("[]", "`shown` must be a list of ascending lists of whole numbers from 0 on, but is []"),
+        ("[[0, 1], []]", "`shown` must be a list of ascending lists"),
+        ("[[1, 0]]", "`shown` must be a list of ascending lists"),
+        ("[0, 1]", "`shown` must be a list of ascending lists"),
+        ("[[0, 1.5]]", "`shown` must be a list of ascending lists"),
+        ("[[0, 6]]", "`shown` must name frames of the clip, which has 6, but names 6"),
+        ("[[3], [2]]", "`shown` must be of points whose last frames ascend, but do not"),
+        (json.dumps([[0]] * 601), "`shown` must be of at most 600 points, but is of 601"),
+    ],
+)
+def test_points_that_cannot_be(server: Served, shown: str, text: str) -> None:
+    answer = server.post("/v1/curve", data={"task": TASK, "shown": shown}, files={"clip": npy(film(6))})
+    assert (answer.status_code, text in answer.json()["detail"]) == (422, True), answer.text
+    for more in ({"points": "1"}, {"frame_choice": "nested"}):
+        both = {"task": TASK, "shown": "[[0]]", **more}
+        answer = server.post("/v1/curve", data=both, files={"clip": npy(film(6))})
+        assert answer.json()["detail"].startswith("`points` and `frame_choice` must be left out with `shown`, which")
+
+
 def test_preference(server: Served, direct: RewardModel) -> None:
     a, b = film(9), film(5, seed=1)
     answer = server.ask("/v1/preference", a=npy(a), b=npy(b))
@@ -82,6 +122,20 @@ def test_files_are_read_as_the_model_reads_them(server: Served, direct: RewardMo
     assert (None if curve.seconds is None else curve.seconds.tolist()) == (
         None if own.seconds is None else own.seconds.tolist()
     )
+
+
+@pytest.mark.parametrize("channels", [[0], [0, 1, 2], [0, 1, 2, 0]], ids=["grey", "rgb", "transparent"])
+@pytest.mark.parametrize("kind", ["a.npy", "a.npz"])
+def test_files_of_arrays_are_one_number(
+    server: Served, client: RewardClient, direct: RewardModel, tmp_path: Path, kind: str, channels: list[int]
+) -> None:
+    path, frames = tmp_path / kind, film(90 if kind == "a.npy" else 60)[..., channels]
+    np.save(path, frames) if kind == "a.npy" else np.savez(path, frames=frames)
+    wanted = direct.progress(frames, TASK)
+    answer = server.ask(clip=path.read_bytes())
+    assert answer.status_code == 200, answer.text
+    for found in (progress_from_json(answer.json()), direct.progress(path, TASK), client.progress(path, TASK)):
+        same(found, wanted)
 
 
 def test_json_with_base64_and_numbers_of_frames(server: Served, direct: RewardModel) -> None:
@@ -191,6 +245,18 @@ def test_a_server_and_a_model_at_once_are_refused(tmp_path: Path, capsys: pytest
     words = ["a.mp4", "--task", TASK, "--server", "http://127.0.0.1:1", "--device", "cpu"]
     assert run_command(("score",), words, "rfm score") == 1
     assert "`server` must stand without --model and --device" in capsys.readouterr().err
+
+
+def test_spaces_around_a_task_are_no_part_of_it(server: Served, client: RewardClient, direct: RewardModel) -> None:
+    frames, spaced = film(3), f"  {TASK} \n"
+    own = direct.progress(frames, TASK)
+    assert abs(direct.progress(frames, TASK.replace(" ", "  ")).expected - own.expected) > 1e-6
+    close_to_it = pytest.approx(own.expected, abs=1e-7)
+    assert client.progress(frames, spaced).expected == close_to_it
+    assert client.tracker(spaced).update(frames).expected == close_to_it
+    assert server.ask(task=spaced, clip=npy(frames)).json()["expected"] == close_to_it
+    said = {"task": spaced, "clip": base64.b64encode(npy(frames)).decode()}
+    assert server.post("/v1/progress", json=said).json()["expected"] == close_to_it
 
 
 def test_a_live_session(server: Served, direct: RewardModel) -> None:

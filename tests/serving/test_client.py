@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from wrong_calls import WRONG
 
 import rfm
 from rfm.errors import ConfigError, DataError, ServerError
@@ -95,6 +96,12 @@ def test_only_frames_that_are_shown_travel_and_in_the_size_in_which_they_are_see
     assert len(body) < 4 * 8 * 8 * 3 + 1500
 
 
+def test_tasks_may_come_one_by_one() -> None:
+    with scripted(good) as (url, script), rfm.RewardClient(url) as client:
+        assert len(client.progress(FRAMES, tasks=iter(["pick", "place"]))) == 2
+        assert len(script.seen) == 2
+
+
 def test_it_is_not_asked_for_ever() -> None:
     with scripted(busy(503)) as (url, script), rfm.RewardClient(url, retries=2) as client:
         with pytest.raises(ServerError, match="the server answers with status 503: come again"):
@@ -146,6 +153,30 @@ def test_the_asynchronous_client_does_the_same() -> None:
     with scripted(busy(429), good) as (url, script):
         assert [one.expected for one in asyncio.run(asked(url))] == [0.25, 0.25]
         assert len(script.seen) == 3
+
+
+def test_a_tracker_is_given_a_frame_again_whose_update_failed() -> None:
+    broken = JSONResponse({"detail": "broken"}, 500)
+    with scripted(good, broken, good) as (url, script), rfm.RewardClient(url) as client:
+        tracker = client.tracker("pick")
+        tracker.update(FRAMES[0])
+        with pytest.raises(ServerError, match="broken"):
+            tracker.update(FRAMES[1])
+        assert len(tracker) == 1
+        tracker.update(FRAMES[1])
+        assert len(tracker) == 2
+    assert [(b"[0, 1]" in body, b"'shape': (2, 8, 8, 3)" in body) for _, body, _ in script.seen[1:]] == [
+        (True, True)
+    ] * 2
+
+
+@pytest.mark.parametrize(("call", "text"), WRONG)
+def test_what_no_model_answers_is_not_sent(call: Callable[[rfm.RewardClient], object], text: str) -> None:
+    with scripted(good) as (url, script), rfm.RewardClient(url) as client:
+        with pytest.raises(ConfigError) as raised:
+            call(client)
+        assert text in str(raised.value)
+        assert script.seen == []
 
 
 def test_what_is_no_address_and_no_model() -> None:

@@ -164,8 +164,8 @@ def _inflate(
         before = 0
         for at, index in enumerate(distinct.tolist()):
             for skipped in range(before, index):
-                _read_exactly(stream, int(borders[skipped + 1] - borders[skipped]))
-            data = _read_exactly(stream, int(borders[index + 1] - borders[index]))
+                read_exactly(stream, int(borders[skipped + 1] - borders[skipped]))
+            data = read_exactly(stream, int(borders[index + 1] - borders[index]))
             frame = slots.buffer(at)
             if found.offsets is None:
                 frame.reshape(-1)[:] = np.frombuffer(data, dtype=np.uint8)
@@ -175,7 +175,8 @@ def _inflate(
             before = index + 1
 
 
-def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+def read_exactly(stream: IO[bytes], size: int) -> bytes:
+    """Return so many bytes; EOFError where there are fewer."""
     data = stream.read(size)
     if len(data) != size:
         raise EOFError("the compressed frames end too soon")
@@ -194,7 +195,7 @@ def _gather_columns(
         stream.read(found.member.header_size)
         for channel in range(3):
             for column in range(width):
-                data = np.frombuffer(_read_exactly(stream, count * height), dtype=np.uint8)
+                data = np.frombuffer(read_exactly(stream, count * height), dtype=np.uint8)
                 frames[:, :, column, channel] = data.reshape(height, count)[:, distinct].T
     if slots.resizes:
         for at, frame in enumerate(frames):

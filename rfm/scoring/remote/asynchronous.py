@@ -60,9 +60,8 @@ class AsyncRewardClient(Connection):
         self, frames: Any, task: str | None = None, *, tasks: Sequence[str] | None = None, actor: str = ROBOT
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`."""
-        wanted = Asked.of(task, tasks)
-        clips = await asyncio.to_thread(wanted.clips, frames, (await self.description()).reading)
-        return wanted.answer(await self._answers(progress_calls(clips, wanted.texts, actor)))
+        wanted = Asked.of(task, tasks, actor)
+        return wanted.answer(await self._answers(progress_calls(wanted, frames, actor)))
 
     @overload
     async def curve(
@@ -90,9 +89,8 @@ class AsyncRewardClient(Connection):
     ) -> Curve | list[Curve]:
         """See `RewardModel.curve`."""
         check_points(points, frame_choice)
-        wanted = Asked.of(task, tasks)
-        clips = await asyncio.to_thread(wanted.clips, frames, (await self.description()).reading)
-        return wanted.answer(await self._answers(curve_calls(clips, wanted.texts, actor, points, frame_choice)))
+        wanted = Asked.of(task, tasks, actor)
+        return wanted.answer(await self._answers(curve_calls(wanted, frames, actor, points, frame_choice)))
 
     @overload
     async def prefer(self, a: Any, b: Any, task: str, *, actor: str = ...) -> Preference: ...
@@ -102,13 +100,12 @@ class AsyncRewardClient(Connection):
         self, a: Any, b: Any, task: str | None = None, *, tasks: Sequence[str] | None = None, actor: str = ROBOT
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`."""
-        wanted = Asked.of(task, tasks)
-        first, second = await asyncio.to_thread(wanted.sides, a, b, (await self.description()).reading)
-        return wanted.answer(await self._answers(preference_calls(first, second, wanted.texts, actor)))
+        wanted = Asked.of(task, tasks, actor)
+        return wanted.answer(await self._answers(preference_calls(wanted, a, b, actor)))
 
     async def _answers(self, prepare: Prepare[Record]) -> list[Record]:
         for _ in range(RELOADS):
-            calls = prepare(await self.description())
+            calls = await asyncio.to_thread(prepare, await self.description())
             try:
                 return list(await asyncio.gather(*map(self._asked, calls)))
             except StaleModelError:

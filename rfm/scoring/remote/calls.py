@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from rfm.errors import ConfigError, DataError, ServerError
-from rfm.frames.spacing import evenly_spaced, shown_of_pair
+from rfm.frames.spacing import evenly_spaced, shown_of_pair, shown_of_prefixes
 from rfm.scoring.given_frames import Clip
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.description import Description
@@ -54,11 +54,15 @@ def curve_call(
     clip: Clip, task: str, actor: str, model: Description, points: int | None, frame_choice: str
 ) -> Call[Curve]:
     """Ask how far it is at the ends of prefixes."""
-    every = range(len(clip))
-    fields = _fields(task, actor, model) | _numbers(clip, every) | {"frame_choice": frame_choice}
-    if points is not None:
-        fields["points"] = str(points)
-    return Call("/v1/curve", fields, {"clip": _npy(clip, every, model)}, curve_from_json)
+    shown = [*shown_of_prefixes(len(clip), model.max_frames, points, frame_choice)]
+    needed = sorted({frame for of_point in shown for frame in of_point})
+    fields = _fields(task, actor, model) | _numbers(clip, needed)
+    if len(needed) < len(clip):
+        places = {frame: at for at, frame in enumerate(needed)}
+        fields["shown"] = json.dumps([[places[frame] for frame in of_point] for of_point in shown])
+    else:
+        fields |= {"frame_choice": frame_choice} | ({} if points is None else {"points": str(points)})
+    return Call("/v1/curve", fields, {"clip": _npy(clip, needed, model)}, curve_from_json)
 
 
 def preference_call(a: Clip, b: Clip, task: str, actor: str, model: Description) -> Call[Preference]:
@@ -98,6 +102,7 @@ def _numbers(clip: Clip, frames: Sequence[int]) -> dict[str, str]:
 
 
 def _npy(clip: Clip, frames: Sequence[int], model: Description) -> bytes:
+    clip.check_seen_as(model.seen_as)
     chosen = np.stack([clip.frames[frame] for frame in frames])
     stream = io.BytesIO()
     np.save(stream, model.as_shown(chosen), allow_pickle=False)

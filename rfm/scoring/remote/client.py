@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import UInt8
 from typing_extensions import Self
 
-from rfm.errors import ConfigError
 from rfm.frames.spacing import EVENLY
 from rfm.ingest.episode import IngestOptions
+from rfm.scoring.counts import check_batch_size
 from rfm.scoring.forms import Asked, check_points
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.calls import Call, StaleModelError
@@ -31,6 +31,7 @@ from rfm.scoring.remote.connection import (
     progress_calls,
 )
 from rfm.scoring.remote.description import Description
+from rfm.scoring.seen_as import SeenAs
 from rfm.scoring.success import SuccessRule
 from rfm.scoring.tracker import Tracker
 from rfm.vqa.prompts import ROBOT
@@ -90,6 +91,11 @@ class RewardClient(Connection):
         """How files are read."""
         return self.description.reading
 
+    @property
+    def seen_as(self) -> SeenAs | None:
+        """See `RewardModel.seen_as`."""
+        return self.description.seen_as
+
     def as_shown(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t h w 3"]:
         """See `RewardModel.as_shown`."""
         return self.description.as_shown(frames)
@@ -110,9 +116,8 @@ class RewardClient(Connection):
         batch_size: int = 16,
     ) -> Progress | list[Progress]:
         """See `RewardModel.progress`; `batch_size` requests are sent at a time, at most."""
-        wanted = Asked.of(task, tasks)
-        clips = wanted.clips(frames, self.reading)
-        return wanted.answer(self._answers(progress_calls(clips, wanted.texts, actor), batch_size))
+        wanted = Asked.of(task, tasks, actor)
+        return wanted.answer(self._answers(progress_calls(wanted, frames, actor), batch_size))
 
     @overload
     def curve(
@@ -149,9 +154,8 @@ class RewardClient(Connection):
     ) -> Curve | list[Curve]:
         """See `RewardModel.curve`; `batch_size` requests are sent at a time, at most."""
         check_points(points, frame_choice)
-        wanted = Asked.of(task, tasks)
-        clips = wanted.clips(frames, self.reading)
-        return wanted.answer(self._answers(curve_calls(clips, wanted.texts, actor, points, frame_choice), batch_size))
+        wanted = Asked.of(task, tasks, actor)
+        return wanted.answer(self._answers(curve_calls(wanted, frames, actor, points, frame_choice), batch_size))
 
     @overload
     def prefer(self, a: Any, b: Any, task: str, *, actor: str = ..., batch_size: int = ...) -> Preference: ...
@@ -170,9 +174,8 @@ class RewardClient(Connection):
         batch_size: int = 16,
     ) -> Preference | list[Preference]:
         """See `RewardModel.prefer`; `batch_size` requests are sent at a time, at most."""
-        wanted = Asked.of(task, tasks)
-        first, second = wanted.sides(a, b, self.reading)
-        return wanted.answer(self._answers(preference_calls(first, second, wanted.texts, actor), batch_size))
+        wanted = Asked.of(task, tasks, actor)
+        return wanted.answer(self._answers(preference_calls(wanted, a, b, actor), batch_size))
 
     def tracker(self, task: str, *, actor: str = ROBOT) -> Tracker:
         """Return what judges a robot while it moves, frame by frame."""
@@ -186,9 +189,8 @@ class RewardClient(Connection):
         return bool(self.read(answer)["changed"])
 
     def _answers(self, prepare: Prepare[Record], at_once: int) -> list[Record]:
-        """Ask everything; all of it anew where the model is replaced meanwhile: no list is of two models."""
-        if at_once < 1:
-            raise ConfigError(f"`batch_size` must be >= 1, but is {at_once}")
+        """Ask everything; all of it anew, reading included, where the model is replaced: no list is of two models."""
+        check_batch_size(at_once)
         for _ in range(RELOADS):
             try:
                 return self._all(prepare(self.description), at_once)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rfm.errors import ConfigError, MissingExtraError, ServerError
-from rfm.scoring.given_frames import Clip
+from rfm.scoring.forms import Asked
 from rfm.scoring.records import Curve, Preference, Progress
 from rfm.scoring.remote.calls import RETRIED, Call, curve_call, preference_call, progress_call, read_answer
 from rfm.scoring.remote.description import Description
@@ -24,7 +24,7 @@ except ImportError as error:
 
 Record = TypeVar("Record")
 Prepare = Callable[[Description], Sequence[Call[Record]]]
-"""Makes the requests once it is known which model they go to."""
+"""Makes the requests to a model out of what the caller gave: files are read in the size that it sees."""
 MODELS = "/v1/models"
 RELOADS = 3
 """Times that a model may be replaced while one question is asked."""
@@ -104,22 +104,31 @@ def described(said: Any) -> Description:
     return Description.from_json(models[0])
 
 
-def progress_calls(clips: Sequence[Clip], texts: Sequence[str], actor: str) -> Prepare[Progress]:
+def progress_calls(wanted: Asked, frames: Any, actor: str) -> Prepare[Progress]:
     """Ask how far the robot is at the end of each clip."""
-    return lambda model: [progress_call(clip, text, actor, model) for clip, text in zip(clips, texts, strict=True)]
+
+    def calls(model: Description) -> list[Call[Progress]]:
+        clips = wanted.clips(frames, model.reading)
+        return [progress_call(clip, text, actor, model) for clip, text in zip(clips, wanted.texts, strict=True)]
+
+    return calls
 
 
-def curve_calls(
-    clips: Sequence[Clip], texts: Sequence[str], actor: str, points: int | None, frame_choice: str
-) -> Prepare[Curve]:
+def curve_calls(wanted: Asked, frames: Any, actor: str, points: int | None, frame_choice: str) -> Prepare[Curve]:
     """Ask how far it is along each clip."""
-    return lambda model: [
-        curve_call(clip, text, actor, model, points, frame_choice) for clip, text in zip(clips, texts, strict=True)
-    ]
+
+    def calls(model: Description) -> list[Call[Curve]]:
+        pairs = zip(wanted.clips(frames, model.reading), wanted.texts, strict=True)
+        return [curve_call(clip, text, actor, model, points, frame_choice) for clip, text in pairs]
+
+    return calls
 
 
-def preference_calls(a: Sequence[Clip], b: Sequence[Clip], texts: Sequence[str], actor: str) -> Prepare[Preference]:
+def preference_calls(wanted: Asked, a: Any, b: Any, actor: str) -> Prepare[Preference]:
     """Ask which of each pair got further."""
-    return lambda model: [
-        preference_call(first, second, text, actor, model) for first, second, text in zip(a, b, texts, strict=True)
-    ]
+
+    def calls(model: Description) -> list[Call[Preference]]:
+        pairs = zip(*wanted.sides(a, b, model.reading), wanted.texts, strict=True)
+        return [preference_call(first, second, text, actor, model) for first, second, text in pairs]
+
+    return calls

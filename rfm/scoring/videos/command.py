@@ -136,9 +136,17 @@ def _served(url: str) -> Named:
 
 def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions) -> Scored:
     clips: dict[IngestOptions, Clip] = {}
-    curves: list[tuple[str, Curve]] = []
-    for name, model in models:
-        reading = _reading(model, options)
+    curves = [(name, curve) for name, model in models for curve in _curves(recording, model, options, clips)]
+    by_task = sorted(curves, key=lambda one: recording.tasks.index(one[1].task))  # models side by side
+    return Scored(recording.name, tuple(by_task))
+
+
+def _curves(
+    recording: Recording, model: RewardModel | RewardClient, options: ScoreOptions, clips: dict[IngestOptions, Clip]
+) -> list[Curve]:
+    """Return a model's curves, a task each, of the recording as that model reads it; it may be in `clips` already."""
+    reading = _reading(model, options)
+    while True:
         if reading not in clips:
             clips[reading] = recording.read(reading)
         found = model.curve(
@@ -148,9 +156,9 @@ def _scored(recording: Recording, models: Sequence[Named], options: ScoreOptions
             frame_choice=options.frame_choice,
             batch_size=options.batch_size,
         )
-        curves += [(name, curve) for curve in found]
-    by_task = sorted(curves, key=lambda one: recording.tasks.index(one[1].task))  # models side by side
-    return Scored(recording.name, tuple(by_task))
+        read, reading = reading, _reading(model, options)
+        if read == reading:  # else a server replaced its model meanwhile by one that sees another size
+            return found
 
 
 def _reading(model: RewardModel | RewardClient, options: ScoreOptions) -> IngestOptions:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
-from rfm.errors import DataError
+from rfm.errors import ConfigError, DataError
 from rfm.files.documents.json_documents import parse_json
 from rfm.files.limits import LONGEST_TEXT
 from rfm.frames.spacing import CHOICES, EVENLY
+from rfm.scoring.instructions import instruction
 from rfm.serving.problems import not_usable
 from rfm.serving.questions import Ask
 from rfm.vqa.prompts import ACTORS, ROBOT
@@ -38,7 +40,11 @@ class Fields:
 
     def ask(self) -> Ask:
         """Return the task and who is watched."""
-        return Ask(self.text("task", MOST_TASK), self.choice("actor", ACTORS, ROBOT))
+        try:
+            task = instruction(self.text("task", MOST_TASK))
+        except ConfigError as error:
+            raise not_usable(str(error)) from None
+        return Ask(task, self.choice("actor", ACTORS, ROBOT))
 
     def text(self, name: str, most: int = LONGEST_TEXT) -> str:
         """Return a text that must be there and say something."""
@@ -78,10 +84,17 @@ class Fields:
     def whole_numbers(self, name: str) -> list[int] | None:
         """Return a list of whole numbers from 0 on, or None."""
         values = self._list(name)
-        if values is not None and not all(
-            isinstance(one, int) and not isinstance(one, bool) and 0 <= one < 2**53 for one in values
-        ):
+        if values is not None and not all(map(_is_place, values)):
             raise not_usable(f"`{name}` must be a list of whole numbers from 0 on, but {_said(values)}")
+        return values
+
+    def lists_of_whole_numbers(self, name: str) -> list[list[int]] | None:
+        """Return a list, not empty, of ascending lists of whole numbers from 0 on, or None."""
+        values = self._list(name)
+        if values is not None and not (values and all(_ascends(one) for one in values)):
+            raise not_usable(
+                f"`{name}` must be a list of ascending lists of whole numbers from 0 on, but {_said(values)}"
+            )
         return values
 
     def numbers(self, name: str) -> list[float] | None:
@@ -114,6 +127,17 @@ class Fields:
     def _get(self, name: str) -> Any:
         self._asked.add(name)
         return self._values.get(name)
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _ascends(values: Any) -> bool:
+    """Whether this is a list, not empty, of ascending whole numbers from 0 on."""
+    if not isinstance(values, list) or not values or not all(map(_is_place, values)):
+        return False
+    return all(earlier < later for earlier, later in pairwise(values))
 
 
 def _said(value: Any) -> str:

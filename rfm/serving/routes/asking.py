@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -16,7 +18,7 @@ from rfm.serving import documents
 from rfm.serving.admission import Held
 from rfm.serving.fleet import Fleet
 from rfm.serving.problems import Problem, not_usable
-from rfm.serving.questions import Ask, about_a_pair, about_the_end, along, at_the_end, joined
+from rfm.serving.questions import Ask, Points, about_a_pair, about_the_end, along, at_the_end, in_pieces, joined
 from rfm.serving.requests.clips import numbered
 from rfm.serving.requests.fields import Fields
 from rfm.serving.requests.sent import Sent, sent
@@ -50,8 +52,15 @@ async def curve(request: Request) -> Response:
         ask = said.fields.ask()
         points = said.fields.count("points", service.options.max_frames)
         choice = said.fields.frame_choice()
+        shown = said.fields.lists_of_whole_numbers("shown")
+        if shown is not None and (points is not None or said.fields.optional_text("frame_choice") is not None):
+            raise not_usable("`points` and `frame_choice` must be left out with `shown`, which says it of each point")
         clip = await _clip(service, fleet, said, held)
-        found = await whole_curve(fleet, ask, clip, points, choice)
+        if shown is None:
+            found = await whole_curve(fleet, ask, clip, points, choice)
+        else:
+            _check_shown(shown, len(clip), service.options.max_frames, fleet.description.max_frames)
+            found = await _in_pieces(fleet, in_pieces(ask, clip, iter(shown)))
         return curve_to_json(found) | {"model": fleet.description.fingerprint}
 
     return await answered(request, partial(sent, files=["clip"]), work)
@@ -77,9 +86,11 @@ async def preference(request: Request) -> Response:
 
 async def whole_curve(fleet: Fleet, ask: Ask, clip: Clip, points: int | None, frame_choice: str) -> Curve:
     """Ask a curve piece by piece, so that others have their turn in between."""
-    max_frames = fleet.description.max_frames
-    pieces = [await curve_answer(fleet, question) for question in along(ask, clip, max_frames, points, frame_choice)]
-    return joined(pieces, fleet.description.success)
+    return await _in_pieces(fleet, along(ask, clip, fleet.description.max_frames, points, frame_choice))
+
+
+async def _in_pieces(fleet: Fleet, questions: Iterator[Points]) -> Curve:
+    return joined([await curve_answer(fleet, question) for question in questions], fleet.description.success)
 
 
 async def curve_answer(fleet: Fleet, question: Any) -> Curve:
@@ -106,6 +117,20 @@ async def _clip(service: Service, fleet: Fleet, said: Sent, held: Held) -> Clip:
     except ConfigError as error:
         raise not_usable(str(error)) from None
     return numbered(clip, places, seconds)
+
+
+def _check_shown(shown: Sequence[Sequence[int]], count: int, most_points: int, max_frames: int) -> None:
+    """Refuse points that are of no frames of the clip, or of more than the server and its model take."""
+    if len(shown) > most_points:
+        raise not_usable(f"`shown` must be of at most {most_points} points, but is of {len(shown)}")
+    ends = [of_point[-1] for of_point in shown]
+    if any(later < earlier for earlier, later in pairwise(ends)):
+        raise not_usable("`shown` must be of points whose last frames ascend, but do not")
+    if ends[-1] >= count:
+        raise not_usable(f"`shown` must name frames of the clip, which has {count}, but names {ends[-1]}")
+    most = max(map(len, shown))
+    if most > max_frames:
+        raise not_usable(f"`shown` must be of at most {max_frames} frames a point, but is of {most}")
 
 
 def _check_model(fields: Fields, fleet: Fleet) -> None:

@@ -22,7 +22,9 @@ from rfm.errors import DataError
 from rfm.files.documents.json_documents import parse_json
 from rfm.frames.pictures import decode_picture, picture_size
 from rfm.scoring.given_frames import Clip
+from rfm.scoring.remote.description import Description
 from rfm.scoring.remote.wire import progress_to_json
+from rfm.scoring.seen_as import OtherSizeError
 from rfm.scoring.tracker import Episode
 from rfm.serving.admission import Held
 from rfm.serving.problems import Problem, not_usable
@@ -58,10 +60,17 @@ class _Session:
         """Take a frame, or several, and return the progress by now."""
         kept = await self._fitting(data)
         async with self._service.fleet.held() as fleet:
-            model, clip = fleet.description, Clip([*self._episode.frames, *kept], "the frames so far")
-            said = at_the_end(await curve_answer(fleet, about_the_end(self._ask, clip, model.max_frames)))
-            self._episode.keep(kept)  # not before: what has no answer may be sent again
+            model = fleet.description
+            self.check_seen_as(model)
+            question = about_the_end(self._ask, self._episode.clip(kept), model.max_frames)
+            said = at_the_end(await curve_answer(fleet, question))
+            self._episode.keep(kept, self.seen_as)  # not before: what has no answer may be sent again
             return progress_to_json(self._episode.judged(said, model.success)) | {"model": model.fingerprint}
+
+    def check_seen_as(self, model: Description) -> None:
+        """Raise OtherSizeError where frames are kept in another size than the one in which this model sees them."""
+        if model.seen_as != self.seen_as:
+            raise OtherSizeError("the model was replaced by one that sees frames otherwise; begin anew")
 
     def close(self) -> None:
         """Count its frames no longer."""
@@ -70,11 +79,10 @@ class _Session:
     async def _fitting(self, data: bytes) -> UInt8[np.ndarray, "t h w 3"]:
         """Return frames that may be kept, as they are shown."""
         try:
-            frames = np.asarray((await self._clip(data)).frames)
-            self._episode.check_size(frames)
+            frames = self._episode.fitting(np.asarray((await self._clip(data)).frames))
         except DataError as error:
             raise not_usable(str(error)) from None
-        if len(self._episode.frames) + len(frames) > self._service.bounds.frames:
+        if len(self._episode) + len(frames) > self._service.bounds.frames:
             raise not_usable(f"an episode must have at most {self._service.bounds.frames} frames; reset begins another")
         kept = frames if self.seen_as is None else self.seen_as.resized(frames)
         self._held.take(kept.nbytes)
@@ -82,7 +90,7 @@ class _Session:
         return kept
 
     async def _clip(self, data: bytes) -> Clip:
-        name, bounds = f"frame {len(self._episode.frames)}", self._service.bounds
+        name, bounds = f"frame {len(self._episode)}", self._service.bounds
         if is_npy(memoryview(data)):
             return clip_of_npy(memoryview(data), name, bounds)
         height, width = picture_size(data, name)  # a kilobyte may declare a gigabyte
@@ -116,16 +124,17 @@ async def _serve(socket: WebSocket, session: _Session, service: Service) -> None
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
-        if service.fleet.description.seen_as != session.seen_as:
-            await _close(socket, _REPLACED, "the model was replaced by one that sees frames otherwise; begin anew")
-            return
         try:
+            session.check_seen_as(service.fleet.description)
             if message.get("bytes") is not None:
                 said = await session.update(message["bytes"])
             else:
                 _check_reset(_object(message.get("text") or ""))
                 session.reset()
                 said = {"reset": True}
+        except OtherSizeError as error:
+            await _close(socket, _REPLACED, str(error))
+            return
         except Problem as problem:
             said = {"detail": problem.text, "status": problem.status}
         await socket.send_text(json.dumps(said, allow_nan=False))
