@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from patience import PATIENCE
+from worlds import make_world
 
 from rfm.cli import run_command
 from rfm.errors import ConfigError
@@ -42,6 +43,31 @@ def shell(tmp_path):
 def test_a_reader_that_has_gone_ends_a_command_without_a_word(shell):
     done = shell("rfm report results.json --markdown | true")
     assert (done.returncode, done.stdout, done.stderr) == (141, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rfm report results.json --plot_path made.png; mv made.png made",
+        "rfm compare results.json results.json --output_path made",
+        "rfm split --datasets toy_train --datasets_root . --split a=0.5,b=0.5 --near_duplicates ignore --output made",
+        "rfm stats toy_train --output_path made",
+        "rfm audit asked --output_path made",
+    ],
+)
+def test_a_reader_that_has_gone_costs_no_file(shell, tmp_path, line):
+    make_world(tmp_path, "toy_train", episodes=8)
+    prediction = {"row": 0, "sample_type": "progress", "answer": "40", "completion": "ANS: 40", "unreadable": None}
+    prediction |= {"truth": 40.0, "predicted": 40.0, "trajectory": 0, "task": "t", "strategy": "rewind"}
+    results = {**RESULTS, "total_samples": 1, "dataset_hash": "h", "predictions": [prediction]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    if "asked" in line:
+        overrides = "data.datasets_root=. data.train_datasets=[toy_train] data.max_frames=4"
+        assert (
+            shell(f"rfm generate --output_path asked --num_samples 40 --config_overrides {overrides}").returncode == 0
+        )
+    shell(f"{line} | true")
+    assert (tmp_path / "made").stat().st_size > 0
 
 
 def test_streams_that_are_closed_take_what_is_written(shell):

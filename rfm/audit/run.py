@@ -41,11 +41,11 @@ def audit(options: AuditOptions) -> int:
         if check.fails(strict=options.strict)
     ]
     found = {"passed": not failed, "failed": failed, **as_json(audits, comparisons, strict=options.strict)}
-    show(lambda: found, lambda: print_audit(audits, comparisons))
-    if options.output_path is not None:
+    if options.output_path is not None:  # before it is shown: whoever reads that may stop
         text = json.dumps(found, indent=2, ensure_ascii=False)
         with staged_file(Path(options.output_path)) as staged:
             staged.write_text(text + "\n", encoding="utf-8")
+    show(lambda: found, lambda: print_audit(audits, comparisons))
     if failed:
         logger.error("the audit fails:\n%s", "\n".join(f"  {name}" for name in failed))
     else:

@@ -56,13 +56,13 @@ def compare(options: CompareOptions) -> int:
         inputs = [Path(options.first), Path(options.second)]
         check_new_file("output_path", Path(options.output_path), overwrite=options.overwrite, inputs=inputs)
     found = compare_results(read_predictions(options.first), read_predictions(options.second), options)
-    show(lambda: found, lambda: print_comparison(found))
     if options.output_path is not None:
         path = Path(options.output_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with staged_file(path) as staged:
             staged.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         logger.info("comparison: %s", path)
+    show(lambda: found, lambda: print_comparison(found))  # last: whoever reads it may stop
     return 0
 
 
@@ -153,8 +153,8 @@ def _numbers(kind: str, scores: Sequence[np.ndarray], group: np.ndarray, rows: n
     return {
         "count": int(rows.sum()),
         "metric": metric,
-        "first": sign * float(first.mean()),
-        "second": sign * float(second.mean()),
+        "first": sign * float(first.mean()) + 0.0,  # no -0.0 of errors that are 0
+        "second": sign * float(second.mean()) + 0.0,
         "difference": float(difference.mean()),
         "difference_interval": interval(difference, group[rows]),
         "wins": int((difference > 0).sum()),

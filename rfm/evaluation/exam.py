@@ -2,7 +2,8 @@
 
 Columns that datasets of other makers lack become nulls. A row whose truth is missing or out of range is not asked: it
 is counted beside the metrics with its reason, as a row with unreadable frames is. Task names come from the trajectories
-(`task_id`, so that wordings of one task stand together) where those can be read, else from the normalised text.
+(`task_id`, so that wordings of one task stand together and tasks of one wording apart) where those can be read, else
+from the normalised text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from jaxtyping import Int64
 
 from rfm.audit.reading.episodes import data_settings, try_load_episodes
 from rfm.errors import DataError
-from rfm.trajectories.catalog import Catalog
+from rfm.evaluation.known_tasks import KnownTasks, known_tasks
 from rfm.trajectories.record import normalise_task
 from rfm.vqa.answers import valid_answer
 from rfm.vqa.dataset import frames_root, load_dataset
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _PLAIN = ("sample_type", "answer", "task", "data_source", "data_gen_strategy", "instruction_kind")
 _MOST_FRAMES = 2**31
+NO_TASKS = KnownTasks()
 _OF_CLIP = ("npz_path", "trajectory_id", "quality_label", "end_progress")
 
 
@@ -49,10 +51,7 @@ class Exam:
     """
     faults: dict[int, str]
     """Why rows can't be judged."""
-    task_of_text: dict[str, str]
-    """Task by normalised instruction; empty where the trajectories can't be read."""
-    tasks_of_path: dict[str, frozenset[str]]
-    """By frame file, the tasks that its video is known under: its own, and those of its preference group."""
+    tasks: KnownTasks = NO_TASKS
     in_datasets: bool = True
     """Whether frames lie in trajectory datasets: then checkpoints record which of them they were trained on."""
 
@@ -70,15 +69,15 @@ class Exam:
         return np.array([row for row in range(len(self)) if row not in self.faults], np.int64)
 
     @cached_property
-    def instructions(self) -> list[tuple[str, str]]:
-        """The distinct instructions of the rows in alphabetical order, each with its task."""
-        texts = sorted({text for text in self.columns["task"] if text and normalise_task(text)})
-        return [(text, self.task_name(text)) for text in texts]
+    def instructions(self) -> list[str]:
+        """The distinct instructions of the rows in alphabetical order."""
+        return sorted({text for text in self.columns["task"] if text and normalise_task(text)})
 
-    def task_name(self, text: str | None) -> str:
-        """Return the task of an instruction."""
-        normal = normalise_task(text or "")
-        return self.task_of_text.get(normal, normal or "unknown")
+    def task_of(self, row: int) -> str:
+        """Return the task that a row asks about."""
+        return self.tasks.name(
+            self.columns["task"][row], [self.columns[f"{prefix}npz_path"][row] for prefix in PREFIXES]
+        )
 
 
 def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: int | None = None) -> Exam:
@@ -95,8 +94,8 @@ def open_exam(dataset_path: str, datasets_root: str | None = None, max_samples: 
     episodes, why_not = try_load_episodes(root, tuple(sorted(paths)), config)
     if episodes is None:
         logger.warning("tasks are told apart by their texts, since the trajectories can't be read: %s", why_not)
-        return Exam(dataset, config, root, columns, faults, {}, {})
-    return Exam(dataset, config, root, columns, faults, *tasks_of(episodes.catalog))
+        return Exam(dataset, config, root, columns, faults)
+    return Exam(dataset, config, root, columns, faults, known_tasks(episodes.catalog))
 
 
 def _in_levels(config: dict[str, Any]) -> bool:
@@ -144,26 +143,3 @@ def _fault(columns: dict[str, list[Any]], row: int, discrete: bool) -> str | Non
     if any(isinstance(value, float) and math.isnan(value) for value in targets):
         return f"`target_progress` must hold numbers or nulls, but holds NaN (row {row})"
     return None
-
-
-def tasks_of(catalog: Catalog) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
-    """Return the task by normalised text, the first of several that share one, and the tasks by frame file."""
-    tasks = catalog.tasks.to_pylist()
-    texts = [normalise_task(text) for text in catalog.texts.to_pylist()]
-    of_text: dict[str, str] = {}
-    for text, task in sorted(set(zip(catalog.text_code.tolist(), catalog.task_code.tolist(), strict=True))):
-        of_text.setdefault(texts[text], tasks[task])
-    return of_text, _tasks_of_paths(catalog, tasks)
-
-
-def _tasks_of_paths(catalog: Catalog, tasks: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return under which tasks each video is shown: by the rule by which generation draws wrong instructions."""
-    groups = catalog.preference_group.tolist()
-    of_group: dict[int, set[str]] = {}
-    for group, task in zip(groups, catalog.task_code.tolist(), strict=True):
-        of_group.setdefault(group, set()).add(tasks[task])
-    found: dict[str, frozenset[str]] = {}
-    for path, group, task in zip(catalog.frames_path.to_pylist(), groups, catalog.task_code.tolist(), strict=True):
-        known = of_group[group] if group >= 0 else {tasks[task]}
-        found[path] = found.get(path, frozenset()) | known
-    return found

@@ -129,7 +129,7 @@ def _sheet(exam: Exam, kind: str, rows: Int64[np.ndarray, " n"]) -> Sheet:
     names = {
         "strategy": _texts(exam, "data_gen_strategy", rows, UNKNOWN),
         "source": _texts(exam, "data_source", rows, UNKNOWN),
-        "task": np.array([exam.task_name(exam.columns["task"][row]) for row in rows]),
+        "task": np.array([exam.task_of(row) for row in rows]),
         "instruction": _instructions(exam, rows),
         "clip_length": _lengths([exam.columns[f"{first}frames"][row] or 0 for row in rows]),
     }

@@ -82,9 +82,9 @@ def split(options: SplitOptions) -> Path:
         raise DataError(f"`output` {output} exists; add --overwrite to replace it, or name another file")
     root = resolve_root(options.datasets_root) or bundled_root()
     made = make_split(load_catalog(root, options.datasets), options.settings())
-    show_split(made)
     made.write(output)
     logger.info("split written to %s", output)
+    show_split(made)  # last: whoever reads it may stop
     return output
 
 

@@ -48,6 +48,13 @@ def test_a_result_beside_itself_ties_everywhere(tmp_path, compare):
     assert (progress["wins"], progress["losses"], progress["ties"], progress["most_different"]) == (0, 0, ROWS, [])
 
 
+def test_no_error_is_no_negative_zero(tmp_path, compare):
+    file = results(tmp_path / "a.json", [40.0] * ROWS, truth=[40.0] * ROWS)
+    _, found, shown = compare(file, file)
+    assert [str(found["progress"][side]) for side in ("first", "second")] == ["0.0", "0.0"]
+    assert "-0.0" not in shown
+
+
 def test_the_results_compared_are_never_written_over(tmp_path, capsys):
     file = results(tmp_path / "a.json", np.full(ROWS, 40))
     before = file.read_bytes()

@@ -24,7 +24,7 @@ def exam(columns, *, discrete=False):
     read = columns_of(rows)
     reasons = {row: _fault(read, row, discrete) for row in range(len(rows))}
     faults = {row: reason for row, reason in reasons.items() if reason}
-    return Exam(rows, config, Path(), read, faults, {}, {})
+    return Exam(rows, config, Path(), read, faults)
 
 
 def sheets(columns=COLUMNS, readable=ALL, *, discrete=False):

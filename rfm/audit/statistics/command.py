@@ -62,7 +62,6 @@ def statistics(options: StatisticsOptions) -> None:
             check_new_file(name, Path(file), overwrite=options.overwrite)
     gathered = [_gathered(path, options.max_rows) for path in options.datasets]
     found = {"datasets": [asdict(one) for one in gathered]}
-    show(lambda: found, lambda: _print(gathered))
     if options.output_path is not None:
         text = json.dumps(found, indent=2, ensure_ascii=False)
         Path(options.output_path).parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +69,7 @@ def statistics(options: StatisticsOptions) -> None:
             staged.write_text(text + "\n", encoding="utf-8")
     if options.plot is not None:
         plot_statistics([one for one in gathered if isinstance(one, Statistics)], Path(options.plot))
+    show(lambda: found, lambda: _print(gathered))  # last: whoever reads it may stop
 
 
 def _print(gathered: list[Statistics | TrajectoryStatistics]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
@@ -23,7 +24,8 @@ from rfm.configs.compose import as_dict, load_config
 from rfm.configs.experiment_configs import ExperimentConfig
 from rfm.errors import ConfigError, DataError
 from rfm.evaluation.benchmarks.options import SETS, RbmOptions
-from rfm.evaluation.exam import Exam, columns_of, tasks_of
+from rfm.evaluation.exam import NO_TASKS, Exam, columns_of
+from rfm.evaluation.known_tasks import known_tasks
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.generation.drawing import Plan, draw_chunks
 from rfm.sampling.progress import SUCCESSFUL
@@ -88,7 +90,10 @@ def _draw_set(drawn: Drawn, catalog: Catalog, config: ExperimentConfig, name: st
         batches = _batches(drawn, catalog, config, name, options)
     except ConfigError as error:
         return {"why_not": str(error)}
-    table = _under_key(pa.Table.from_batches(batches), catalog.keys[0])
+    table = pa.Table.from_batches(batches)
+    if name == "confusion":
+        table = _of_first(table, options.episodes)
+    table = _under_key(table, catalog.keys[0])
     drawn.tables.append(table)
     return {
         "rows": len(table),
@@ -107,7 +112,8 @@ def _batches(
 ) -> list[pa.RecordBatch]:
     """Return the questions of one set, remembering their hashes; ConfigError where there are none.
 
-    Alignment is the correlation of successes, so `episodes` counts these.
+    Alignment is the correlation of successes, so `episodes` counts these. Of confusion there are as many rows as so
+    many episodes may have at most, of which not all instructions are asked.
     """
     used = catalog.select(catalog.quality == SUCCESSFUL) if name == "alignment" else catalog
     if not len(used):
@@ -118,6 +124,13 @@ def _batches(
     chunks = list(draw_chunks(plan, drawer, 0, drawer.quotas.total))
     drawn.digests += [chunk.digest for chunk in chunks]
     return [chunk.rows for chunk in chunks]
+
+
+def _of_first(table: pa.Table, episodes: int) -> pa.Table:
+    """Return the rows of the first so many episodes, whose rows stand together."""
+    _, begin = np.unique(table["trajectory_id"].to_pylist(), return_index=True)
+    ends = [*np.sort(begin)[1:], len(table)]
+    return table.slice(0, int(ends[min(episodes, len(ends)) - 1]))
 
 
 def _under_key(table: pa.Table, key: str) -> pa.Table:
@@ -138,12 +151,10 @@ def _exam(drawn: Drawn, config: ExperimentConfig, root: Path, keys: Sequence[str
         "source_hashes": hashes,
         "content_hash": hashlib.sha256("".join([*drawn.digests, *hashes.values()]).encode()).hexdigest(),
     }
-    of_text: dict[str, str] = {}
-    of_path: dict[str, frozenset[str]] = {}
+    tasks = NO_TASKS
     for catalog in drawn.catalogs:
-        texts, paths = tasks_of(catalog)
-        of_text, of_path = texts | of_text, paths | of_path
-    return Exam(dataset, record, root, columns_of(dataset), {}, of_text, of_path)
+        tasks = tasks.joined(known_tasks(catalog))
+    return Exam(dataset, record, root, columns_of(dataset), {}, tasks)
 
 
 def _check_inside(folder: Path, root: Path, key: str) -> None:

@@ -26,6 +26,7 @@ from rfm.evaluation.benchmarks.options import RoboRewardOptions
 from rfm.evaluation.engines import asked_as_trained
 from rfm.evaluation.evaluate import concluded, evaluate_exam
 from rfm.evaluation.exam import Exam, columns_of
+from rfm.evaluation.known_tasks import KnownTasks
 from rfm.evaluation.metrics.accuracy import Numbers
 from rfm.evaluation.metrics.sets import SET_METRICS
 from rfm.evaluation.results_output import check_output
@@ -87,7 +88,7 @@ def exam_of_lines(folder: Path, lines: Sequence[Line], frames: int, *, discrete:
     settings = {"max_frames": frames, "discrete_progress": discrete}
     config = {"config": {"data": settings}, "prompt_version": PROMPT_VERSION, "content_hash": _hash(rows)}
     columns = columns_of(dataset)
-    return Exam(dataset, config, root, columns, faults, {}, _tasks_of_files(rows), in_datasets=False)
+    return Exam(dataset, config, root, columns, faults, KnownTasks(of_path=_tasks_of_files(rows)), in_datasets=False)
 
 
 def _folder(options: RoboRewardOptions) -> Path:

@@ -161,7 +161,7 @@ def _reordered(row: Row, order: Callable[[int], np.ndarray]) -> dict[str, Any]:
 
 def _other_instructions(exam: Exam, row: Row) -> list[str]:
     """Return the words of tasks that are neither the one asked about nor one that a clip shown is known under."""
-    held = {exam.task_name(row["task"])}
+    held = {*exam.tasks.named_so(row["task"])}
     for prefix in CLIP_PREFIXES[row["sample_type"]]:
-        held |= exam.tasks_of_path.get(row.get(f"{prefix}npz_path") or "", frozenset())
-    return [text for text, task in exam.instructions if task not in held]
+        held |= exam.tasks.of_path.get(row.get(f"{prefix}npz_path") or "", frozenset())
+    return [text for text in exam.instructions if held.isdisjoint(exam.tasks.named_so(text))]

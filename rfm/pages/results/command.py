@@ -70,10 +70,6 @@ def report(options: ReportOptions) -> int:
     files = [
         read_results(path, ("model_path", "dataset_path", "best_constant", "controls")) for path in options.results
     ]
-    if options.markdown:
-        sys.stdout.write("".join(map(markdown, files)))
-    else:
-        show(lambda: {"results": files}, lambda: _print(files))
     if options.plot_path is not None:
         from rfm.evaluation.reports.plot import plot_results  # a second to import, and only pictures need it
 
@@ -82,6 +78,10 @@ def report(options: ReportOptions) -> int:
     if options.html is not None:
         write(results_page(options.results, files, options.datasets_root), Path(options.html))
         logger.info("page: %s", options.html)
+    if options.markdown:  # last: whoever reads it may stop
+        sys.stdout.write("".join(map(markdown, files)))
+    else:
+        show(lambda: {"results": files}, lambda: _print(files))
     return 0
 
 

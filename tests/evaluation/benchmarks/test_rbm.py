@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from films import episode, film, write_episodes
 from robot_datasets import moving_square
 from worlds import make_world
 
@@ -107,6 +108,18 @@ def test_one_dataset_and_one_set(bench, sets):
     assert "reward_alignment" not in results
     _, single = bench("--sets", "ranking", path=sets / "mw_eval")
     assert single["benchmark"]["datasets"] == results["benchmark"]["datasets"]
+
+
+def test_confusion_is_of_as_many_episodes_as_were_asked_for(bench, tmp_path):
+    """Tasks without a success are no instructions, and do not make room for further episodes."""
+    rows = [episode(tmp_path, "few", f"e{at}", film(at), task=f"do task {at % 2}") for at in range(12)]
+    rows += [
+        episode(tmp_path, "few", f"f{at}", film(20 + at), task=f"try {at}", quality_label="failure") for at in range(4)
+    ]
+    write_episodes(tmp_path, "few", rows)
+    _, results = bench("--sets", "confusion", "--episodes", "3", path=tmp_path)
+    found = results["benchmark"]["datasets"]["few"]["confusion"]
+    assert (found["episodes"], found["rows"]) == (3, 6)
 
 
 def failures(root, name, frames):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from worlds import make_world
 
 from rfm.errors import DataError
-from rfm.evaluation.exam import Exam, columns_of, open_exam, tasks_of
+from rfm.evaluation.exam import Exam, columns_of, open_exam
+from rfm.evaluation.known_tasks import known_tasks
 from rfm.evaluation.options import CONTROLS as NAMES
 from rfm.evaluation.rivals.controls import CONTROLS, another_order, controlled, usable_controls
 from rfm.generation.generate import GenerateOptions, generate
@@ -104,11 +105,11 @@ def test_swapped_turns_clips_and_answer_round_and_twice_is_nothing(exam):
 
 def test_the_other_instruction_is_that_of_neither_the_question_nor_the_video(exam):
     for before, after in zip(exam.dataset, under(exam, "other_instruction"), strict=True):
-        assert exam.task_name(after["task"]) != exam.task_name(before["task"])
+        assert exam.tasks.name(after["task"]) != exam.tasks.name(before["task"])
         paths = [path for name in ("", "first_", "second_") if (path := before[f"{name}npz_path"])]
-        shown = frozenset().union(*(exam.tasks_of_path[path] for path in paths))
+        shown = frozenset().union(*(exam.tasks.of_path[path] for path in paths))
         if before["data_gen_strategy"] != "different_task":  # shows two tasks, and there are three
-            assert exam.task_name(after["task"]) not in shown
+            assert exam.tasks.name(after["task"]) not in shown
         assert after["prompt"] == before["prompt"].replace(before["task"], after["task"])
         assert indices(after) == indices(before)
 
@@ -119,7 +120,7 @@ def test_rows_that_a_control_leaves_as_they_were_are_counted():
         for clip in ([0, 1, 2], [1, 1, 1], [0])
     ]
     dataset = Dataset.from_list(rows)
-    exam = Exam(dataset, {}, Path(), columns_of(dataset), {}, {}, {})
+    exam = Exam(dataset, {}, Path(), columns_of(dataset), {})
     unchanged = {
         name: controlled(exam, name, range(3)).unchanged for name in ("blank", "shuffled", "reversed", "last_frame")
     }
@@ -129,12 +130,12 @@ def test_rows_that_a_control_leaves_as_they_were_are_counted():
 def test_one_task_alone_has_no_other_instruction(tmp_path):
     rows = [{"sample_type": "progress", "prompt": "do: push", "answer": "1", "task": "push", "npz_path": "a"}]
     dataset = Dataset.from_list(rows)
-    exam = Exam(dataset, {}, tmp_path, columns_of(dataset), {}, {}, {})
+    exam = Exam(dataset, {}, tmp_path, columns_of(dataset), {})
     with pytest.raises(
         DataError, match=r"needs another task in the dataset, but no row can be asked one: .* leave that"
     ):
         usable_controls(exam, ["other_instruction"], named=True)
-    other = Exam(Dataset.from_list([{**rows[0], "prompt": "?"}]), {}, tmp_path, columns_of(dataset), {}, {}, {})
+    other = Exam(Dataset.from_list([{**rows[0], "prompt": "?"}]), {}, tmp_path, columns_of(dataset), {})
     with pytest.raises(
         DataError, match="`task` must stand in `prompt` for the control other_instruction, but is 'push'"
     ):
@@ -155,7 +156,7 @@ def test_an_instruction_of_its_preference_group_is_no_other_one(tmp_path):
     ]
     rows = [{**row, "prompt": f"{number}. {row['prompt']}"} for number, row in enumerate(rows)]  # each draws for itself
     dataset = Dataset.from_list(rows)
-    exam = Exam(dataset, {}, tmp_path, columns_of(dataset), {}, *tasks_of(catalog))
+    exam = Exam(dataset, {}, tmp_path, columns_of(dataset), {}, known_tasks(catalog))
     asked = controlled(exam, "other_instruction", range(20))
     shown = {video: {row["task"] for row in asked.rows if row["npz_path"] == f"{video}.npz"} for video in range(4)}
     assert shown == {0: {"do task 2"}, 1: {"do task 2"}, 2: {"do task 0", "do task 1"}, 3: {"do task 2"}}
