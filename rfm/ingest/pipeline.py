@@ -217,7 +217,9 @@ def _rows(
     rows = [
         _trajectory(episode, found, file.name, options) for (episode, found), file in zip(stored, shown, strict=True)
     ]
-    for file in {*own} - {*shown}:
+    if copies := {*own} - {*shown}:
+        logger.info("%d episodes show the frames of another one, which are kept once", len(copies))
+    for file in copies:
         file.unlink()
     rejected = [Rejection(one.id, by_id[one.id].reason) for one in episodes if by_id[one.id].stored is None]
     warn_of_silent(episodes, rows)

@@ -75,21 +75,11 @@ def relabel(
     if _length(next_frames, "`next_frames`") != count:
         raise DataError(f"`next_frames` must be as many as `frames`, {count}, but are {len(next_frames)}")
     texts = _Texts(task, count)
-
-    def judged() -> Float32[np.ndarray, " n"]:
-        paid = np.zeros(count, np.float32)
-        for group in _groups(_episodes(ends | cuts, every)):
-            clips = [_shown(model, frames, next_frames, episode) for episode in group]
-            curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
-            for episode, curve in zip(group, curves, strict=True):
-                steps = slice(episode.start, episode.start + episode.steps)
-                paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
-        return paid
-
+    asked = model, frames, next_frames, texts, rules, ends, cuts
     try:
-        return judged()
+        return _judged(*asked)
     except OtherSizeError:  # a server replaced its model by one that sees another size: all anew, of that one alone
-        return judged()
+        return _judged(*asked)
 
 
 class _Texts:
@@ -109,6 +99,19 @@ class _Texts:
             some = " and ".join(map(repr, sorted(texts)[:2]))
             raise DataError(f"`task` must be the same in an episode, but from step {episode.start} on it is {some}")
         return texts.pop()
+
+
+def _judged(
+    model: Any, frames: Any, next_frames: Any, texts: _Texts, rules: Rules, ends: np.ndarray, cuts: np.ndarray
+) -> Float32[np.ndarray, " n"]:
+    paid = np.zeros(len(ends), np.float32)
+    for group in _groups(_episodes(ends | cuts, rules.every)):
+        clips = [_shown(model, frames, next_frames, episode) for episode in group]
+        curves = model.curve(clips, tasks=[texts.of(episode) for episode in group])
+        for episode, curve in zip(group, curves, strict=True):
+            steps = slice(episode.start, episode.start + episode.steps)
+            paid[steps] = _paid(episode, checked_scores(curve.expected), rules, ends[steps], cuts[steps])
+    return paid
 
 
 def _length(frames: Any, name: str) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,10 @@ import pytest
 from films import episode, film, write_episodes
 from ingested import rows, run
 from robot_datasets import write_video
+from video_folders import files
 
 from rfm.frames.reader import read_frames
+from rfm.ingest import pipeline
 from rfm.ingest.merge import MergeDatasetsOptions, merge_command
 from rfm.ingest.same_frames import first_alike
 from rfm.trajectories.catalog import load_catalog
@@ -52,6 +57,22 @@ def test_a_video_under_two_tasks_and_its_copy_are_one_file(videos: Path, tmp_pat
     shown = [read_frames(tmp_path / "out", row["frames"], range(row["num_frames"])) for row in made]
     assert np.array_equal(shown[0], shown[3])
     assert load_catalog(tmp_path / "out", ["videos"]).file_code.tolist() == [0, 0, 1, 0]
+
+
+def _killed_before_its_rows(folder: Path, output: Path) -> None:
+    pipeline._finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    run("videos", folder, output)
+
+
+def test_killed_when_copies_are_gone_and_run_again_gives_the_same_bytes(videos: Path, tmp_path: Path) -> None:
+    assert run("videos", videos, tmp_path / "whole") == 0
+    arguments = (videos, tmp_path / "out")
+    child = multiprocessing.get_context("fork").Process(target=_killed_before_its_rows, args=arguments)
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert run("videos", videos, tmp_path / "out") == 0
+    assert files(tmp_path / "out" / "videos") == files(tmp_path / "whole" / "videos")
 
 
 def test_rows_about_one_file_stay_that_when_datasets_are_joined(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sampling.test_truth import rows_of
 from sampling.true_worlds import KEY, WORLDS, Record, record, write_world
-from sampling.truth import Contract, meaning
+from sampling.truth import Contract
+from sampling.wordings import meaning
 
 Change = Callable[[dict[str, Any], Contract], dict[str, Any] | None]
 

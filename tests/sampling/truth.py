@@ -11,10 +11,11 @@ the package is imported: where sampler and oracle disagree, one of them has misr
 from __future__ import annotations
 
 import math
-import string
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from sampling.wordings import meaning, plain
 
 CLOSE = 2e-5
 """Columns are 32-bit numbers."""
@@ -392,22 +393,6 @@ def score(record: Record) -> float | None:
 def rank(record: Record) -> int | None:
     label = record.get("quality_label")
     return None if label is None else RANK[label]
-
-
-def plain(text: str) -> str:
-    """Case, space and punctuation aside."""
-    letters = "".join(" " if letter in string.punctuation else letter for letter in text.lower())
-    return " ".join(letters.split())
-
-
-def meaning(text: str) -> str:
-    """Articles and plurals aside as well."""
-    words = [word for word in plain(text).split() if word not in ("a", "an", "the")]
-    return " ".join(_singular(word) for word in words) or plain(text)
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
 def _task_id(record: Record) -> str:
